@@ -1,0 +1,1 @@
+"""Kafka topics to complete, correct and fresh lake tables."""

@@ -1,0 +1,172 @@
+"""Every error of the platform, grouped by what the caller should do about it.
+
+Errors carry their data as attributes; the message says what happened, to which object, and what to
+do next. Nothing here may ever hold a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class LakeError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+# ---- fix the input ------------------------------------------------------------------------------
+
+
+class FixConfigError(LakeError):
+    """The caller must change what was asked for; a retry gives the same answer."""
+
+
+class InvalidFieldError(FixConfigError):
+    """A field of a definition or request cannot be accepted."""
+
+    def __init__(self, field: str, value: object, reason: str, remedy: str) -> None:
+        shown = repr(value) if len(repr(value)) <= 120 else repr(value)[:117] + "..."
+        super().__init__(f"{field}={shown}: {reason}; {remedy}")
+        self.field, self.value, self.reason, self.remedy = field, value, reason, remedy
+
+
+class DatasetNotFoundError(FixConfigError):
+    def __init__(self, dataset: str) -> None:
+        super().__init__(f"dataset {dataset!r} is not registered; `lake datasets list` shows all")
+        self.dataset = dataset
+
+
+class NameTakenError(FixConfigError):
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"table {table!r} is already registered; choose another table name, or change the "
+            f"existing dataset with PATCH /datasets/{table}"
+        )
+        self.table = table
+
+
+class ConflictError(FixConfigError):
+    """A compare-and-set lost: somebody changed the dataset in between."""
+
+    def __init__(self, dataset: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"dataset {dataset!r} is at version {actual}, your change was made against version "
+            f"{expected}; read it again and repeat the change"
+        )
+        self.dataset, self.expected, self.actual = dataset, expected, actual
+
+
+class UnsupportedError(FixConfigError):
+    """Asked for something this build or engine cannot do."""
+
+
+class SetupError(FixConfigError):
+    """The machine or the settings lack something: Java, a free port, a jar."""
+
+
+# ---- try again ----------------------------------------------------------------------------------
+
+
+class RetryableError(LakeError):
+    """An outside system did not answer, or another writer was faster; nothing was changed."""
+
+
+class KafkaUnavailableError(RetryableError):
+    pass
+
+
+class StorageUnavailableError(RetryableError):
+    pass
+
+
+class EngineError(RetryableError):
+    """Spark failed in a way that is not about the data."""
+
+
+class CommitRaceError(RetryableError):
+    """Another writer committed this dataset first."""
+
+
+class BatchClaimedError(RetryableError):
+    """A live writer holds the claim on this table's next batch."""
+
+    def __init__(self, table: str, owner: str) -> None:
+        super().__init__(
+            f"table {table!r} is being loaded by {owner}; this load does nothing, the next one "
+            f"goes on where that one stops"
+        )
+        self.table, self.owner = table, owner
+
+
+# ---- stop this dataset, an operator decides -----------------------------------------------------
+
+
+class StopDatasetError(LakeError):
+    """Going on would lose or change data; nothing was written."""
+
+
+class OffsetsMissingError(StopDatasetError):
+    """Kafka does not hold offsets that were never read.
+
+    `ranges` maps partition to the half-open range `[start, end)` that is gone.
+    """
+
+    def __init__(self, dataset: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> None:
+        listed = ", ".join(f"p{p} [{a}, {b})" for p, (a, b) in sorted(ranges.items()))
+        super().__init__(
+            f"dataset {dataset!r}: topic {topic!r} no longer holds offsets {listed}: they aged "
+            f"out before they were read, or the topic was re-created; nothing was skipped. "
+            f"To go on without them, accept the gap: lake gaps accept {dataset}"
+        )
+        self.dataset, self.topic, self.ranges = dataset, topic, dict(ranges)
+
+
+class TopicRecreatedError(StopDatasetError):
+    def __init__(self, dataset: str, topic: str, known: str, found: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: topic {topic!r} was deleted and re-created (id {known} became "
+            f"{found}), so its offsets mean other records now; register a new dataset for the new "
+            f"topic, or retire this one"
+        )
+        self.dataset, self.topic, self.known, self.found = dataset, topic, known, found
+
+
+class SchemaBlockedError(StopDatasetError):
+    """A breaking schema change; `changes` holds one line per breaking change."""
+
+    def __init__(self, dataset: str, changes: Sequence[str]) -> None:
+        super().__init__(
+            f"dataset {dataset!r} is BLOCKED by a breaking schema change: {'; '.join(changes)}. "
+            f"Nothing was written, raw keeps growing, other tables go on. "
+            f"See: lake datasets schema {dataset}"
+        )
+        self.dataset, self.changes = dataset, list(changes)
+
+
+class QuarantineRatioError(StopDatasetError):
+    def __init__(self, dataset: str, bad: int, total: int, limit: float, reasons: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: {bad} of {total} records of this batch are bad ({reasons}), "
+            f"more than max_quarantine_ratio={limit:g}; nothing was written. Fix the producer, or "
+            f"raise the limit: lake datasets set {dataset} max_quarantine_ratio=1.0"
+        )
+        self.dataset, self.bad, self.total, self.limit = dataset, bad, total, limit
+
+
+class TransformError(StopDatasetError):
+    def __init__(self, dataset: str, step: str, batch: str, first_offset: str, why: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: transform {step} failed on batch {batch} (first record "
+            f"{first_offset}): {why}. Nothing was written; mend the transform and load again"
+        )
+        self.dataset, self.step, self.batch, self.first_offset = dataset, step, batch, first_offset
+
+
+class CorruptRawError(StopDatasetError):
+    """A raw object is not what its commit says it is."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(
+            f"raw object {key!r}: {why}; it was changed outside the platform. Restore it from a "
+            f"backup, or ask what happened with: lake datasets show"
+        )
+        self.key = key

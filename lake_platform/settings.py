@@ -1,0 +1,136 @@
+"""All settings, read once into one frozen object.
+
+Sources, first wins: environment (`LAKE_...`), `<home>/settings.json` (written by `lake up`),
+the defaults below. Only `definitions.py` and the API/CLI start call `load_settings`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from lake_platform.errors import SetupError
+
+
+class Settings(BaseSettings):
+    """Settings of one installation. Every field can be set as `LAKE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="LAKE_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".lake"), description="Directory of all local state.")
+    storage_url: str = Field(
+        "",
+        description="Root of raw, tables, quarantine and checkpoints: `file:///dir`, "
+        "`s3://bucket/prefix`, `memory:///`. Empty: `<home>/storage`.",
+    )
+    storage_options: dict[str, str] = Field(
+        default_factory=dict,
+        description="Options of the object store client, e.g. endpoint and region; "
+        "credentials come from the environment.",
+    )
+    metastore_url: str = Field(
+        "", description="SQLAlchemy URL of the metastore. Empty: SQLite in `<home>`."
+    )
+    kafka_bootstrap: str = Field("127.0.0.1:19092", description="Kafka bootstrap servers.")
+    kafka_options: dict[str, str] = Field(
+        default_factory=dict, description="Extra librdkafka options (SASL_SSL and the like)."
+    )
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(18600, description="Port of the API.")
+    dagster_host: str = Field("127.0.0.1", description="Address the Dagster UI listens on.")
+    dagster_port: int = Field(13000, description="Port of the Dagster UI.")
+    definitions_dir: Path = Field(
+        Path("definitions"), description="Directory of datasets as code, read by `lake plan`."
+    )
+    spark_master: str = Field(
+        "local[*]",
+        validation_alias=AliasChoices("LAKE_SPARK_MASTER", "SPARK_MASTER", "spark_master"),
+        description="Master of the Spark session in the run's own process.",
+    )
+    spark_remote: str = Field(
+        "",
+        validation_alias=AliasChoices("LAKE_SPARK_REMOTE", "SPARK_REMOTE", "spark_remote"),
+        description="Spark Connect URL, `sc://host:port`; used instead of spark_master if set.",
+    )
+    spark_memory: str = Field("2g", description="Memory of the local Spark driver.")
+    spark_conf: dict[str, str] = Field(default_factory=dict, description="Extra Spark options.")
+    jars_dir: Path | None = Field(
+        None, description="Directory of the resolved jars. None: `<home>/jars`."
+    )
+    slice_bytes: int = Field(
+        128 << 20, description="Most value bytes one dump slice commits at once."
+    )
+    slice_records: int = Field(1_000_000, description="Most records of one dump slice.")
+    batch_bytes: int = Field(
+        512 << 20, description="Most uncompressed raw bytes one load batch applies at once."
+    )
+    load_budget_seconds: float = Field(
+        600.0, description="A load run takes no new batch after this many seconds."
+    )
+    claim_lease_seconds: float = Field(
+        900.0, description="A claim of a writer on another host counts as dead after this."
+    )
+    raw_retention_days: int = Field(
+        0, description="Applied raw objects older than this may be deleted; 0 keeps all."
+    )
+    log_keep_commits: int = Field(1_000, description="Raw commits the daily cleaner keeps.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The settings file comes in as init values, and the environment wins over it.
+        return env_settings, init_settings
+
+    @property
+    def storage_root(self) -> str:
+        return self.storage_url or (self.home / "storage").absolute().as_uri()
+
+    @property
+    def metastore(self) -> str:
+        return self.metastore_url or f"sqlite:///{(self.home / 'metastore.db').absolute()}"
+
+    @property
+    def jars(self) -> Path:
+        return (self.jars_dir or self.home / "jars").absolute()
+
+    @property
+    def settings_file(self) -> Path:
+        return self.home / "settings.json"
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Read the environment and `<home>/settings.json`.
+
+    Raises:
+        SetupError: a value cannot be read; names the setting.
+    """
+    base = (home or Path(os.environ.get("LAKE_HOME", ".lake"))).absolute()
+    stored: dict[str, Any] = {}
+    path = base / "settings.json"
+    if path.exists():
+        try:
+            stored = json.loads(path.read_text())
+        except ValueError as error:
+            raise SetupError(f"{path} is not JSON ({error}); delete it and run `lake up`") from None
+    stored["home"] = base
+    try:
+        # LAKE_HOME in the environment may be relative: the absolute one must win.
+        return Settings(**stored).model_copy(update={"home": base})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SetupError(
+            f"setting {name}={first.get('input')!r}: {first['msg']}; set LAKE_{name.upper()} to a "
+            f"valid value"
+        ) from None
