@@ -1,0 +1,134 @@
+"""Batches of phase 2: a run of raw commits that is applied to a table at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.offsets import RawCommit, RawObject
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Struct
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRange:
+    """Raw commits `[first_seq, last_seq]`, both included."""
+
+    first_seq: int
+    last_seq: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.first_seq:012d}-{self.last_seq:012d}"
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who may write the next batch. A claim with a higher epoch fences all lower ones."""
+
+    epoch: int
+    nonce: str
+    batch: BatchRange
+    owner: str
+    host: str
+    pid: int
+    started: float
+    claimed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBatch:
+    """One committed batch as the table's own log tells it; `instant` is its commit there.
+
+    `applied` is the highest raw seq the table holds completely after this commit.
+    """
+
+    batch: BatchRange
+    applied: int
+    epoch: int
+    instant: str
+    schema_version: int
+    replay: bool = False
+    balance: Balance = field(default_factory=Balance)
+    quarantine_keys: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AppliedBatch:
+        plain = dict(data)
+        plain["batch"] = BatchRange(**plain["batch"])
+        plain["balance"] = Balance(**plain["balance"])
+        plain["quarantine_keys"] = tuple(plain["quarantine_keys"])
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What a table says about itself. `applied` is 0 while nothing was ever applied.
+
+    `doubled` lists batches found committed twice (a zombie's late commit).
+    """
+
+    exists: bool
+    applied: int
+    last: AppliedBatch | None = None
+    doubled: tuple[AppliedBatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A record that must not reach the table, by its Kafka coordinates."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """All an engine needs to apply one batch; the same job twice leaves the same table.
+
+    `source` types the raw value; `table_schema` (None before the first batch) is what the table
+    has; records in `excluded` went to quarantine. `applied` is what the table's checkpoint says
+    after this commit. `replay` replaces rows of the same Kafka coordinates instead of adding.
+    """
+
+    dataset: Dataset
+    claim: Claim
+    commits: tuple[RawCommit, ...]
+    source: Struct
+    table_schema: Struct | None
+    schema_version: int
+    applied: int
+    excluded: tuple[Exclusion, ...] = ()
+    quarantine_keys: tuple[str, ...] = ()
+    replay: bool = False
+
+    @property
+    def batch(self) -> BatchRange:
+        return self.claim.batch
+
+    @property
+    def objects(self) -> tuple[RawObject, ...]:
+        return tuple(o for c in self.commits for o in c.objects)
+
+    @property
+    def records(self) -> int:
+        return sum(c.records for c in self.commits)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What an engine did. `table_schema` is the table's schema after the write, without the
+    technical columns (`_kafka_*`, `_hoodie_*`)."""
+
+    applied: AppliedBatch
+    table_schema: Struct
+    files: int
+    bytes: int

@@ -1,0 +1,226 @@
+"""The definition of a dataset: one Kafka topic, one lake table. The API and code use this class."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+from lake_platform.domain.layout import check_name
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import InvalidFieldError, UnsupportedError
+
+Mode = Literal["append", "upsert"]
+Format = Literal["hudi", "parquet"]
+_RESERVED = ("_hoodie_", "_kafka_")
+_CRON_FIELDS = 5
+_PLAIN_COLUMN = re.compile(r"[^\x00-\x1f]{1,249}\Z")
+
+
+class Status(StrEnum):
+    REGISTERED = "REGISTERED"
+    BOOTSTRAPPING = "BOOTSTRAPPING"
+    LIVE = "LIVE"
+    BLOCKED = "BLOCKED"
+    PAUSED = "PAUSED"
+    RETIRED = "RETIRED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """One step between raw and table. `sql`: a SELECT over the view `input`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    kind: Literal["sql", "jar", "python"] = "sql"
+    sql: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind != "sql":
+            raise UnsupportedError(
+                f"transforms.kind={self.kind!r}: only sql steps can be run so far; write the step "
+                f"as a SELECT over the view `input`"
+            )
+        if not self.sql.strip():
+            raise InvalidFieldError(
+                "transforms.sql", self.sql, "empty", "give a SELECT over `input`"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One quality rule of a dataset, checked by pandera on the newest rows of the table."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    column: str
+    not_null: bool = False
+    min: float | None = None
+    max: float | None = None
+    isin: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A registered topic. `table` is the identity of the dataset.
+
+    Attributes:
+        topic: Kafka topic, read from earliest.
+        table: name of the lake table; also of its assets and paths.
+        mode: `append` keeps every record, `upsert` keeps the last one per primary key.
+        format: `hudi`, or `parquet` (append only).
+        primary_key: columns that identify a row; needed for upsert.
+        ordering_field: column whose greatest value wins in upsert; None: Kafka order.
+        partition_by: columns the table is partitioned by, Hive style.
+        transforms: ordered steps between raw and table.
+        schedule: cron (UTC) of phase 1; phase 2 follows new raw windows by itself.
+        max_lag_seconds: freshness limit; beyond it the freshness check fails.
+        delete_when: SQL predicate over the transformed row that deletes by key (upsert only).
+        tombstones: what an append table does with null values.
+        table_type: Hudi table type; None chooses by mode (see docs/architecture.md).
+        evolution: `same_batch` loads a batch under the new schema at once; `next_batch` applies it
+            with the old projection first and again under the new schema with the next batch.
+        max_quarantine_ratio: a batch with a larger share of bad records stops the table.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    topic: str
+    table: str
+    mode: Mode = "append"
+    format: Format = "hudi"
+    primary_key: tuple[str, ...] = ()
+    ordering_field: str | None = None
+    partition_by: tuple[str, ...] = ()
+    transforms: tuple[Transform, ...] = ()
+    schedule: str = "*/5 * * * *"
+    max_lag_seconds: int = 900
+    domain: str = "default"
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    value_format: Literal["json"] = "json"
+    delete_when: str = ""
+    tombstones: Literal["drop", "quarantine"] = "drop"
+    table_type: Literal["cow", "mor"] | None = None
+    evolution: Literal["same_batch", "next_batch"] = "same_batch"
+    max_quarantine_ratio: float = 0.1
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("topic", self.topic)
+        check_name("table", self.table)
+        check_name("domain", self.domain)
+        self._check_mode()
+        self._check_columns()
+        if len(self.schedule.split()) != _CRON_FIELDS:
+            raise InvalidFieldError(
+                "schedule", self.schedule, "not a cron line", "give five fields, as in */5 * * * *"
+            )
+        if self.max_lag_seconds < 1:
+            raise InvalidFieldError(
+                "max_lag_seconds", self.max_lag_seconds, "below 1", "give whole seconds from 1 up"
+            )
+        if not 0 <= self.max_quarantine_ratio <= 1:
+            raise InvalidFieldError(
+                "max_quarantine_ratio", self.max_quarantine_ratio, "not a ratio", "give 0 to 1"
+            )
+
+    def _check_mode(self) -> None:
+        if self.mode == "upsert" and self.format == "parquet":
+            raise InvalidFieldError(
+                "format", "parquet", "Parquet tables are append only", "use format=hudi for upsert"
+            )
+        if self.mode == "upsert" and not self.primary_key:
+            raise InvalidFieldError(
+                "primary_key", list(self.primary_key), "upsert needs a key", "name its columns"
+            )
+        for name in ("ordering_field", "delete_when"):
+            if self.mode == "append" and getattr(self, name):
+                raise InvalidFieldError(
+                    name, getattr(self, name), "means nothing in append mode", "use mode=upsert"
+                )
+        if self.table_type and self.format != "hudi":
+            raise InvalidFieldError(
+                "table_type", self.table_type, "only Hudi has table types", "leave it out"
+            )
+
+    def _check_columns(self) -> None:
+        ordering = (self.ordering_field,) if self.ordering_field else ()
+        named = {
+            "primary_key": self.primary_key,
+            "partition_by": self.partition_by,
+            "ordering_field": ordering,
+        }
+        for name, values in named.items():
+            if len(set(values)) != len(values):
+                raise InvalidFieldError(name, list(values), "a column twice", "name each once")
+            for column in values:
+                if not _PLAIN_COLUMN.match(column) or column.startswith(_RESERVED):
+                    raise InvalidFieldError(
+                        name, column, "not a usable column name", "_kafka_* and _hoodie_* are ours"
+                    )
+
+    @property
+    def transformed(self) -> bool:
+        return bool(self.transforms)
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Dataset:
+        """A copy with fields replaced, checked as a new one is."""
+        return dataclasses.replace(self, **dict(changes))
+
+
+FIXED_FIELDS = ("topic", "table", "mode", "format", "primary_key", "partition_by", "table_type")
+
+
+def check_change(before: Dataset, after: Dataset) -> None:
+    """Fields the files of an existing table were written by cannot change under it.
+
+    Raises:
+        InvalidFieldError: names the first such field.
+    """
+    for name in FIXED_FIELDS:
+        if getattr(before, name) != getattr(after, name):
+            raise InvalidFieldError(
+                name,
+                getattr(after, name),
+                f"cannot change on an existing table (it is {getattr(before, name)!r})",
+                "register a second table on the same topic and retire this one",
+            )
+
+
+def check_against_schema(dataset: Dataset, source: Struct) -> None:
+    """Named columns must exist. With transforms the output is known only to the engine.
+
+    Raises:
+        InvalidFieldError: names field and column and lists the columns there are.
+    """
+    reserved = [f.name for f in source.fields if f.name.lower().startswith(_RESERVED)]
+    if reserved and not dataset.transformed:
+        raise InvalidFieldError(
+            "topic", dataset.topic, f"its records have reserved columns {reserved}",
+            "rename them with a sql transform: SELECT `x` AS y FROM input",
+        )  # fmt: skip
+    if dataset.transformed:
+        return
+    ordering = (dataset.ordering_field,) if dataset.ordering_field else ()
+    for name, values in (
+        ("primary_key", dataset.primary_key),
+        ("partition_by", dataset.partition_by),
+        ("ordering_field", ordering),
+    ):
+        for column in values:
+            found = source.get(column)
+            if found is None:
+                known = ", ".join(f.name for f in source.fields) or "none"
+                raise InvalidFieldError(
+                    name, column, "no such column in the schema", f"columns are: {known}"
+                )
+            if not str(found.type).isalpha() and not str(found.type).startswith("decimal"):
+                raise InvalidFieldError(
+                    name, column, f"is a {found.type}", "name a column with a plain value"
+                )

@@ -1,0 +1,119 @@
+"""Offset ranges, raw objects and raw commits: what the phase-1 commit log holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Half-open: `[start, end)`. Kafka may hold fewer records (compaction, transaction markers)."""
+
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return max(0, self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class RawObject:
+    """One gzip NDJSON object: records of one partition and one window, in offset order.
+
+    `offset_sum` is the order-free digest (sum of offsets mod 2^64) a table can be held against.
+    `rejected` counts the records kept as `value_bytes`; `tombstones` the null values.
+    """
+
+    key: str
+    partition: int
+    window: str
+    first_offset: int
+    last_offset: int
+    records: int
+    raw_bytes: int
+    stored_bytes: int
+    sha256: str
+    min_timestamp: int
+    max_timestamp: int
+    offset_sum: int
+    rejected: int = 0
+    tombstones: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RawCommit:
+    """One slice, committed. `next_offsets` and the totals are cumulative, so the newest commit
+    alone tells where to go on.
+
+    `complete_as_of` (ms) is set on the slice that reached the end offsets, with the time at which
+    those were read: all records older than it are in this commit or an earlier one.
+    `order_marks` holds the highest believed record timestamp per partition (see ingest/envelope).
+    """
+
+    seq: int
+    nonce: str
+    topic: str
+    topic_id: str
+    committed_at: int
+    ranges: Mapping[int, OffsetRange]
+    next_offsets: Mapping[int, int]
+    objects: tuple[RawObject, ...]
+    order_marks: Mapping[int, int]
+    total_records: int
+    total_bytes: int
+    misfiled: int = 0
+    complete_as_of: int | None = None
+
+    @property
+    def records(self) -> int:
+        return sum(o.records for o in self.objects)
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(o.raw_bytes for o in self.objects)
+
+    @property
+    def windows(self) -> list[str]:
+        return sorted({o.window for o in self.objects})
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RawCommit:
+        plain: dict[str, Any] = json.loads(data)
+        plain["ranges"] = {int(p): OffsetRange(**r) for p, r in plain["ranges"].items()}
+        plain["next_offsets"] = {int(p): n for p, n in plain["next_offsets"].items()}
+        plain["order_marks"] = {int(p): n for p, n in plain["order_marks"].items()}
+        plain["objects"] = tuple(RawObject(**o) for o in plain["objects"])
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic as Kafka has it now: earliest and end offset (exclusive) per partition."""
+
+    topic_id: str
+    ranges: Mapping[int, OffsetRange]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets Kafka no longer had, acknowledged by an operator."""
+
+    partition: int
+    start: int
+    end: int
+    accepted_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Bounds of what one dump commits at once."""
+
+    max_bytes: int
+    max_records: int
+    roll_bytes: int = field(default=64 << 20)

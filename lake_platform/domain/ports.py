@@ -1,0 +1,218 @@
+"""The outside systems, as small Protocols. Adapters implement them; memory versions ship too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from lake_platform.domain.batches import BatchJob, Claim, TableState, WriteResult
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
+from lake_platform.domain.schema import Change, Struct
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970 UTC."""
+
+
+class KafkaMessage(Protocol):
+    """The part of `confluent_kafka.Message` that phase 1 reads; methods, to pass it on uncopied."""
+
+    def partition(self) -> int | None: ...
+    def offset(self) -> int | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None: ...
+
+
+class KafkaReader(Protocol):
+    """Reads fixed offset ranges of one topic, each partition in offset order."""
+
+    def poll(self) -> Sequence[KafkaMessage]:
+        """The next messages, empty when none came in the poll time.
+
+        Raises: KafkaUnavailableError, OffsetsMissingError.
+        """
+        ...
+
+    def positions(self) -> Mapping[int, int]:
+        """Next offset per partition, past holes (compaction, transaction markers)."""
+        ...
+
+    def finished(self) -> bool:
+        """Whether every range was read to its end."""
+        ...
+
+
+class Kafka(Protocol):
+    def describe(self, topic: str) -> TopicInfo:
+        """Raises: KafkaUnavailableError; InvalidFieldError when the topic does not exist."""
+        ...
+
+    def open(
+        self, topic: str, ranges: Mapping[int, OffsetRange]
+    ) -> AbstractContextManager[KafkaReader]: ...
+
+    def report_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Commits group offsets for display in Kafka tools only. Never read back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    key: str
+    size: int
+    modified_at: int
+
+
+class ObjectStore(Protocol):
+    """Keys are relative to the storage root. Writes are visible at once and whole.
+
+    Every method raises StorageUnavailableError when the store does not answer.
+    """
+
+    def get(self, key: str) -> bytes:
+        """Raises: KeyError when there is no such object."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None: ...
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Puts if absent; False when the key is taken, with nothing changed."""
+        ...
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Objects under `prefix` with key > `after`, in key order."""
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None: ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Deletes; keys that are not there are fine."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Replaces `target`. Raises: KeyError when `source` is not there."""
+        ...
+
+    def url(self, key: str) -> str:
+        """The URL Spark reads the key by (`file:` or `s3a:`)."""
+        ...
+
+
+class TableEngine(Protocol):
+    """Applies batches to tables of one format. Data and checkpoint are one atomic act."""
+
+    def state(self, dataset: Dataset) -> TableState:
+        """Raises: StorageUnavailableError; never says "absent" when it could not look."""
+        ...
+
+    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+        """The table schema the transforms make of `source`. Raises: TransformError."""
+        ...
+
+    def write(self, job: BatchJob) -> WriteResult:
+        """Applies `job`. Raises: CommitRaceError when a later claim fenced this one out,
+        TransformError, EngineError."""
+        ...
+
+    def fence(self, dataset: Dataset, older: Claim) -> None:
+        """Makes sure a writer that still holds `older` can no longer commit."""
+        ...
+
+    def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
+        """Removes what a zombie committed twice (`state.doubled`)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """`source` types the raw values, `table` the columns after transforms (None before the first
+    batch of a dataset with transforms)."""
+
+    version: int
+    source: Struct
+    table: Struct | None = None
+    status: str = "ACTIVE"
+    changes: tuple[str, ...] = ()
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRecord:
+    """A dataset as the metastore has it; `version` is for compare-and-set."""
+
+    dataset: Dataset
+    version: int
+    status: Status
+    registered_at: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a dataset stands, from durable state. Times in ms; 0 = never.
+
+    `head_seq`/`applied_seq`: newest raw commit and newest one in the table. `complete_through`:
+    all records Kafka had at that time are in the table. `backlog`: records Kafka had beyond the
+    raw log when last looked at. `reported_seq`: raw commits whose windows Dagster was told of.
+    """
+
+    head_seq: int = 0
+    applied_seq: int = 0
+    reported_seq: int = 0
+    records_ingested: int = 0
+    bytes_ingested: int = 0
+    records: int = 0
+    quarantined: int = 0
+    deleted: int = 0
+    deduplicated: int = 0
+    dropped: int = 0
+    backlog: int = 0
+    complete_as_of: int = 0
+    complete_through: int = 0
+    dumped_at: int = 0
+    loaded_at: int = 0
+    last_error: str = ""
+
+
+class Metastore(Protocol):
+    """What `ingest` needs of the metastore (implemented by metastore.repository)."""
+
+    def get(self, table: str) -> DatasetRecord:
+        """Raises: DatasetNotFoundError."""
+        ...
+
+    def active_schema(self, table: str) -> SchemaVersion | None: ...
+
+    def add_schema_version(
+        self, table: str, after: int, source: Struct, derived: Struct | None, changes: Sequence[str]
+    ) -> SchemaVersion:
+        """Makes version `after + 1` the active one. Raises: ConflictError when `after` is not."""
+        ...
+
+    def block(
+        self,
+        table: str,
+        changes: Sequence[Change],
+        batch: str,
+        samples: Sequence[Mapping[str, object]],
+    ) -> int:
+        """Sets BLOCKED and opens an incident (or finds the open one of the same batch)."""
+        ...
+
+    def set_status(self, table: str, status: Status) -> None: ...
+
+    def progress(self, table: str) -> Progress: ...
+
+    def update_progress(self, table: str, **values: int | str) -> None:
+        """Sets the named fields of Progress; never moves a seq backwards."""
+        ...
+
+    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
+        """Keeps statistics of an applied batch, once per batch id; `windows`: records of each."""
+        ...
+
+    def accepted_gaps(self, table: str) -> Sequence[Gap]: ...

@@ -1,0 +1,79 @@
+"""Reasons for quarantine, and the balance every batch has to close."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a record is in quarantine. The text is what an operator reads."""
+
+    NOT_UTF8 = "not valid UTF-8"
+    NOT_JSON = "not one valid JSON document"
+    NOT_OBJECT = "not a JSON object"
+    EMPTY = "empty value"
+    TOO_LARGE = "value larger than 8 MiB"
+    NUMBER_RANGE = "number out of range of a double"
+    NULL_KEY = "primary key is null or missing"
+    KEY_TOO_LARGE = "primary key larger than 1 KB"
+    NULL_ORDERING = "ordering field is null or missing"
+    TOMBSTONE = "tombstone in an append table"
+    TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
+    PARTITION_TOO_LONG = "partition value longer than 200 bytes"
+    TYPE_CONFLICT = "value does not fit the column's type"
+
+
+MAX_VALUE_BYTES = 8 << 20
+MAX_KEY_BYTES = 1024
+MAX_PARTITION_BYTES = 200
+_ALWAYS_TOLERATED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Where the records of one batch went. `records` = all the others together.
+
+    `written` are rows that stand in the table because of this batch, `deduplicated` records that
+    a later one of the same key replaced, `deleted` keys removed, `dropped` records a transform or
+    the tombstone rule left out on purpose.
+    """
+
+    records: int = 0
+    written: int = 0
+    deduplicated: int = 0
+    deleted: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+
+    @property
+    def difference(self) -> int:
+        accounted = (
+            self.written + self.deduplicated + self.deleted + self.dropped + self.quarantined
+        )
+        return self.records - accounted
+
+    def __add__(self, other: Balance) -> Balance:
+        return Balance(
+            self.records + other.records,
+            self.written + other.written,
+            self.deduplicated + other.deduplicated,
+            self.deleted + other.deleted,
+            self.dropped + other.dropped,
+            self.quarantined + other.quarantined,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineCounts:
+    by_reason: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_reason.values())
+
+
+def too_many(bad: int, total: int, limit: float) -> bool:
+    """A handful of bad records never stops a table, whatever their share of a tiny batch."""
+    return bad > _ALWAYS_TOLERATED and bad > limit * total
