@@ -31,7 +31,8 @@ def seq_name(seq: int) -> str:
 def raw_key(
     topic: str, table: str, window: str, partition: int, first: int, last: int, nonce: str
 ) -> str:
-    return f"{raw_prefix(topic)}{window_path(window)}/{table}-p{partition}-{first}-{last}-{nonce}.json.gz"
+    name = f"{table}-p{partition}-{first}-{last}-{nonce}.json.gz"
+    return f"{raw_prefix(topic)}{window_path(window)}/{name}"
 
 
 def raw_prefix(topic: str) -> str:

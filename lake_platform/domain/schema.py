@@ -118,7 +118,7 @@ def diff(active: Struct, observed: Struct, *, partial: bool = False) -> list[Cha
 
 
 def merge(active: Type, observed: Type) -> Type:
-    """`active` with every automatic change of `observed` applied: new columns last, widened types."""
+    """`active` with all automatic changes of `observed`: new columns last, types widened."""
     if isinstance(active, Struct) and isinstance(observed, Struct):
         fields = [
             Field(

@@ -29,7 +29,7 @@ class Ports:
 class Limits:
     """Bounds of memory and time. Bytes are uncompressed raw bytes."""
 
-    slice: Slice = Slice(128 << 20, 1_000_000)
+    slice: Slice = field(default_factory=lambda: Slice(128 << 20, 1_000_000))
     batch_bytes: int = 512 << 20
     load_budget_seconds: float = 600.0
     claim_lease_seconds: float = 900.0

@@ -1,0 +1,185 @@
+"""Kafka through confluent-kafka: explicit assignment, explicit offsets, no group management."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka import Message as ConfluentMessage
+from confluent_kafka.admin import (
+    AdminClient,
+    OffsetSpec,  # type: ignore[attr-defined]  # documented, but not in the stub's exports
+)
+
+from lake_platform.domain.offsets import OffsetRange, TopicInfo
+from lake_platform.errors import InvalidFieldError, KafkaUnavailableError, OffsetsMissingError
+
+_TIMEOUT_SECONDS = 15.0
+_POLL_SECONDS = 0.05  # consume() waits all of it when fewer messages than asked for arrive
+_POLL_MESSAGES = 5_000
+_FORBIDDEN = ("sasl.jaas.config",)
+_GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+
+
+class ConfluentKafka:
+    """The Kafka port. `options` are librdkafka's; ours win where correctness depends on them."""
+
+    def __init__(self, bootstrap: str, options: Mapping[str, str] | None = None) -> None:
+        extra = dict(options or {})
+        for name in extra:
+            if name in _FORBIDDEN or name.endswith(".class"):
+                raise InvalidFieldError(
+                    "kafka_options", name, "not allowed", "use librdkafka's sasl.* options"
+                )
+        self._common: dict[str, str | int | float | bool] = {
+            "log_level": 3,
+            "socket.timeout.ms": 10_000,
+            **extra,
+            "bootstrap.servers": bootstrap,
+        }
+        self._bootstrap = bootstrap
+
+    def describe(self, topic: str) -> TopicInfo:
+        with self._translated():
+            admin = AdminClient(self._common)
+            futures = admin.describe_topics(
+                TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
+            )
+            try:
+                described = futures[topic].result()
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise InvalidFieldError(
+                        "topic", topic, "does not exist", f"create it on {self._bootstrap}"
+                    ) from None
+                raise
+            partitions = [p.id for p in described.partitions]
+            latest, earliest = OffsetSpec.latest(), OffsetSpec.earliest()
+            ends = self._offsets(admin, topic, partitions, latest)
+            starts = self._offsets(admin, topic, partitions, earliest)
+        ranges = {p: OffsetRange(starts[p], ends[p]) for p in partitions}
+        return TopicInfo(str(described.topic_id), ranges)
+
+    @contextmanager
+    def open(self, topic: str, ranges: Mapping[int, OffsetRange]) -> Iterator[ConfluentReader]:
+        consumer = Consumer(
+            {
+                # Bounds what librdkafka buffers ahead of us: phase 1's memory is flat.
+                "queued.max.messages.kbytes": 65_536,
+                "fetch.message.max.bytes": 8 << 20,
+                **self._common,
+                "group.id": "lake-platform-reader",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "check.crcs": True,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            yield ConfluentReader(consumer, topic, ranges)
+        finally:
+            consumer.close()
+
+    def report_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        consumer = Consumer({**self._common, "group.id": group, "enable.auto.commit": False})
+        try:
+            with self._translated():
+                positions = [TopicPartition(topic, p, o) for p, o in offsets.items()]
+                consumer.commit(offsets=positions, asynchronous=False)
+        finally:
+            consumer.close()
+
+    def _offsets(
+        self, admin: AdminClient, topic: str, partitions: Sequence[int], spec: OffsetSpec
+    ) -> dict[int, int]:
+        asked = {TopicPartition(topic, p): spec for p in partitions}
+        # read_committed: an open transaction's records are not there yet, so they are no backlog.
+        futures = admin.list_offsets(
+            asked,
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_TIMEOUT_SECONDS,
+        )
+        return {tp.partition: future.result().offset for tp, future in futures.items()}
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise KafkaUnavailableError(
+                f"Kafka at {self._bootstrap} did not answer: {error.args[0].str()}; nothing was "
+                f"changed, check LAKE_KAFKA_BOOTSTRAP and that the broker runs"
+            ) from error
+
+
+class ConfluentReader:
+    """Reads `ranges`; partitions pause at their end so nothing past it is fetched for nothing."""
+
+    def __init__(self, consumer: Consumer, topic: str, ranges: Mapping[int, OffsetRange]) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._ends = {p: r.end for p, r in ranges.items()}
+        self._positions = {p: r.start for p, r in ranges.items()}
+        self._open = {p for p, r in ranges.items() if r.start < r.end}
+        self._ranges = dict(ranges)
+        consumer.assign([TopicPartition(topic, p, ranges[p].start) for p in sorted(self._open)])
+
+    def poll(self) -> Sequence[ConfluentMessage]:
+        try:
+            polled = self._consumer.consume(_POLL_MESSAGES, timeout=_POLL_SECONDS)
+        except KafkaException as error:
+            raise KafkaUnavailableError(f"reading {self._topic!r}: {error}") from error
+        if any(m.error() for m in polled):
+            polled = [m for m in polled if not self._event(m)]
+        ends, late = self._ends, False
+        # Offsets and partitions are set on every message that is no event.
+        last = cast("dict[int, int]", {m.partition(): m.offset() for m in polled})
+        for partition, offset in last.items():
+            self._positions[partition] = max(self._positions[partition], offset + 1)
+            if offset + 1 >= ends[partition]:
+                late = late or offset + 1 > ends[partition]
+                self._close(partition)
+        if late:
+            polled = [m for m in polled if (m.offset() or 0) < ends[m.partition() or 0]]
+        return polled
+
+    def positions(self) -> Mapping[int, int]:
+        return {p: min(at, self._ends[p]) for p, at in self._positions.items()}
+
+    def finished(self) -> bool:
+        return not self._open
+
+    def _event(self, message: ConfluentMessage) -> bool:
+        """Handles a non-message of the stream; False for a real message."""
+        error = message.error()
+        if error is None:
+            return False
+        partition = message.partition()
+        if error.code() == KafkaError._PARTITION_EOF and partition is not None:
+            # Also reached when the last offsets are holes: markers, compacted or aborted records.
+            end = message.offset() or 0
+            self._positions[partition] = max(self._positions[partition], end)
+            if end >= self._ends[partition]:
+                self._close(partition)
+        elif error.code() in _GONE and partition is not None:
+            known = self._ranges[partition]
+            raise OffsetsMissingError("?", self._topic, {partition: (known.start, known.end)})
+        elif error.fatal() or not error.retriable():
+            raise KafkaUnavailableError(f"reading {self._topic!r}: {error.str()}")
+        return True
+
+    def _close(self, partition: int) -> None:
+        if partition in self._open:
+            self._open.discard(partition)
+            self._consumer.pause([TopicPartition(self._topic, partition, OFFSET_END)])
