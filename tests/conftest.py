@@ -1,0 +1,72 @@
+"""Fixtures every kind of test may use: jars, Java, a real Kafka broker.
+
+`broker` is one broker per pytest process. Tests that use it run without xdist (`make test` does
+that): a broker per worker would only make them slower.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lake_platform.embedded import java
+from lake_platform.embedded.broker import Broker
+from lake_platform.embedded.jars import ensure_jars
+
+_REPO = Path(__file__).parent.parent
+# Whoever uses one of these fixtures needs the real thing, so the mark cannot be forgotten.
+_MARK_OF_FIXTURE = {"broker": "stack", "spark": "spark"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, mark in _MARK_OF_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+@pytest.fixture(scope="session")
+def jars_dir() -> Path:
+    """Directory of the jar sets; a test asks `ensure_jars(jars_dir, [set])` for what it needs."""
+    return Path(os.environ.get("LAKE_JARS_DIR", _REPO / ".lake" / "jars")).absolute()
+
+
+@pytest.fixture(scope="session")
+def java_home() -> Path:
+    return java.java_home()
+
+
+@pytest.fixture(scope="session")
+def broker(
+    jars_dir: Path, java_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """A running Kafka broker, shared by the session: use topics of your own (`make_topic`).
+
+    A test that stops or kills a broker starts one of its own with `Broker(...)`.
+    """
+    jars = ensure_jars(jars_dir, ["kafka"])[0].directory
+    directory = tmp_path_factory.mktemp("kafka")
+    with Broker(directory, jars=jars, java_home=java_home) as running:
+        yield running
+
+
+@pytest.fixture
+def make_topic(broker: Broker) -> Callable[..., str]:
+    """`make_topic(partitions=1, **config)` creates a topic with a fresh name and returns it."""
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+
+    def make(partitions: int = 1, **config: str) -> str:
+        topic = f"topic-{uuid.uuid4().hex[:10]}"
+        request = NewTopic(topic, partitions, 1, config=config)
+        admin.create_topics([request])[topic].result(timeout=20)
+        return topic
+
+    return make
