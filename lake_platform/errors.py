@@ -44,6 +44,12 @@ class NameTakenError(FixConfigError):
         self.table = table
 
 
+class IncidentNotFoundError(FixConfigError):
+    def __init__(self, incident: int) -> None:
+        super().__init__(f"there is no incident {incident}; `lake incidents list` shows all")
+        self.incident = incident
+
+
 class ConflictError(FixConfigError):
     """A compare-and-set lost: somebody changed the dataset in between."""
 
@@ -75,6 +81,10 @@ class KafkaUnavailableError(RetryableError):
 
 
 class StorageUnavailableError(RetryableError):
+    pass
+
+
+class MetastoreUnavailableError(RetryableError):
     pass
 
 
@@ -128,6 +138,28 @@ class TopicRecreatedError(StopDatasetError):
             f"topic, or retire this one"
         )
         self.dataset, self.topic, self.known, self.found = dataset, topic, known, found
+
+
+class OffsetsWentBackError(StopDatasetError):
+    """Kafka's log ends before offsets that were already read."""
+
+    def __init__(self, dataset: str, topic: str, partition: int, read: int, end: int) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: topic {topic!r} partition {partition} ends at offset {end}, but "
+            f"was read up to {read} before; the broker lost acknowledged records (unclean leader "
+            f"election or a restored backup). Nothing was read; register a new dataset when the "
+            f"topic is sound again"
+        )
+        self.dataset, self.topic, self.partition = dataset, topic, partition
+        self.read, self.end = read, end
+
+
+class NotRunnableError(FixConfigError):
+    """The dataset's status forbids this."""
+
+    def __init__(self, dataset: str, status: str, remedy: str) -> None:
+        super().__init__(f"dataset {dataset!r} is {status}; {remedy}")
+        self.dataset, self.status = dataset, status
 
 
 class SchemaBlockedError(StopDatasetError):

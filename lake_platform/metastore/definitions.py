@@ -1,0 +1,200 @@
+"""Datasets: registered, changed by compare-and-set, paused, retired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.ports import DatasetRecord
+from lake_platform.domain.schema import Struct, to_json
+from lake_platform.errors import ConflictError, InvalidFieldError, LakeError, NameTakenError
+from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset
+from lake_platform.metastore.tables import DatasetRow, IncidentRow, ProgressRow, SchemaVersionRow
+from lake_platform.metastore.unit import Unit
+
+OnBroken = Callable[[str, LakeError], None]
+
+
+class Definitions(Unit):
+    def get(self, table: str) -> DatasetRecord:
+        with self._read() as session:
+            return _record(self._row(session, table))
+
+    def list_all(
+        self, *, include_retired: bool = False, on_broken: OnBroken | None = None
+    ) -> list[DatasetRecord]:
+        """All datasets by name. A stored definition this release cannot read goes to `on_broken`
+        and is left out; without `on_broken` it raises."""
+        query = select(DatasetRow).order_by(DatasetRow.table_name)
+        if not include_retired:
+            query = query.where(DatasetRow.status != Status.RETIRED)
+        records = []
+        with self._read() as session:
+            rows = list(session.scalars(query))
+        for row in rows:
+            try:
+                records.append(_record(row))
+            except LakeError as error:
+                if on_broken is None:
+                    raise
+                on_broken(row.table_name, error)
+        return records
+
+    def name_taken(self, table: str) -> bool:
+        """Also when only the case differs: catalogs fold it. Retired tables keep their name."""
+        query = select(DatasetRow.table_name).where(_same_name(table))
+        with self._read() as session:
+            return session.scalar(query) is not None
+
+    def register(
+        self, dataset: Dataset, source: Struct | None, actor: str, *, seed: int = 0
+    ) -> DatasetRecord:
+        """Keeps the dataset and, when `source` is known, schema version 1: all or nothing.
+
+        Raises:
+            NameTakenError: the table name is in use.
+        """
+        row = DatasetRow(
+            table_name=dataset.table,
+            table_fold=dataset.table.casefold(),
+            definition=dataset_to_dict(dataset),
+            version=1,
+            status=Status.REGISTERED,
+            registered_at=self._clock(),
+            seed=seed,
+        )
+        try:
+            with self._write() as session:
+                session.add(row)
+                session.flush()
+                session.add(ProgressRow(table_name=dataset.table))
+                if source is not None:
+                    session.add(self._first_version(dataset, source))
+                self._audit(session, "register", dataset.table, None, row.definition, actor)
+        except IntegrityError:
+            raise NameTakenError(dataset.table) from None
+        return _record(row)
+
+    def update(
+        self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
+    ) -> DatasetRecord:
+        """Replaces fields by JSON values; a change that changes nothing keeps the version.
+
+        Raises:
+            ConflictError: the dataset is not at `expected_version`.
+            InvalidFieldError: a value that cannot be, or a field that is fixed.
+        """
+        with self._write() as session:
+            row = self._row(session, table, lock=True)
+            self._check_alive(row)
+            if row.version != expected_version:
+                raise ConflictError(table, expected_version, row.version)
+            before = parse_dataset(row.definition)
+            after = changed(before, changes)
+            check_change(before, after)
+            old, new = dataset_to_dict(before), dataset_to_dict(after)
+            differing = [name for name in new if new[name] != old[name]]
+            if differing:
+                row.definition, row.version = new, row.version + 1
+                self._audit(
+                    session,
+                    "update",
+                    table,
+                    {n: old[n] for n in differing},
+                    {n: new[n] for n in differing},
+                    actor,
+                )
+            return _record(row)
+
+    def set_status(self, table: str, status: Status, actor: str | None = None) -> None:
+        """What ingest found. It never undoes an operator: RETIRED stays, a paused dataset stays
+        PAUSED and takes `status` on when it is resumed, and BLOCKED stays while an incident is
+        open."""
+        with self._write() as session:
+            row = self._row(session, table, lock=True)
+            if status in {Status.PAUSED, Status.RETIRED}:
+                self._move(session, row, status, actor)
+            elif status is not Status.BLOCKED and self._incident_open(session, table):
+                return
+            elif row.status == Status.PAUSED:
+                row.paused_from = status
+            elif row.status != Status.RETIRED:
+                self._move(session, row, status, actor)
+
+    def pause(self, table: str, actor: str) -> DatasetRecord:
+        return self._change_status(table, Status.PAUSED, actor)
+
+    def retire(self, table: str, actor: str) -> DatasetRecord:
+        """The name stays taken: the table's files and raw objects are still there."""
+        return self._change_status(table, Status.RETIRED, actor)
+
+    def resume(self, table: str, actor: str) -> DatasetRecord:
+        """Back to the status the dataset was paused in."""
+        return self._change_status(table, None, actor)
+
+    def _change_status(self, table: str, status: Status | None, actor: str) -> DatasetRecord:
+        with self._write() as session:
+            row = self._row(session, table, lock=True)
+            if status is not Status.RETIRED:
+                self._check_alive(row)
+            if status is not None:
+                self._move(session, row, status, actor)
+            elif row.status == Status.PAUSED:
+                self._move(session, row, Status(row.paused_from or Status.REGISTERED), actor)
+            return _record(row)
+
+    def _move(
+        self, session: Session, row: DatasetRow, status: Status, actor: str | None = None
+    ) -> None:
+        if row.status == status:
+            return
+        before, row.status = row.status, status
+        row.paused_from = before if status is Status.PAUSED else None
+        self._audit(
+            session, "status", row.table_name, {"status": before}, {"status": status.value}, actor
+        )
+
+    def _first_version(self, dataset: Dataset, source: Struct) -> SchemaVersionRow:
+        schema = to_json(source)
+        return SchemaVersionRow(
+            table_name=dataset.table,
+            version=1,
+            source=schema,
+            derived=None if dataset.transformed else schema,
+            status="ACTIVE",
+            changes=[],
+            created_at=self._clock(),
+        )
+
+    @staticmethod
+    def _incident_open(session: Session, table: str) -> bool:
+        query = select(IncidentRow.id).where(
+            IncidentRow.table_name == table, IncidentRow.status == "OPEN"
+        )
+        return session.scalar(query.limit(1)) is not None
+
+    @staticmethod
+    def _check_alive(row: DatasetRow) -> None:
+        if row.status == Status.RETIRED:
+            raise InvalidFieldError(
+                "table", row.table_name, "is retired", "register a new table on the same topic"
+            )
+
+
+def _same_name(table: str) -> Any:
+    return or_(DatasetRow.table_name == table, DatasetRow.table_fold == table.casefold())
+
+
+def _record(row: DatasetRow) -> DatasetRecord:
+    return DatasetRecord(
+        parse_dataset(row.definition),
+        row.version,
+        Status(row.status),
+        row.registered_at,
+        row.seed,
+    )

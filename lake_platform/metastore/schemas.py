@@ -1,0 +1,214 @@
+"""Schema versions, and the incidents that breaking changes open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lake_platform.domain.dataset import Status
+from lake_platform.domain.ports import SchemaVersion
+from lake_platform.domain.schema import Change, Struct, struct_from_json, to_json
+from lake_platform.errors import ConflictError, IncidentNotFoundError
+from lake_platform.metastore.definitions import Definitions
+from lake_platform.metastore.tables import IncidentRow, SchemaVersionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A break waiting for an operator. `changes` are `domain.schema.Change` as dicts."""
+
+    id: int
+    table: str
+    status: str
+    batch: str
+    changes: tuple[dict[str, Any], ...]
+    samples: tuple[dict[str, Any], ...]
+    opened_at: int
+    resolved_at: int | None
+    resolution: str
+    resolved_by: str
+
+
+class Schemas(Definitions):
+    def active_schema(self, table: str) -> SchemaVersion | None:
+        with self._read() as session:
+            row = _active(session, table)
+            return None if row is None else _version(row)
+
+    def schema_versions(self, table: str) -> list[SchemaVersion]:
+        """Oldest first."""
+        query = (
+            select(SchemaVersionRow)
+            .where(SchemaVersionRow.table_name == table)
+            .order_by(SchemaVersionRow.version)
+        )
+        with self._read() as session:
+            self._row(session, table)
+            return [_version(row) for row in session.scalars(query)]
+
+    def add_schema_version(
+        self,
+        table: str,
+        after: int,
+        source: Struct,
+        derived: Struct | None,
+        changes: Sequence[str],
+        actor: str | None = None,
+    ) -> SchemaVersion:
+        """`after` is 0 for the first version."""
+        with self._write() as session:
+            self._row(session, table, lock=True)
+            active = _active(session, table)
+            found = active.version if active else 0
+            if found != after:
+                raise ConflictError(table, after, found)
+            if active is not None:
+                active.status = "SUPERSEDED"
+            row = SchemaVersionRow(
+                table_name=table,
+                version=after + 1,
+                source=to_json(source),
+                derived=None if derived is None else to_json(derived),
+                status="ACTIVE",
+                changes=list(changes),
+                created_at=self._clock(),
+            )
+            session.add(row)
+            self._audit(
+                session,
+                "schema_version",
+                table,
+                {"version": after},
+                {"version": after + 1, "changes": list(changes)},
+                actor,
+            )
+            return _version(row)
+
+    def block(
+        self,
+        table: str,
+        changes: Sequence[Change],
+        batch: str,
+        samples: Sequence[Mapping[str, object]],
+    ) -> int:
+        with self._write() as session:
+            row = self._row(session, table, lock=True)
+            incident = session.scalar(
+                select(IncidentRow).where(
+                    IncidentRow.table_name == table,
+                    IncidentRow.batch == batch,
+                    IncidentRow.status == "OPEN",
+                )
+            )
+            if incident is None:
+                incident = IncidentRow(
+                    table_name=table,
+                    status="OPEN",
+                    batch=batch,
+                    changes=[asdict(change) for change in changes],
+                    # Samples are for people: what JSON cannot say is shown as text.
+                    samples=json.loads(json.dumps(list(samples), default=str)),
+                    opened_at=self._clock(),
+                )
+                session.add(incident)
+                session.flush()
+                self._audit(
+                    session,
+                    "block",
+                    table,
+                    None,
+                    {"incident": incident.id, "changes": [str(c) for c in changes]},
+                )
+            if row.status == Status.PAUSED:
+                row.paused_from = Status.BLOCKED
+            elif row.status != Status.RETIRED:
+                self._move(session, row, Status.BLOCKED)
+            return incident.id
+
+    def incidents(
+        self, table: str | None = None, status: str | None = None, limit: int = 100
+    ) -> list[Incident]:
+        """Newest first."""
+        query = select(IncidentRow).order_by(IncidentRow.id.desc()).limit(limit)
+        if table is not None:
+            query = query.where(IncidentRow.table_name == table)
+        if status is not None:
+            query = query.where(IncidentRow.status == status)
+        with self._read() as session:
+            return [_incident(row) for row in session.scalars(query)]
+
+    def incident(self, incident_id: int) -> Incident:
+        """Raises: IncidentNotFoundError."""
+        with self._read() as session:
+            row = session.get(IncidentRow, incident_id)
+            if row is None:
+                raise IncidentNotFoundError(incident_id)
+            return _incident(row)
+
+    def resolve(self, incident_id: int, resolution: str, actor: str) -> Incident:
+        """Closes the incident; once no other is open the dataset goes back to LIVE.
+
+        Raises: IncidentNotFoundError.
+        """
+        with self._write() as session:
+            row = session.get(IncidentRow, incident_id)
+            if row is None:
+                raise IncidentNotFoundError(incident_id)
+            dataset = self._row(session, row.table_name, lock=True)
+            if row.status == "OPEN":
+                row.status, row.resolution, row.resolved_by = "RESOLVED", resolution, actor
+                row.resolved_at = self._clock()
+                after = {"incident": row.id, "resolution": resolution}
+                self._audit(session, "resolve", row.table_name, None, after, actor)
+                session.flush()
+            if not self._incident_open(session, row.table_name):
+                if dataset.status == Status.BLOCKED:
+                    self._move(session, dataset, Status.LIVE, actor)
+                elif dataset.paused_from == Status.BLOCKED:
+                    dataset.paused_from = Status.LIVE
+            return _incident(row)
+
+    def blocked_tables(self) -> set[str]:
+        """Tables with an open incident."""
+        query = select(IncidentRow.table_name).where(IncidentRow.status == "OPEN").distinct()
+        with self._read() as session:
+            return set(session.scalars(query))
+
+
+def _active(session: Session, table: str) -> SchemaVersionRow | None:
+    return session.scalar(
+        select(SchemaVersionRow).where(
+            SchemaVersionRow.table_name == table, SchemaVersionRow.status == "ACTIVE"
+        )
+    )
+
+
+def _version(row: SchemaVersionRow) -> SchemaVersion:
+    return SchemaVersion(
+        row.version,
+        struct_from_json(row.source),
+        None if row.derived is None else struct_from_json(row.derived),
+        row.status,
+        tuple(row.changes),
+        row.created_at,
+    )
+
+
+def _incident(row: IncidentRow) -> Incident:
+    return Incident(
+        row.id,
+        row.table_name,
+        row.status,
+        row.batch,
+        tuple(row.changes),
+        tuple(row.samples),
+        row.opened_at,
+        row.resolved_at,
+        row.resolution,
+        row.resolved_by,
+    )

@@ -1,0 +1,265 @@
+"""Progress, batch statistics and accepted gaps: what metrics and `lake datasets stats` show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sqlalchemy import case, select, update
+from sqlalchemy.orm import Session
+
+from lake_platform.domain.batches import WriteResult
+from lake_platform.domain.offsets import Gap
+from lake_platform.domain.ports import Progress
+from lake_platform.domain.quality import Balance
+from lake_platform.errors import DatasetNotFoundError
+from lake_platform.metastore.tables import BatchRow, GapRow, ProgressRow
+from lake_platform.metastore.unit import Unit
+
+_NAMES = frozenset(f.name for f in fields(Progress))
+# Two processes report in any order; these only ever grow.
+_GROWING = frozenset(
+    [
+        "head_seq",
+        "applied_seq",
+        "reported_seq",
+        "records_ingested",
+        "bytes_ingested",
+        "complete_as_of",
+        "complete_through",
+        "dumped_at",
+        "loaded_at",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatistics:
+    """One applied batch. `counted`: part of the totals; a batch applied again within a larger one
+    is not."""
+
+    table: str
+    batch: str
+    applied: int
+    epoch: int
+    instant: str
+    schema_version: int
+    replay: bool
+    counted: bool
+    balance: Balance
+    windows: Mapping[str, int]
+    quarantine_keys: tuple[str, ...]
+    files: int
+    bytes: int
+    recorded_at: int
+
+
+class Statistics(Unit):
+    """Neither progress nor batch statistics are audited: they say what happened, nobody's will."""
+
+    def progress(self, table: str) -> Progress:
+        with self._read() as session:
+            row = session.get(ProgressRow, table)
+            if row is None:
+                raise DatasetNotFoundError(table)
+            return _progress(row)
+
+    def all_progress(self) -> dict[str, Progress]:
+        """Of every dataset, retired ones too, in one read."""
+        with self._read() as session:
+            return {row.table_name: _progress(row) for row in session.scalars(select(ProgressRow))}
+
+    def update_progress(self, table: str, **values: int | str) -> None:
+        unknown = values.keys() - _NAMES
+        if unknown:
+            raise TypeError(f"Progress has no field {', '.join(sorted(unknown))}")
+        if not values:
+            return
+        with self._write() as session:
+            self._set_progress(session, table, values)
+
+    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
+        """Counts a batch once, whatever is recorded again, late or out of order.
+
+        A replayed batch replaces its own numbers. A batch within the range of another one (raw
+        commits applied again under a new schema, a replay of a part) is kept but not counted, so
+        the totals in Progress are those of raw commits counted once. `Progress.records` is the
+        sum of `balance.written`: the rows of an append table, and for an upsert table the rows
+        written, updates included.
+        """
+        with self._write() as session:
+            self._row(session, table, lock=True)
+            delta = self._count(session, table, result, windows)
+            totals = session.get_one(ProgressRow, table)
+            totals.records += delta.written
+            totals.quarantined += delta.quarantined
+            totals.deleted += delta.deleted
+            totals.deduplicated += delta.deduplicated
+            totals.dropped += delta.dropped
+            session.flush()
+            self._set_progress(
+                session, table, {"applied_seq": result.applied.applied, "loaded_at": self._clock()}
+            )
+
+    def batches(self, table: str, limit: int = 100) -> list[BatchStatistics]:
+        """Newest first."""
+        query = (
+            select(BatchRow)
+            .where(BatchRow.table_name == table)
+            .order_by(BatchRow.last_seq.desc(), BatchRow.first_seq.desc())
+            .limit(limit)
+        )
+        with self._read() as session:
+            return [_batch(row) for row in session.scalars(query)]
+
+    def accepted_gaps(self, table: str) -> Sequence[Gap]:
+        query = (
+            select(GapRow)
+            .where(GapRow.table_name == table)
+            .order_by(GapRow.partition, GapRow.start_offset)
+        )
+        with self._read() as session:
+            return [
+                Gap(r.partition, r.start_offset, r.end_offset, r.accepted_by)
+                for r in session.scalars(query)
+            ]
+
+    def accept_gaps(self, table: str, gaps: Sequence[Gap]) -> None:
+        """Keeps what is new of `gaps`; one that is known already is no error."""
+        with self._write() as session:
+            self._row(session, table, lock=True)
+            for gap in gaps:
+                if self._gap_known(session, table, gap):
+                    continue
+                session.add(
+                    GapRow(
+                        table_name=table,
+                        partition=gap.partition,
+                        start_offset=gap.start,
+                        end_offset=gap.end,
+                        accepted_by=gap.accepted_by,
+                        accepted_at=self._clock(),
+                    )
+                )
+                self._audit(session, "accept_gap", table, None, asdict(gap), gap.accepted_by)
+
+    @staticmethod
+    def _gap_known(session: Session, table: str, gap: Gap) -> bool:
+        query = select(GapRow.id).where(
+            GapRow.table_name == table,
+            GapRow.partition == gap.partition,
+            GapRow.start_offset == gap.start,
+            GapRow.end_offset == gap.end,
+        )
+        return session.scalar(query) is not None
+
+    @staticmethod
+    def _set_progress(session: Session, table: str, values: Mapping[str, int | str]) -> None:
+        settings: dict[str, Any] = {}
+        for name, value in values.items():
+            column = getattr(ProgressRow, name)
+            # Compared in SQL, so that a slower process cannot set an older value.
+            grown = case((column < value, value), else_=column)
+            settings[name] = grown if name in _GROWING else value
+        changed = session.execute(
+            update(ProgressRow)
+            .where(ProgressRow.table_name == table)
+            .values(settings)
+            .execution_options(synchronize_session=False)
+            .returning(ProgressRow.table_name)
+        )
+        if changed.first() is None:
+            raise DatasetNotFoundError(table)
+
+    def _count(
+        self, session: Session, table: str, result: WriteResult, windows: Mapping[str, int]
+    ) -> Balance:
+        """Stores the batch; returns by how much the totals change."""
+        applied = result.applied
+        known = session.get(BatchRow, (table, applied.batch.id))
+        if known is not None and known.epoch >= applied.epoch:
+            return Balance()
+        delta = Balance()
+        if known is not None:
+            delta = _minus(delta, known)
+            session.delete(known)
+            session.flush()
+        overlapping = self._overlapping(session, table, result)
+        row = _row_of(table, result, windows, self._clock())
+        row.counted = not any(
+            o.counted and (_within(row, o) or (applied.replay and not _within(o, row)))
+            for o in overlapping
+        )
+        session.add(row)
+        if not row.counted:
+            return delta
+        for other in overlapping:
+            if other.counted and _within(other, row):
+                delta = _minus(delta, other)
+                other.counted = False
+        return delta + applied.balance
+
+    @staticmethod
+    def _overlapping(session: Session, table: str, result: WriteResult) -> list[BatchRow]:
+        batch = result.applied.batch
+        query = select(BatchRow).where(
+            BatchRow.table_name == table,
+            BatchRow.last_seq >= batch.first_seq,
+            BatchRow.first_seq <= batch.last_seq,
+        )
+        return list(session.scalars(query))
+
+
+def _within(inner: BatchRow, outer: BatchRow) -> bool:
+    return outer.first_seq <= inner.first_seq and inner.last_seq <= outer.last_seq
+
+
+def _minus(delta: Balance, row: BatchRow) -> Balance:
+    if not row.counted:
+        return delta
+    return delta + Balance(**{name: -value for name, value in row.balance.items()})
+
+
+def _row_of(table: str, result: WriteResult, windows: Mapping[str, int], now: int) -> BatchRow:
+    applied = result.applied
+    return BatchRow(
+        table_name=table,
+        batch=applied.batch.id,
+        first_seq=applied.batch.first_seq,
+        last_seq=applied.batch.last_seq,
+        applied=applied.applied,
+        epoch=applied.epoch,
+        instant=applied.instant,
+        schema_version=applied.schema_version,
+        replay=applied.replay,
+        balance=asdict(applied.balance),
+        windows=dict(windows),
+        quarantine_keys=list(applied.quarantine_keys),
+        files=result.files,
+        bytes=result.bytes,
+        recorded_at=now,
+    )
+
+
+def _progress(row: ProgressRow) -> Progress:
+    return Progress(**{name: getattr(row, name) for name in _NAMES})
+
+
+def _batch(row: BatchRow) -> BatchStatistics:
+    return BatchStatistics(
+        row.table_name,
+        row.batch,
+        row.applied,
+        row.epoch,
+        row.instant,
+        row.schema_version,
+        row.replay,
+        row.counted,
+        Balance(**row.balance),
+        row.windows,
+        tuple(row.quarantine_keys),
+        row.files,
+        row.bytes,
+        row.recorded_at,
+    )

@@ -1,0 +1,143 @@
+"""The metastore's tables. Times are milliseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# SQLite gives a rowid only to a column that is exactly INTEGER.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+_TABLE = "datasets.table_name"
+
+
+class Base(DeclarativeBase):
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        int: BigInteger,
+        str: Text,
+    }
+
+
+class DatasetRow(Base):
+    """`table_fold` keeps `Orders` and `orders` apart: catalogs fold case.
+
+    `paused_from` is the status a paused dataset goes back to.
+    """
+
+    __tablename__ = "datasets"
+
+    table_name: Mapped[str] = mapped_column(String(249), primary_key=True)
+    table_fold: Mapped[str] = mapped_column(String(249), unique=True)
+    definition: Mapped[dict[str, Any]]
+    version: Mapped[int]
+    status: Mapped[str] = mapped_column(String(20))
+    paused_from: Mapped[str | None] = mapped_column(String(20))
+    registered_at: Mapped[int]
+    seed: Mapped[int] = mapped_column(default=0)
+
+
+class SchemaVersionRow(Base):
+    __tablename__ = "schema_versions"
+
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source: Mapped[dict[str, Any]]
+    derived: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    status: Mapped[str] = mapped_column(String(20))
+    changes: Mapped[list[Any]]
+    created_at: Mapped[int]
+
+
+class IncidentRow(Base):
+    __tablename__ = "incidents"
+    __table_args__ = (Index("incidents_by_table", "table_name", "status"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE))
+    status: Mapped[str] = mapped_column(String(20))
+    batch: Mapped[str]
+    changes: Mapped[list[Any]]
+    samples: Mapped[list[Any]]
+    opened_at: Mapped[int]
+    resolved_at: Mapped[int | None]
+    resolution: Mapped[str] = mapped_column(default="")
+    resolved_by: Mapped[str] = mapped_column(default="")
+
+
+class GapRow(Base):
+    __tablename__ = "gaps"
+    __table_args__ = (UniqueConstraint("table_name", "partition", "start_offset", "end_offset"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE))
+    partition: Mapped[int]
+    start_offset: Mapped[int]
+    end_offset: Mapped[int]
+    accepted_by: Mapped[str]
+    accepted_at: Mapped[int]
+
+
+class ProgressRow(Base):
+    """One row a dataset, column for column `domain.ports.Progress`."""
+
+    __tablename__ = "progress"
+
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE), primary_key=True)
+    head_seq: Mapped[int] = mapped_column(default=0)
+    applied_seq: Mapped[int] = mapped_column(default=0)
+    reported_seq: Mapped[int] = mapped_column(default=0)
+    records_ingested: Mapped[int] = mapped_column(default=0)
+    bytes_ingested: Mapped[int] = mapped_column(default=0)
+    records: Mapped[int] = mapped_column(default=0)
+    quarantined: Mapped[int] = mapped_column(default=0)
+    deleted: Mapped[int] = mapped_column(default=0)
+    deduplicated: Mapped[int] = mapped_column(default=0)
+    dropped: Mapped[int] = mapped_column(default=0)
+    backlog: Mapped[int] = mapped_column(default=0)
+    complete_as_of: Mapped[int] = mapped_column(default=0)
+    complete_through: Mapped[int] = mapped_column(default=0)
+    dumped_at: Mapped[int] = mapped_column(default=0)
+    loaded_at: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str] = mapped_column(default="")
+
+
+class BatchRow(Base):
+    """Statistics of one applied batch. `counted`: it is part of the totals in `progress`."""
+
+    __tablename__ = "batches"
+    __table_args__ = (Index("batches_by_seq", "table_name", "last_seq"),)
+
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE), primary_key=True)
+    batch: Mapped[str] = mapped_column(String(40), primary_key=True)
+    first_seq: Mapped[int]
+    last_seq: Mapped[int]
+    applied: Mapped[int]
+    epoch: Mapped[int]
+    instant: Mapped[str]
+    schema_version: Mapped[int]
+    replay: Mapped[bool]
+    counted: Mapped[bool]
+    balance: Mapped[dict[str, Any]]
+    windows: Mapped[dict[str, Any]]
+    quarantine_keys: Mapped[list[Any]]
+    files: Mapped[int]
+    bytes: Mapped[int]
+    recorded_at: Mapped[int]
+
+
+class AuditRow(Base):
+    """Append-only: triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("audit_by_table", "table_name", "id"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    at: Mapped[int]
+    actor: Mapped[str]
+    action: Mapped[str]
+    table_name: Mapped[str]
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -1,0 +1,345 @@
+"""The Metastore port on SQLite in memory and in a file, and on PostgreSQL when there is one.
+
+LAKE_TEST_POSTGRES_URL names an empty database the tests may write to; each test gets a schema.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
+from lake_platform.domain.dataset import Dataset, Status, Transform
+from lake_platform.domain.offsets import Gap
+from lake_platform.domain.ports import Metastore
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Change, Field, Scalar, Struct
+from lake_platform.errors import (
+    ConflictError,
+    DatasetNotFoundError,
+    IncidentNotFoundError,
+    InvalidFieldError,
+    LakeError,
+    NameTakenError,
+)
+from lake_platform.metastore.repository import Repository, open_repository
+
+POSTGRES = os.environ.get("LAKE_TEST_POSTGRES_URL", "")
+SOURCE = Struct((Field("id", Scalar("long")), Field("name", Scalar("string"))))
+ORDERS = Dataset(
+    topic="orders", table="orders", mode="upsert", primary_key=("id",), tags={"tier": "gold"}
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+def _postgres_schema() -> Iterator[str]:
+    url = make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    name = f"t{uuid.uuid4().hex}"
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    scoped = url.update_query_dict({"options": f"-csearch_path={name}"})
+    yield scoped.render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    admin.dispose()
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "memory":
+        yield "sqlite://"
+    elif request.param == "file":
+        yield f"sqlite:///{tmp_path / 'deep' / 'metastore.db'}"
+    elif POSTGRES:
+        yield from _postgres_schema()
+    else:
+        pytest.skip("LAKE_TEST_POSTGRES_URL is not set")
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Repository]:
+    repository = open_repository(url, Clock())
+    yield repository
+    repository.close()
+
+
+@pytest.fixture
+def orders(store: Repository) -> Repository:
+    store.register(ORDERS, SOURCE, "ann")
+    return store
+
+
+def result(
+    first: int, last: int, *, written: int, epoch: int = 1, replay: bool = False, bad: int = 0
+) -> WriteResult:
+    balance = Balance(records=written + bad, written=written, quarantined=bad)
+    applied = AppliedBatch(
+        BatchRange(first, last), last, epoch, f"i{first}-{epoch}", 1, replay, balance, ("q/1",)
+    )
+    return WriteResult(applied, SOURCE, files=2, bytes=1000)
+
+
+def race(count: int, act: Callable[[int], object]) -> list[object]:
+    """Runs `act` in threads that start together; returns results and errors."""
+    outcomes: list[object] = [None] * count
+    ready = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        ready.wait(10)
+        try:
+            outcomes[number] = act(number)
+        except LakeError as error:
+            outcomes[number] = error
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return outcomes
+
+
+def test_is_the_port(store: Repository) -> None:
+    port: Metastore = store
+    assert port is store
+
+
+def test_registered_dataset_comes_back_as_it_was(orders: Repository) -> None:
+    record = orders.get("orders")
+    assert record.dataset == ORDERS
+    assert (record.version, record.status) == (1, Status.REGISTERED)
+    schema = orders.active_schema("orders")
+    assert schema is not None
+    assert (schema.version, schema.source, schema.table) == (1, SOURCE, SOURCE)
+    assert orders.progress("orders").head_seq == 0
+
+
+def test_table_schema_is_open_until_transforms_ran(store: Repository) -> None:
+    step = Transform(sql="SELECT id FROM input")
+    store.register(Dataset(topic="t", table="t", transforms=(step,)), SOURCE, "ann")
+    schema = store.active_schema("t")
+    assert schema is not None
+    assert schema.table is None
+    assert store.get("t").dataset.transforms == (step,)
+
+
+def test_unknown_dataset_is_named(store: Repository) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: store.get("nope"),
+        lambda: store.progress("nope"),
+        lambda: store.update_progress("nope", head_seq=1),
+        lambda: store.set_status("nope", Status.LIVE),
+        lambda: store.block("nope", [], "b", []),
+        lambda: store.record_batch("nope", result(1, 1, written=1), {}),
+        lambda: store.add_schema_version("nope", 0, SOURCE, None, []),
+        lambda: store.accept_gaps("nope", [Gap(0, 0, 1)]),
+        lambda: store.update("nope", {}, 1, "ann"),
+        lambda: store.schema_versions("nope"),
+    ]
+    for call in calls:
+        with pytest.raises(DatasetNotFoundError, match="'nope'"):
+            call()
+
+
+@pytest.mark.parametrize("table", ["orders", "ORDERS"])
+def test_taken_name_is_refused_also_in_other_case(orders: Repository, table: str) -> None:
+    with pytest.raises(NameTakenError):
+        orders.register(Dataset(topic="x", table=table), SOURCE, "bob")
+    assert [r.dataset.table for r in orders.list_all()] == ["orders"]
+    assert orders.name_taken(table)
+    assert not orders.name_taken("other")
+
+
+def test_one_of_many_registrations_wins(store: Repository) -> None:
+    outcomes = race(4, lambda n: store.register(Dataset(topic=f"t{n}", table="one"), None, "x"))
+    lost = [o for o in outcomes if isinstance(o, NameTakenError)]
+    assert len(lost) == 3
+    assert len(store.audit_log("one")) == 1
+
+
+def test_update_is_compare_and_set(orders: Repository) -> None:
+    changed = orders.update("orders", {"owner": "team", "max_lag_seconds": 60}, 1, "bob")
+    assert (changed.version, changed.dataset.owner, changed.dataset.max_lag_seconds) == (
+        2,
+        "team",
+        60,
+    )
+    with pytest.raises(ConflictError, match="version 2"):
+        orders.update("orders", {"owner": "late"}, 1, "bob")
+    assert orders.get("orders").dataset.owner == "team"
+    entry = orders.audit_log("orders")[0]
+    assert (entry.actor, entry.action) == ("bob", "update")
+    assert entry.before == {"max_lag_seconds": 900, "owner": ""}
+    assert entry.after == {"max_lag_seconds": 60, "owner": "team"}
+
+
+def test_one_of_many_updates_wins(orders: Repository) -> None:
+    outcomes = race(6, lambda n: orders.update("orders", {"owner": f"o{n}"}, 1, f"a{n}"))
+    assert sum(isinstance(o, ConflictError) for o in outcomes) == 5
+    assert orders.get("orders").version == 2
+    assert len(orders.audit_log("orders")) == 2
+
+
+def test_update_refuses_what_cannot_change(orders: Repository) -> None:
+    for changes in ({"topic": "other"}, {"colour": "red"}, {"max_lag_seconds": "5"}):
+        with pytest.raises(InvalidFieldError) as caught:
+            orders.update("orders", changes, 1, "bob")
+        assert caught.value.field == next(iter(changes))
+    assert orders.update("orders", {"owner": ""}, 1, "bob").version == 1
+    assert len(orders.audit_log("orders")) == 1
+
+
+def test_paused_dataset_keeps_what_ingest_found(orders: Repository) -> None:
+    orders.pause("orders", "bob")
+    orders.set_status("orders", Status.LIVE)
+    assert orders.get("orders").status is Status.PAUSED
+    assert orders.resume("orders", "bob").status is Status.LIVE
+
+
+def test_retired_dataset_stays_retired_and_is_not_listed(orders: Repository) -> None:
+    orders.retire("orders", "bob")
+    orders.set_status("orders", Status.LIVE)
+    assert orders.get("orders").status is Status.RETIRED
+    assert orders.list_all() == []
+    assert len(orders.list_all(include_retired=True)) == 1
+    for act in (orders.resume, orders.pause):
+        with pytest.raises(InvalidFieldError, match="retired"):
+            act("orders", "bob")
+    with pytest.raises(NameTakenError):
+        orders.register(ORDERS, SOURCE, "bob")
+
+
+def test_block_opens_one_incident_per_batch_until_resolved(orders: Repository) -> None:
+    change = Change("id", "type", "breaking", "long", "string")
+    first = orders.block("orders", [change], "b1", [{"id": "x", "raw": b"bytes"}])
+    assert orders.block("orders", [change], "b1", []) == first
+    orders.set_status("orders", Status.LIVE)
+    assert orders.get("orders").status is Status.BLOCKED
+    assert orders.blocked_tables() == {"orders"}
+    incident = orders.incident(first)
+    assert incident.changes[0]["path"] == "id"
+    assert incident.samples[0]["id"] == "x"
+    second = orders.block("orders", [change], "b2", [])
+    assert [i.id for i in orders.incidents("orders", "OPEN")] == [second, first]
+    orders.resolve(first, "cast", "ann")
+    assert orders.get("orders").status is Status.BLOCKED
+    orders.resolve(second, "cast", "ann")
+    assert orders.get("orders").status is Status.LIVE
+    assert orders.blocked_tables() == set()
+    assert orders.incident(second).resolved_by == "ann"
+    with pytest.raises(IncidentNotFoundError):
+        orders.resolve(99, "cast", "ann")
+
+
+def test_block_keeps_a_paused_dataset_paused(orders: Repository) -> None:
+    orders.pause("orders", "bob")
+    incident = orders.block("orders", [], "b1", [])
+    assert orders.get("orders").status is Status.PAUSED
+    assert orders.resume("orders", "bob").status is Status.BLOCKED
+    orders.resolve(incident, "drop_column", "bob")
+    assert orders.get("orders").status is Status.LIVE
+
+
+def test_schema_versions_follow_one_another(orders: Repository) -> None:
+    wider = Struct((*SOURCE.fields, Field("email", Scalar("string"))))
+    version = orders.add_schema_version("orders", 1, wider, wider, ["new column email string"])
+    assert orders.active_schema("orders") == version
+    assert [(v.version, v.status) for v in orders.schema_versions("orders")] == [
+        (1, "SUPERSEDED"),
+        (2, "ACTIVE"),
+    ]
+    with pytest.raises(ConflictError):
+        orders.add_schema_version("orders", 1, SOURCE, None, [])
+
+
+def test_one_of_many_schema_versions_wins(orders: Repository) -> None:
+    outcomes = race(4, lambda n: orders.add_schema_version("orders", 1, SOURCE, None, [str(n)]))
+    assert sum(isinstance(o, ConflictError) for o in outcomes) == 3
+    assert len(orders.schema_versions("orders")) == 2
+
+
+def test_first_schema_version_can_come_later(store: Repository) -> None:
+    store.register(Dataset(topic="t", table="t"), None, "ann")
+    assert store.active_schema("t") is None
+    assert store.add_schema_version("t", 0, SOURCE, SOURCE, []).version == 1
+
+
+def test_progress_never_moves_a_seq_backwards(orders: Repository) -> None:
+    orders.update_progress("orders", head_seq=7, applied_seq=5, reported_seq=4, backlog=9)
+    orders.update_progress("orders", head_seq=3, applied_seq=6, reported_seq=1, backlog=2)
+    orders.update_progress("orders", last_error="Kafka away")
+    found = orders.progress("orders")
+    assert (found.head_seq, found.applied_seq, found.reported_seq) == (7, 6, 4)
+    assert (found.backlog, found.last_error) == (2, "Kafka away")
+    with pytest.raises(TypeError, match="hed_seq"):
+        orders.update_progress("orders", hed_seq=1)
+
+
+def test_progress_of_many_writers_ends_at_the_greatest(orders: Repository) -> None:
+    def write(number: int) -> None:
+        for seq in range(number, 60, 4):
+            orders.update_progress("orders", head_seq=seq)
+
+    assert race(4, write) == [None] * 4
+    assert orders.progress("orders").head_seq == 59
+
+
+def test_batch_is_counted_once(orders: Repository) -> None:
+    windows = {"2026-11-24-03:00": 12}
+    for _ in range(2):
+        orders.record_batch("orders", result(1, 3, written=10, bad=2), windows)
+    found = orders.progress("orders")
+    assert (found.records, found.quarantined, found.applied_seq) == (10, 2, 3)
+    [batch] = orders.batches("orders")
+    assert batch.windows == windows
+    assert batch.balance.records == 12
+
+
+def test_batch_of_many_writers_is_counted_once(orders: Repository) -> None:
+    race(4, lambda _: orders.record_batch("orders", result(1, 3, written=10), {}))
+    assert orders.progress("orders").records == 10
+
+
+def test_replayed_batch_replaces_its_numbers(orders: Repository) -> None:
+    orders.record_batch("orders", result(1, 3, written=10, bad=2), {})
+    orders.record_batch("orders", result(4, 4, written=5), {})
+    orders.record_batch("orders", result(1, 3, written=12, epoch=2, replay=True), {})
+    orders.record_batch("orders", result(1, 3, written=10, bad=2), {})  # late, of the old epoch
+    found = orders.progress("orders")
+    assert (found.records, found.quarantined, found.applied_seq) == (17, 0, 4)
+
+
+def test_raw_commits_in_two_batches_are_counted_once(orders: Repository) -> None:
+    orders.record_batch("orders", result(1, 3, written=10), {})
+    orders.record_batch("orders", result(1, 5, written=25, epoch=2), {})
+    assert orders.progress("orders").records == 25
+    orders.record_batch("orders", result(2, 2, written=3, epoch=3, replay=True), {})
+    orders.record_batch("orders", result(5, 7, written=9, epoch=4, replay=True), {})
+    assert orders.progress("orders").records == 25
+
+
+def test_gap_is_accepted_once(orders: Repository) -> None:
+    gap = Gap(0, 10, 20, "ann")
+    orders.accept_gaps("orders", [gap])
+    orders.accept_gaps("orders", [gap, Gap(1, 0, 5, "ann")])
+    assert list(orders.accepted_gaps("orders")) == [gap, Gap(1, 0, 5, "ann")]
+    assert [e.action for e in orders.audit_log("orders")] == [
+        "accept_gap",
+        "accept_gap",
+        "register",
+    ]

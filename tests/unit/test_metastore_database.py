@@ -1,0 +1,111 @@
+"""Migrations, the append-only audit log, and a database that does not answer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.errors import InvalidFieldError, LakeError, MetastoreUnavailableError, SetupError
+from lake_platform.metastore.engine import open_engine, upgrade
+from lake_platform.metastore.repository import open_repository
+from lake_platform.metastore.tables import Base
+
+_STARTER = """
+import sys
+from lake_platform.metastore.repository import open_repository
+open_repository(sys.argv[1], lambda: 1).ping()
+"""
+_HEAVY = ("dagster", "pyspark", "confluent_kafka", "boto3")
+
+
+def test_migrations_make_exactly_the_tables() -> None:
+    engine = open_engine("sqlite://")
+    upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    started = [
+        subprocess.Popen([sys.executable, "-c", _STARTER, url], stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in started:
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 0, complaint
+
+
+def test_import_loads_no_heavy_library() -> None:
+    check = (
+        "import sys, lake_platform.metastore.service; "
+        f"found = [m for m in {_HEAVY!r} if m in sys.modules]; assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("act", ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log"])
+def test_audit_log_takes_no_change(act: str) -> None:
+    engine = open_engine("sqlite://")
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO audit_log (at, actor, action, table_name) VALUES (1, 'a', 'b', 'c')")
+        )
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.execute(text(act))
+    engine.dispose()
+
+
+def test_newer_database_is_refused(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'm.db'}")
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SetupError, match="newer release"):
+        upgrade(engine)
+    engine.dispose()
+
+
+def test_unknown_databases_are_refused() -> None:
+    for url in ("mysql://u:secret@h/d", "nonsense"):
+        with pytest.raises(InvalidFieldError) as caught:
+            open_engine(url)
+        assert "secret" not in str(caught.value)
+
+
+def test_unreachable_database_is_named_without_its_password() -> None:
+    engine = open_engine("postgresql://user:canary@127.0.0.1:1/lake")
+    with pytest.raises(MetastoreUnavailableError, match=r"127\.0\.0\.1") as caught:
+        upgrade(engine)
+    assert "canary" not in str(caught.value)
+
+
+def test_broken_definition_is_reported_and_left_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    repository = open_repository(url, lambda: 1)
+    for name in ("good", "bad"):
+        repository.register(Dataset(topic="t", table=name), None, "ann")
+    other = open_engine(url)
+    with other.begin() as connection:
+        connection.execute(
+            text("UPDATE datasets SET definition = '{\"topic\": \"t\"}' WHERE table_name = 'bad'")
+        )
+    broken: dict[str, LakeError] = {}
+    found = repository.list_all(on_broken=broken.__setitem__)
+    assert [r.dataset.table for r in found] == ["good"]
+    assert "table" in str(broken["bad"])
+    with pytest.raises(InvalidFieldError):
+        repository.list_all()
+    other.dispose()
+    repository.close()
