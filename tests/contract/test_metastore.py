@@ -89,7 +89,14 @@ def result(
 ) -> WriteResult:
     balance = Balance(records=written + bad, written=written, quarantined=bad)
     applied = AppliedBatch(
-        BatchRange(first, last), last, epoch, f"i{first}-{epoch}", 1, replay, balance, ("q/1",)
+        BatchRange(first, last),
+        last,
+        epoch,
+        f"i{first}-{epoch}",
+        1,
+        replay=replay,
+        balance=balance,
+        quarantine_keys=("q/1",),
     )
     return WriteResult(applied, SOURCE, files=2, bytes=1000)
 
