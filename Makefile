@@ -1,0 +1,77 @@
+# Everything a newcomer runs. `make setup` is the only step that needs the network.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+# Not `python`: the machine's default may be older or newer than what Spark 3.5 was tried with.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CODE := lake_platform assets resources sensors tests bench
+RECORDS ?=
+UV := $(VENV)/uv/bin/uv
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+setup: $(STAMP) ## virtual environment from the lock file, and the jars
+
+$(STAMP): requirements.lock pyproject.toml lake_platform/embedded/jars.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "setup: Python 3.11 is needed and was not found; install it, or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "setup 1/4: virtual environment in $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "setup 2/4: $$(grep -c '^[a-zA-Z0-9].*==' requirements.lock) packages from requirements.lock, hashes checked (a few minutes)"
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	@echo "setup 3/4: this project"
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@echo "setup 4/4: jars of Kafka, Spark and Hudi, sha256 checked"
+	@$(BIN)/lake jars --set kafka --set spark --set connect --set s3
+	@touch $@
+	@echo "setup: done"
+
+lock: $(STAMP) ## maintainers: pin all packages anew into requirements.lock
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
+	$(UV) pip compile --quiet --upgrade --generate-hashes --all-extras --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  pyproject.toml -o requirements.lock
+
+demo: $(STAMP) ## the whole path with real flights (RECORDS=30000 for a first look)
+	@$(BIN)/lake demo $(if $(RECORDS),--records $(RECORDS))
+
+up: $(STAMP) ## start Kafka, the API and Dagster; Ctrl-C stops them
+	@$(BIN)/lake up
+
+down: $(STAMP) ## stop what `make up` started
+	@$(BIN)/lake down
+
+test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
+	$(BIN)/pytest
+
+test-all: test ## the same as `make test`
+
+test-fast: $(STAMP) ## the tests without Spark and Kafka, under one minute
+	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster
+
+lint: $(STAMP) ## ruff, mypy strict, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+	@if grep -q '^\[tool\.importlinter\]' pyproject.toml || test -f .importlinter; then $(BIN)/lint-imports; fi
+
+format: $(STAMP) ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## the numbers of docs/performance.md
+	$(BIN)/python -m bench
+
+screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromium
+	$(BIN)/python -m bench.screenshots
+
+clean: ## virtual environment and caches; keeps .lake (data)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

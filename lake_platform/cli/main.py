@@ -1,0 +1,38 @@
+"""The `lake` command: one sub-application per area; an error is one sentence and exit code 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from lake_platform.cli import jars, stack
+from lake_platform.errors import LakeError
+
+
+class _OneSentence(TyperGroup):
+    """Errors raised on purpose are shown without a traceback; everything else keeps its own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LakeError as error:
+            Console(stderr=True).print(
+                f"[red]error:[/red] {error}", highlight=False, soft_wrap=True
+            )
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(cls=_OneSentence, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def lake() -> None:
+    """Kafka topics to complete, correct and fresh lake tables."""
+
+
+for part in (jars.app, stack.app):
+    app.registered_commands.extend(part.registered_commands)
