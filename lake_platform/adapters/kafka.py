@@ -16,10 +16,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka import Message as ConfluentMessage
-from confluent_kafka.admin import (
-    AdminClient,
-    OffsetSpec,  # type: ignore[attr-defined]  # documented, but not in the stub's exports
-)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from lake_platform.domain.offsets import OffsetRange, TopicInfo
 from lake_platform.errors import InvalidFieldError, KafkaUnavailableError, OffsetsMissingError
@@ -64,9 +62,8 @@ class ConfluentKafka:
                     ) from None
                 raise
             partitions = [p.id for p in described.partitions]
-            latest, earliest = OffsetSpec.latest(), OffsetSpec.earliest()
-            ends = self._offsets(admin, topic, partitions, latest)
-            starts = self._offsets(admin, topic, partitions, earliest)
+            ends = self._offsets(admin, topic, partitions, OffsetSpec.latest())
+            starts = self._offsets(admin, topic, partitions, OffsetSpec.earliest())
         ranges = {p: OffsetRange(starts[p], ends[p]) for p in partitions}
         return TopicInfo(str(described.topic_id), ranges)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,24 +29,45 @@ class BatchRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that writes tables; `started` (seconds) tells a reused pid apart."""
+
+    host: str
+    pid: int
+    started: float
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Who may write the next batch. A claim with a higher epoch fences all lower ones."""
 
     epoch: int
     nonce: str
     batch: BatchRange
-    owner: str
-    host: str
-    pid: int
-    started: float
+    worker: Worker
     claimed_at: int
+    replay: bool = False
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Claim:
+        plain = json.loads(data)
+        plain["batch"] = BatchRange(**plain["batch"])
+        plain["worker"] = Worker(**plain["worker"])
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedBatch:
     """One committed batch as the table's own log tells it; `instant` is its commit there.
 
-    `applied` is the highest raw seq the table holds completely after this commit.
+    `applied` is the highest raw seq the table holds completely after this commit. `reapply`: the
+    batch brought new columns and was written without them, it is applied once more.
     """
 
     batch: BatchRange
@@ -54,6 +76,7 @@ class AppliedBatch:
     instant: str
     schema_version: int
     replay: bool = False
+    reapply: bool = False
     balance: Balance = field(default_factory=Balance)
     quarantine_keys: tuple[str, ...] = ()
 
@@ -91,24 +114,42 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """A tombstone in an upsert table: removes the row of `key` (primary key column -> value).
+
+    `order` is the record's place in Kafka order (ms, see ingest/envelope).
+    """
+
+    partition: int
+    offset: int
+    order: int
+    key: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class BatchJob:
     """All an engine needs to apply one batch; the same job twice leaves the same table.
 
-    `source` types the raw value; `table_schema` (None before the first batch) is what the table
-    has; records in `excluded` went to quarantine. `applied` is what the table's checkpoint says
-    after this commit. `replay` replaces rows of the same Kafka coordinates instead of adding.
+    `source` types the raw value; `table_schema` is what the table has after this batch, without
+    technical columns; records in `excluded` went to quarantine (those marked `value_bytes` in raw
+    did too and are not listed); `deletes` are the batch's tombstones. `applied` is what the table's
+    checkpoint says after this commit. `replay` replaces rows of the same Kafka coordinates instead of adding.
     """
 
     dataset: Dataset
     claim: Claim
     commits: tuple[RawCommit, ...]
     source: Struct
-    table_schema: Struct | None
+    table_schema: Struct
     schema_version: int
     applied: int
     excluded: tuple[Exclusion, ...] = ()
+    deletes: tuple[Delete, ...] = ()
     quarantine_keys: tuple[str, ...] = ()
+    quarantined: int = 0
+    dropped: int = 0
     replay: bool = False
+    reapply: bool = False
 
     @property
     def batch(self) -> BatchRange:

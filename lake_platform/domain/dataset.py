@@ -82,6 +82,7 @@ class Dataset:
         delete_when: SQL predicate over the transformed row that deletes by key (upsert only).
         tombstones: what an append table does with null values.
         table_type: Hudi table type; None chooses by mode (see docs/architecture.md).
+        buckets: files per partition of an upsert table with the bucket index.
         evolution: `same_batch` loads a batch under the new schema at once; `next_batch` applies it
             with the old projection first and again under the new schema with the next batch.
         max_quarantine_ratio: a batch with a larger share of bad records stops the table.
@@ -107,6 +108,7 @@ class Dataset:
     delete_when: str = ""
     tombstones: Literal["drop", "quarantine"] = "drop"
     table_type: Literal["cow", "mor"] | None = None
+    buckets: int = 4
     evolution: Literal["same_batch", "next_batch"] = "same_batch"
     max_quarantine_ratio: float = 0.1
     rules: tuple[Rule, ...] = ()
@@ -125,6 +127,8 @@ class Dataset:
             raise InvalidFieldError(
                 "max_lag_seconds", self.max_lag_seconds, "below 1", "give whole seconds from 1 up"
             )
+        if not 1 <= self.buckets <= 1024:
+            raise InvalidFieldError("buckets", self.buckets, "out of range", "give 1 to 1024")
         if not 0 <= self.max_quarantine_ratio <= 1:
             raise InvalidFieldError(
                 "max_quarantine_ratio", self.max_quarantine_ratio, "not a ratio", "give 0 to 1"
@@ -174,7 +178,16 @@ class Dataset:
         return dataclasses.replace(self, **dict(changes))
 
 
-FIXED_FIELDS = ("topic", "table", "mode", "format", "primary_key", "partition_by", "table_type")
+FIXED_FIELDS = (
+    "topic",
+    "table",
+    "mode",
+    "format",
+    "primary_key",
+    "partition_by",
+    "table_type",
+    "buckets",
+)
 
 
 def check_change(before: Dataset, after: Dataset) -> None:

@@ -7,7 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from lake_platform.domain.batches import BatchJob, Claim, TableState, WriteResult
+from lake_platform.domain.batches import (
+    BatchJob,
+    BatchRange,
+    Claim,
+    TableState,
+    Worker,
+    WriteResult,
+)
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
 from lake_platform.domain.schema import Change, Struct
@@ -102,6 +109,16 @@ class ObjectStore(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Who we are, and whether another writer still lives."""
+
+    def me(self) -> Worker: ...
+
+    def alive(self, worker: Worker) -> bool | None:
+        """None when it cannot be told from here (another host)."""
+        ...
+
+
 class TableEngine(Protocol):
     """Applies batches to tables of one format. Data and checkpoint are one atomic act."""
 
@@ -118,8 +135,12 @@ class TableEngine(Protocol):
         TransformError, EngineError."""
         ...
 
-    def fence(self, dataset: Dataset, older: Claim) -> None:
-        """Makes sure a writer that still holds `older` can no longer commit."""
+    def fence(self, dataset: Dataset, epoch: int) -> None:
+        """Makes sure a writer whose claim has `epoch` can no longer commit."""
+        ...
+
+    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
+        """The smallest range around `batch` that this format can replace as a whole."""
         ...
 
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     NOT_OBJECT = "not a JSON object"
     EMPTY = "empty value"
     TOO_LARGE = "value larger than 8 MiB"
+    TOO_DEEP = "nested deeper than 200"
     NUMBER_RANGE = "number out of range of a double"
     NULL_KEY = "primary key is null or missing"
     KEY_TOO_LARGE = "primary key larger than 1 KB"
@@ -26,6 +27,7 @@ class Reason(StrEnum):
 
 
 MAX_VALUE_BYTES = 8 << 20
+MAX_DEPTH = 200  # far below where Spark's JSON parser (1000) and our own recursion give up
 MAX_KEY_BYTES = 1024
 MAX_PARTITION_BYTES = 200
 _ALWAYS_TOLERATED = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lake_platform.domain.batches import AppliedBatch
 from lake_platform.domain.dataset import Format
 from lake_platform.domain.offsets import Slice
-from lake_platform.domain.ports import Clock, Kafka, Metastore, ObjectStore, TableEngine
+from lake_platform.domain.ports import Clock, Kafka, Metastore, ObjectStore, TableEngine, Workers
 from lake_platform.domain.schema import Change, Struct
 
 EngineFor = Callable[[Format], TableEngine]
@@ -23,6 +23,7 @@ class Ports:
     metastore: Metastore
     engine: EngineFor
     clock: Clock
+    workers: Workers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,137 @@
+"""A Hudi table's timeline, read from storage without a JVM: which commits are complete and what
+they say. Works for a classic session and Spark Connect alike, one LIST and a GET a commit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import fastavro
+
+from lake_platform.domain.batches import AppliedBatch
+from lake_platform.domain.layout import table_prefix
+from lake_platform.domain.ports import ObjectStore
+
+METADATA_PREFIX = "lake."
+_BATCH, _NONCE, _UNDONE = "lake.batch", "lake.nonce", "lake.undone"
+_COMMITS = (".commit", ".deltacommit", ".replacecommit")
+_RECENT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A completed commit. `requested` is its id, `completed` its place in commit order."""
+
+    requested: str
+    completed: str
+    action: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LakeCommit:
+    """A commit the platform made."""
+
+    batch: AppliedBatch
+    nonce: str
+    undone: tuple[str, ...]
+    files: int
+    bytes: int
+
+
+def metadata_options(
+    batch: AppliedBatch, nonce: str, undone: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Write options that put the checkpoint into the commit itself."""
+    return {
+        "hoodie.datasource.write.commitmeta.key.prefix": METADATA_PREFIX,
+        _BATCH: json.dumps(batch.to_dict()),
+        _NONCE: nonce,
+        _UNDONE: json.dumps(undone),
+    }
+
+
+def table_exists(store: ObjectStore, table: str) -> bool:
+    return store.head(f"{table_prefix(table)}.hoodie/hoodie.properties") is not None
+
+
+def completed(store: ObjectStore, table: str) -> list[Instant]:
+    """Completed commits of the active timeline, oldest first."""
+    prefix = f"{table_prefix(table)}.hoodie/timeline/"
+    found = []
+    for info in store.list(prefix):
+        name = info.key[len(prefix) :]
+        if "/" not in name and name.endswith(_COMMITS) and "_" in name:
+            times, action = name.rsplit(".", 1)
+            requested, done = times.split("_")
+            found.append(Instant(requested, done, action, info.key))
+    return sorted(found, key=lambda i: i.completed)
+
+
+def recent(store: ObjectStore, instants: list[Instant]) -> Iterator[LakeCommit]:
+    """Our commits among the newest ones, newest first; looks further back only for the first."""
+    seen = 0
+    for number, instant in enumerate(reversed(instants)):
+        if number >= _RECENT and seen:
+            return
+        try:
+            commit = read(store, instant)
+        except KeyError:
+            continue  # archived between the LIST and now
+        if commit is not None:
+            seen += 1
+            yield commit
+
+
+def read(store: ObjectStore, instant: Instant) -> LakeCommit | None:
+    """None for a commit the platform did not make (compaction).
+
+    Raises: KeyError when the instant is gone.
+    """
+    content = store.get(instant.key)
+    records = fastavro.reader(io.BytesIO(content))
+    record = cast("dict[str, Any]", next(iter(records)))
+    extra: Mapping[str, str] = record.get("extraMetadata") or {}
+    if _BATCH not in extra:
+        return None
+    stats = [s for group in (record.get("partitionToWriteStats") or {}).values() for s in group]
+    planned = AppliedBatch.from_dict({**json.loads(extra[_BATCH]), "instant": instant.requested})
+    batch = _with_balance(planned, stats, record.get("operationType") or "")
+    return LakeCommit(
+        batch=batch,
+        nonce=extra.get(_NONCE, ""),
+        undone=tuple(json.loads(extra.get(_UNDONE, "[]"))),
+        files=len(stats),
+        bytes=sum(s.get("totalWriteBytes") or 0 for s in stats),
+    )
+
+
+def _with_balance(
+    planned: AppliedBatch, stats: list[Mapping[str, Any]], operation: str
+) -> AppliedBatch:
+    """What the writer knew before (records, quarantined, dropped) and what Hudi counted."""
+    known = planned.balance
+    inserts = sum(s.get("numInserts") or 0 for s in stats)
+    updates = sum(s.get("numUpdateWrites") or 0 for s in stats)
+    deletes = sum(s.get("numDeletes") or 0 for s in stats)
+    written = (
+        sum(s.get("numWrites") or 0 for s in stats)
+        if operation.upper() == "BULK_INSERT"
+        else inserts + updates
+    )
+    rest = known.records - known.quarantined - known.dropped - written - deletes
+    # In upsert what is left were older records of the same keys; in append nothing may be left.
+    merged = rest if operation.upper() == "UPSERT" and rest > 0 and not planned.replay else 0
+    plain = planned.to_dict()
+    plain["balance"] = {
+        "records": known.records,
+        "written": written,
+        "deduplicated": merged,
+        "deleted": deletes,
+        "dropped": known.dropped,
+        "quarantined": known.quarantined,
+    }
+    return AppliedBatch.from_dict(plain)

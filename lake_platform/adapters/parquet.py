@@ -1,0 +1,209 @@
+"""Parquet tables (append only): the batch log is the commit, publishing follows it.
+
+1. Spark writes the batch to a staging directory of its own claim.
+2. One record, put-if-absent, in `checkpoints/<table>/phase2/batches/` names batch, checkpoint and
+   files: this is the commit, one writer wins it.
+3. The files move from staging into the table; whoever finds a record unpublished finishes that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lake_platform.adapters.spark_rows import derive, engine_errors, rows, table_columns
+from lake_platform.domain.batches import (
+    AppliedBatch,
+    BatchJob,
+    BatchRange,
+    Claim,
+    TableState,
+    WriteResult,
+)
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.layout import batch_log_prefix, seq_name, staging_prefix, table_prefix
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import CommitRaceError, StorageUnavailableError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_FILE_BYTES = 128 << 20  # of raw JSON; a fifth of that as Parquet
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One line of the batch log. `files` maps staged to final key, `replaces` lists final keys
+    of earlier records that this one takes the place of."""
+
+    number: int
+    nonce: str
+    batch: AppliedBatch
+    files: dict[str, str]
+    replaces: tuple[str, ...]
+    size_bytes: int
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> BatchRecord:
+        plain: dict[str, Any] = json.loads(data)
+        plain["batch"] = AppliedBatch.from_dict(plain["batch"])
+        plain["replaces"] = tuple(plain["replaces"])
+        return cls(**plain)
+
+
+class ParquetEngine:
+    """`session` opens the Spark session on first use; `state` never needs it."""
+
+    def __init__(self, session: Callable[[], SparkSession], store: ObjectStore) -> None:
+        self._session, self._store = session, store
+
+    def state(self, dataset: Dataset) -> TableState:
+        last = self._last(dataset.table)
+        if last is None:
+            return TableState(False, 0)
+        if self._store.head(_published_key(dataset.table, last.number)) is None:
+            self._publish(dataset.table, last)
+        return TableState(True, last.batch.applied, last.batch)
+
+    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+        return derive(self._session(), dataset, source)
+
+    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
+        """Files belong to whole batches, so a replay replaces whole batches."""
+        first, last = batch.first_seq, batch.last_seq
+        for record in self._records(dataset.table):
+            held = record.batch.batch
+            if held.first_seq <= last and first <= held.last_seq:
+                first, last = min(first, held.first_seq), max(last, held.last_seq)
+        return BatchRange(first, last)
+
+    def fence(self, dataset: Dataset, epoch: int) -> None:
+        """Nothing to do: the batch log takes one record a number, whoever writes it."""
+
+    def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
+        raise NotImplementedError("a Parquet batch cannot be committed twice")
+
+    def write(self, job: BatchJob) -> WriteResult:
+        spark = self._session()
+        table = job.dataset.table
+        last = self._last(table)
+        staging = staging_prefix(table, job.batch.id, job.claim.nonce)
+        with engine_errors(job):
+            frame = _laid_out(rows(spark, job, self._store), job)
+            writer = frame.write.mode("overwrite")
+            if job.dataset.partition_by:
+                writer = writer.partitionBy(*job.dataset.partition_by)
+            writer.parquet(self._store.url(staging.rstrip("/")))
+            staged = [i for i in self._store.list(staging) if i.key.endswith(".parquet")]
+            written = self._count(spark, [i.key for i in staged])
+            schema = table_columns(frame.schema)
+        number = last.number + 1 if last else 1
+        record = BatchRecord(
+            number=number,
+            nonce=job.claim.nonce,
+            batch=_applied(job, number, written),
+            files={i.key: _final(job, number, i.key, staging) for i in staged},
+            replaces=tuple(self._replaced(job)) if job.replay else (),
+            size_bytes=sum(i.size for i in staged),
+        )
+        self._commit(job, record)
+        self._publish(table, record)
+        return WriteResult(record.batch, schema, len(staged), record.size_bytes)
+
+    def _commit(self, job: BatchJob, record: BatchRecord) -> None:
+        key = _record_key(job.dataset.table, record.number)
+        try:
+            won = self._store.put_new(key, record.to_bytes())
+        except StorageUnavailableError:
+            won = False
+            if self._store.head(key) is None:
+                raise
+        if not won and BatchRecord.from_bytes(self._store.get(key)).nonce != record.nonce:
+            raise CommitRaceError(
+                f"table {job.dataset.table!r}: another writer committed batch record "
+                f"{record.number} first; nothing of this attempt is in the table"
+            )
+
+    def _publish(self, table: str, record: BatchRecord) -> None:
+        self._store.delete(record.replaces)
+        for staged, final in record.files.items():
+            try:
+                self._store.move(staged, final)
+            except KeyError:
+                if self._store.head(final) is None:
+                    raise
+        self._store.put(_published_key(table, record.number), b"")
+
+    def _count(self, spark: SparkSession, keys: list[str]) -> int:
+        """Rows in the staged files, from their footers."""
+        return spark.read.parquet(*[self._store.url(k) for k in keys]).count() if keys else 0
+
+    def _replaced(self, job: BatchJob) -> Iterator[str]:
+        dead: set[str] = set()
+        for record in self._records(job.dataset.table):
+            held = record.batch.batch
+            dead.update(record.replaces)
+            inside = job.batch.first_seq <= held.first_seq and held.last_seq <= job.batch.last_seq
+            yield from (f for f in record.files.values() if inside and f not in dead)
+
+    def _records(self, table: str) -> Iterator[BatchRecord]:
+        for info in self._store.list(batch_log_prefix(table)):
+            if info.key.endswith(".json"):
+                yield BatchRecord.from_bytes(self._store.get(info.key))
+
+    def _last(self, table: str) -> BatchRecord | None:
+        keys = [i.key for i in self._store.list(batch_log_prefix(table))]
+        newest = max((k for k in keys if k.endswith(".json")), default=None)
+        return BatchRecord.from_bytes(self._store.get(newest)) if newest else None
+
+
+def _record_key(table: str, number: int) -> str:
+    return f"{batch_log_prefix(table)}{seq_name(number)}.json"
+
+
+def _published_key(table: str, number: int) -> str:
+    return f"{batch_log_prefix(table)}{seq_name(number)}.published"
+
+
+def _laid_out(frame: DataFrame, job: BatchJob) -> DataFrame:
+    """Few files: one per 128 MB of raw JSON and partition value."""
+    from pyspark.sql import functions as F
+
+    files = max(1, sum(o.raw_bytes for o in job.objects) // _FILE_BYTES)
+    if job.dataset.partition_by:
+        columns = [F.col(f"`{c}`") for c in job.dataset.partition_by]
+        return frame.repartition(max(2, files), *columns)
+    return frame.coalesce(max(2, files))
+
+
+def _final(job: BatchJob, number: int, staged: str, staging: str) -> str:
+    *folders, name = staged[len(staging) :].split("/")
+    part = name.split("-")[1]  # part-00003-<uuid>...: the task is unique within the batch
+    target = f"{job.batch.id}-{number:08d}-{part}-{name.split('.')[-3][-4:]}.zstd.parquet"
+    return table_prefix(job.dataset.table) + "/".join([*folders, target])
+
+
+def _applied(job: BatchJob, number: int, written: int) -> AppliedBatch:
+    dropped = job.dropped
+    if job.dataset.transformed:
+        dropped += max(0, job.records - job.quarantined - job.dropped - written)
+    return AppliedBatch(
+        batch=job.batch,
+        applied=job.applied,
+        epoch=job.claim.epoch,
+        instant=seq_name(number),
+        schema_version=job.schema_version,
+        replay=job.replay,
+        reapply=job.reapply,
+        balance=Balance(
+            records=job.records, written=written, dropped=dropped, quarantined=job.quarantined
+        ),
+        quarantine_keys=job.quarantine_keys,
+    )

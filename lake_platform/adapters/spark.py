@@ -1,0 +1,93 @@
+"""The Spark session: the same settings in the run's own process and towards Spark Connect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_platform.errors import EngineError, SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# What Hudi needs, and what keeps a batch's values as they are.
+ENGINE_CONFIG: Mapping[str, str] = {
+    "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+    "spark.kryo.registrator": "org.apache.spark.HoodieSparkKryoRegistrar",
+    "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.hudi.catalog.HoodieCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Else an array of one-field structs breaks every later upsert of the table.
+    "spark.hadoop.parquet.avro.write-old-list-structure": "false",
+    # A gzip object is one split; small ones should share a task.
+    "spark.sql.files.openCostInBytes": "262144",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+}
+_LOCAL_CONFIG: Mapping[str, str] = {
+    "spark.ui.enabled": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.showConsoleProgress": "false",
+}
+# A dead endpoint fails a job in seconds instead of hanging it for ten minutes.
+_S3A_CONFIG: Mapping[str, str] = {
+    "spark.hadoop.fs.s3a.attempts.maximum": "5",
+    "spark.hadoop.fs.s3a.retry.limit": "4",
+    "spark.hadoop.fs.s3a.connection.establish.timeout": "5000",
+    "spark.hadoop.fs.s3a.connection.timeout": "15000",
+    "spark.hadoop.fs.s3a.change.detection.mode": "none",
+}
+
+
+def session_config(
+    master: str, memory: str, jars: Path, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """All options of a classic session.
+
+    Raises:
+        SetupError: the jars were not resolved.
+    """
+    found = sorted(str(p) for folder in ("spark", "s3") for p in (jars / folder).glob("*.jar"))
+    if not any("hudi" in Path(p).name for p in found):
+        raise SetupError(f"no Hudi jar in {jars / 'spark'}; run `lake jars` first")
+    config = {**ENGINE_CONFIG, **_S3A_CONFIG, "spark.driver.memory": memory}
+    if master.startswith("local"):
+        # On the class path instead of spark.jars: the local executor needs no copies of them.
+        config |= {**_LOCAL_CONFIG, "spark.driver.extraClassPath": os.pathsep.join(found)}
+    else:
+        config["spark.jars"] = ",".join(found)
+    return config | dict(extra or {})
+
+
+def open_session(
+    config: Mapping[str, str], master: str, remote: str = "", app: str = "lake-platform"
+) -> SparkSession:
+    """The process's session; started on the first call, 7-15 s.
+
+    Raises:
+        EngineError: the JVM or the Spark Connect server does not start or answer.
+    """
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(app)
+    try:
+        if remote:
+            session = builder.remote(remote).getOrCreate()
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+            return session
+        for name, value in config.items():
+            builder = builder.config(name, value)
+        session = builder.master(master).getOrCreate()
+    except Exception as error:  # whatever py4j or grpc throw, the remedy is the same
+        where = remote or master
+        raise EngineError(
+            f"Spark at {where} did not start: {type(error).__name__}: {str(error)[:500]}; check "
+            f"JAVA_HOME (17) or SPARK_REMOTE"
+        ) from error
+    session.sparkContext.setLogLevel("ERROR")
+    return session

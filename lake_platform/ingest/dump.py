@@ -1,0 +1,201 @@
+"""Phase 1: Kafka to raw objects, committed slice by slice. Knows nothing of Dagster or Spark."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
+from lake_platform.domain.ports import KafkaReader
+from lake_platform.errors import (
+    KafkaUnavailableError,
+    NotRunnableError,
+    OffsetsMissingError,
+    OffsetsWentBackError,
+    TopicRecreatedError,
+)
+from lake_platform.ingest import raw_log
+from lake_platform.ingest.raw_slice import RawSlice
+from lake_platform.ingest.results import Limits, Ports
+
+_STALL_MS = 60_000
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The ranges of one dump; their ends were read at `as_of` (ms) and stay fixed."""
+
+    ranges: Mapping[int, OffsetRange]
+    topic_id: str
+    as_of: int
+
+
+def dump(
+    table: str, ports: Ports, limits: Limits, stop: Callable[[], bool] = lambda: False
+) -> Iterator[RawCommit]:
+    """Reads the topic up to the end offsets of now; yields each slice after it is committed.
+
+    `stop` is asked between slices. Whatever ends this generator, the log holds whole slices only,
+    and the next dump goes on behind the last one.
+
+    Raises:
+        OffsetsMissingError, TopicRecreatedError, OffsetsWentBackError: an operator must decide.
+        CommitRaceError: another dump of the dataset was faster.
+        KafkaUnavailableError, StorageUnavailableError: try again.
+    """
+    record = ports.metastore.get(table)
+    if record.status in {Status.PAUSED, Status.RETIRED}:
+        raise NotRunnableError(
+            table, record.status, f"resume it first: lake datasets resume {table}"
+        )
+    known = ports.metastore.progress(table).head_seq
+    head = raw_log.head(ports.store, table, known)
+    if record.status == Status.REGISTERED:
+        ports.metastore.set_status(table, Status.BOOTSTRAPPING)
+    plan = _plan(record.dataset, head, ports)
+    if head is not None and head.seq > known:
+        _publish(table, ports, head, plan)  # a writer died between its commit and this
+    with ports.kafka.open(record.dataset.topic, plan.ranges) as reader:
+        while not reader.finished() and not stop():
+            head = _dump_slice(record.dataset, reader, plan, head, ports, limits)
+            _publish(table, ports, head, plan)
+            yield head
+        if reader.finished():
+            _caught_up(table, ports, head, plan)
+
+
+def missing_ranges(table: str, ports: Ports) -> Mapping[int, OffsetRange]:
+    """Offsets that were never read and that Kafka no longer holds, less accepted gaps."""
+    dataset = ports.metastore.get(table).dataset
+    head = raw_log.head(ports.store, table)
+    info = ports.kafka.describe(dataset.topic)
+    starts = _starts(head, info, ports.metastore.accepted_gaps(table))
+    return _missing(starts, info)
+
+
+def _plan(dataset: Dataset, head: RawCommit | None, ports: Ports) -> _Plan:
+    as_of = ports.clock()  # before the ends are read: what came later is not claimed complete
+    info = ports.kafka.describe(dataset.topic)
+    if head is not None:
+        _check_same_topic(dataset, head, info)
+    starts = _starts(head, info, ports.metastore.accepted_gaps(dataset.table))
+    for partition, start in starts.items():
+        if start > info.ranges[partition].end:
+            end = info.ranges[partition].end
+            raise OffsetsWentBackError(dataset.table, dataset.topic, partition, start, end)
+    missing = _missing(starts, info)
+    if missing:
+        gone = {p: (r.start, r.end) for p, r in missing.items()}
+        raise OffsetsMissingError(dataset.table, dataset.topic, gone)
+    ranges = {p: OffsetRange(s, info.ranges[p].end) for p, s in starts.items()}
+    return _Plan(ranges, info.topic_id, as_of)
+
+
+def _check_same_topic(dataset: Dataset, head: RawCommit, info: TopicInfo) -> None:
+    fewer = set(head.next_offsets) - set(info.ranges)
+    if head.topic_id != info.topic_id or fewer:
+        raise TopicRecreatedError(dataset.table, dataset.topic, head.topic_id, info.topic_id)
+
+
+def _starts(head: RawCommit | None, info: TopicInfo, gaps: Sequence[Gap]) -> dict[int, int]:
+    """Where to go on: the first dump at the earliest offset, a new partition at 0."""
+    if head is None:
+        return {p: r.start for p, r in info.ranges.items()}
+    starts = {p: head.next_offsets.get(p, 0) for p in info.ranges}
+    for gap in sorted(gaps, key=lambda g: g.start):
+        if gap.partition in starts and gap.start <= starts[gap.partition] < gap.end:
+            starts[gap.partition] = gap.end
+    return starts
+
+
+def _missing(starts: Mapping[int, int], info: TopicInfo) -> dict[int, OffsetRange]:
+    return {
+        p: OffsetRange(start, info.ranges[p].start)
+        for p, start in starts.items()
+        if start < info.ranges[p].start
+    }
+
+
+def _dump_slice(
+    dataset: Dataset,
+    reader: KafkaReader,
+    plan: _Plan,
+    head: RawCommit | None,
+    ports: Ports,
+    limits: Limits,
+) -> RawCommit:
+    nonce = uuid.uuid4().hex[:12]
+    marks = dict(head.order_marks) if head else {}
+    content = RawSlice(dataset.topic, dataset.table, limits.slice, nonce, marks)
+    begin = dict(reader.positions())
+    moved_at = ports.clock()
+    while not content.full and not reader.finished():
+        messages = reader.poll()
+        now = ports.clock()
+        if messages:
+            content.add(messages, now)
+            moved_at = now
+        elif now - moved_at > _STALL_MS and not reader.finished():
+            raise KafkaUnavailableError(
+                f"dataset {dataset.table!r}: topic {dataset.topic!r} gave no record for "
+                f"{_STALL_MS // 1000} s at {dict(reader.positions())} of ends "
+                f"{ {p: r.end for p, r in plan.ranges.items()} }; the slice was not committed"
+            )
+    positions = dict(reader.positions())
+    objects = content.upload(ports.store)
+    commit = RawCommit(
+        seq=head.seq + 1 if head else 1,
+        nonce=nonce,
+        topic=dataset.topic,
+        topic_id=plan.topic_id,
+        committed_at=ports.clock(),
+        ranges={
+            p: OffsetRange(begin[p], positions[p]) for p in positions if positions[p] > begin[p]
+        },
+        next_offsets=positions,
+        objects=objects,
+        order_marks=content.order_marks,
+        total_records=(head.total_records if head else 0) + content.records,
+        total_bytes=(head.total_bytes if head else 0) + sum(o.raw_bytes for o in objects),
+        misfiled=content.misfiled,
+        complete_as_of=plan.as_of if reader.finished() else None,
+    )
+    raw_log.append(ports.store, dataset.table, commit)
+    return commit
+
+
+def _publish(table: str, ports: Ports, head: RawCommit, plan: _Plan) -> None:
+    """Tells the metastore; the log stays the truth, this only lets others look cheaply."""
+    ends = {p: r.end for p, r in plan.ranges.items()}
+    ports.metastore.update_progress(
+        table,
+        head_seq=head.seq,
+        records_ingested=head.total_records,
+        bytes_ingested=head.total_bytes,
+        backlog=sum(max(0, end - head.next_offsets.get(p, 0)) for p, end in ends.items()),
+        dumped_at=ports.clock(),
+    )
+
+
+def _caught_up(table: str, ports: Ports, head: RawCommit | None, plan: _Plan) -> None:
+    seq = head.seq if head else 0
+    values: dict[str, int | str] = {
+        "backlog": 0, "complete_as_of": plan.as_of, "dumped_at": ports.clock(), "last_error": "",
+    }  # fmt: skip
+    if ports.metastore.progress(table).applied_seq >= seq:
+        values["complete_through"] = plan.as_of
+        if ports.metastore.get(table).status == Status.BOOTSTRAPPING:
+            ports.metastore.set_status(table, Status.LIVE)
+    ports.metastore.update_progress(table, **values)
+    if head is not None:
+        try:
+            dataset = ports.metastore.get(table).dataset
+            ports.kafka.report_offsets(f"lake-{table}", dataset.topic, head.next_offsets)
+        except KafkaUnavailableError as error:
+            # Display only, in Kafka's own tools; our log is the truth.
+            _log.warning("group offsets not shown in Kafka", dataset=table, error=str(error))

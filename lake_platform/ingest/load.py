@@ -1,0 +1,279 @@
+"""Phase 2: raw commits to the table, one claimed batch at a time. Free of Dagster and of Spark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.ports import SchemaVersion
+from lake_platform.domain.quality import too_many
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import (
+    LakeError,
+    NotRunnableError,
+    QuarantineRatioError,
+    StopDatasetError,
+)
+from lake_platform.ingest import claims, evolve, raw_log
+from lake_platform.ingest.quarantine import write_quarantine
+from lake_platform.ingest.results import Limits, LoadResult, Ports
+from lake_platform.ingest.scan import Scanner, ScanReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One batch to apply: its commits in order, and what the checkpoint says afterwards."""
+
+    commits: tuple[RawCommit, ...]
+    applied: int
+    replay: bool
+
+    @property
+    def batch(self) -> BatchRange:
+        return BatchRange(self.commits[0].seq, self.commits[-1].seq)
+
+    @property
+    def windows(self) -> Mapping[str, int]:
+        counted: Counter[str] = Counter()
+        for raw in (o for c in self.commits for o in c.objects):
+            counted[raw.window] += raw.records
+        return counted
+
+
+def load(
+    table: str,
+    ports: Ports,
+    limits: Limits,
+    windows: Sequence[str] | None = None,
+    replay: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[LoadResult]:
+    """Applies all pending raw commits, oldest first; yields each batch after it is committed.
+
+    With `replay`, the applied commits of `windows` are applied again instead. Takes no new batch
+    once the budget of `limits` is used up or `stop` says so; the next load goes on. Nothing new
+    costs one LIST and no engine.
+
+    Raises:
+        SchemaBlockedError, QuarantineRatioError, TransformError, CorruptRawError: the dataset
+            stops, nothing was written.
+        BatchClaimedError, CommitRaceError, EngineError, StorageUnavailableError: try again.
+    """
+    record = ports.metastore.get(table)
+    if record.status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
+        raise NotRunnableError(table, record.status, _REMEDY[record.status])
+    started = ports.clock()
+    progress = ports.metastore.progress(table)
+    if not replay and not _pending(table, ports, progress.applied_seq):
+        return
+    engine = ports.engine(record.dataset.format)
+    todo = _replay_work(record.dataset, ports, limits, windows or ()) if replay else None
+    while not stop() and ports.clock() - started <= limits.load_budget_seconds * 1000:
+        state = engine.state(record.dataset)
+        _repair(record.dataset, ports, state)
+        if todo is None:
+            work = _next_work(record.dataset, ports, limits, state)
+        else:
+            work = next(todo, None)
+        if work is None:
+            break
+        yield _apply(record.dataset, ports, limits, state, work)
+
+
+_REMEDY = {
+    Status.PAUSED: "resume it first: lake datasets resume <table>",
+    Status.RETIRED: "register it again to load it",
+    Status.BLOCKED: "an incident waits for an operator: lake incidents list",
+}
+
+
+def _pending(table: str, ports: Ports, applied_seq: int) -> bool:
+    return next(raw_log.iter_commits_after(ports.store, table, applied_seq), None) is not None
+
+
+def _next_work(dataset: Dataset, ports: Ports, limits: Limits, state: TableState) -> _Work | None:
+    """The open claim's batch if a writer left one, else as many commits as fit a batch."""
+    last = state.last
+    if last is not None and last.reapply:
+        held = raw_log.commits_after(ports.store, dataset.table, last.batch.first_seq - 1)
+        again = [c for c in held if c.seq <= last.batch.last_seq]
+        return _Work(tuple(again), state.applied, replay=True)
+    commits = raw_log.commits_after(ports.store, dataset.table, state.applied)
+    if not commits:
+        _publish_applied(dataset.table, ports, state.applied, [])
+        return None
+    left = claims.open_claim(dataset.table, ports, state, limits)
+    if left and not left.replay and left.batch.first_seq == commits[0].seq:
+        chosen = [c for c in commits if c.seq <= left.batch.last_seq]
+    else:
+        chosen = _fitting(commits, limits.batch_bytes)
+    return _Work(tuple(chosen), chosen[-1].seq, replay=False)
+
+
+def _fitting(commits: Sequence[RawCommit], most_bytes: int) -> list[RawCommit]:
+    chosen = [commits[0]]
+    size = commits[0].raw_bytes
+    for commit in commits[1:]:
+        size += commit.raw_bytes
+        if size > most_bytes:
+            break
+        chosen.append(commit)
+    return chosen
+
+
+def _replay_work(
+    dataset: Dataset, ports: Ports, limits: Limits, windows: Sequence[str]
+) -> Iterator[_Work]:
+    """Batches that cover all applied commits of `windows`, in order."""
+    engine = ports.engine(dataset.format)
+    applied = engine.state(dataset).applied
+    held = [c for c in raw_log.commits_after(ports.store, dataset.table, 0) if c.seq <= applied]
+    wanted = set(windows)
+    hit = [c.seq for c in held if wanted.intersection(c.windows)]
+    if not hit:
+        return
+    last = applied if _deletes_after(dataset, held, hit[0]) else hit[-1]
+    seqs = set(hit) if last == hit[-1] else set(range(hit[0], last + 1))
+    position = 0
+    while position <= last:
+        todo = [c for c in held if c.seq > position and c.seq in seqs]
+        if not todo:
+            return
+        run = _contiguous(_fitting(todo, limits.batch_bytes))
+        whole = engine.align(dataset, BatchRange(run[0].seq, run[-1].seq))
+        chosen = [c for c in held if whole.first_seq <= c.seq <= whole.last_seq]
+        position = whole.last_seq
+        yield _Work(tuple(chosen), applied, replay=True)
+
+
+def _contiguous(commits: Sequence[RawCommit]) -> list[RawCommit]:
+    run = [commits[0]]
+    for commit in commits[1:]:
+        if commit.seq != run[-1].seq + 1:
+            break
+        run.append(commit)
+    return run
+
+
+def _deletes_after(dataset: Dataset, held: Sequence[RawCommit], seq: int) -> bool:
+    """A replay must not bring back what a later record deleted: then it goes on to the end."""
+    if dataset.mode != "upsert":
+        return False
+    later = (o for c in held if c.seq >= seq for o in c.objects)
+    return bool(dataset.delete_when) or any(o.tombstones for o in later)
+
+
+def _repair(dataset: Dataset, ports: Ports, state: TableState) -> None:
+    if state.doubled:
+        engine = ports.engine(dataset.format)
+        last = claims.latest(ports.store, dataset.table, 0)[0]
+        claim = claims.take(
+            dataset.table, ports, state.doubled[0].batch, last.epoch if last else 0, replay=True
+        )
+        engine.undo(dataset, state, claim)
+
+
+def _apply(
+    dataset: Dataset, ports: Ports, limits: Limits, state: TableState, work: _Work
+) -> LoadResult:
+    began = ports.clock()
+    claim = _take_claim(dataset, ports, limits, state, work)
+    try:
+        report, job = _prepare(dataset, ports, claim, work)
+        result = ports.engine(dataset.format).write(job)
+    except LakeError as error:
+        claims.release(dataset.table, ports, claim)
+        if isinstance(error, StopDatasetError):
+            ports.metastore.update_progress(dataset.table, last_error=str(error))
+        raise
+    ports.metastore.record_batch(dataset.table, result, work.windows)
+    _publish_applied(dataset.table, ports, work.applied, work.commits)
+    return LoadResult(
+        table=dataset.table,
+        applied=result.applied,
+        windows=work.windows,
+        changes=tuple(report.changes.values()),
+        schema_version=job.schema_version,
+        table_schema=result.table_schema,
+        quarantined=report.by_reason,
+        seconds=(ports.clock() - began) / 1000,
+        files=result.files,
+        bytes=result.bytes,
+    )
+
+
+def _take_claim(
+    dataset: Dataset, ports: Ports, limits: Limits, state: TableState, work: _Work
+) -> Claim:
+    claims.open_claim(dataset.table, ports, state, limits)  # raises while its writer lives
+    known = state.last.epoch if state.last else 0
+    newest, _ = claims.latest(ports.store, dataset.table, known)
+    after = max(known, newest.epoch if newest else 0)
+    claim = claims.take(dataset.table, ports, work.batch, after, work.replay)
+    for epoch in range(known + 1, claim.epoch):
+        ports.engine(dataset.format).fence(dataset, epoch)
+    return claim
+
+
+def _prepare(
+    dataset: Dataset, ports: Ports, claim: Claim, work: _Work
+) -> tuple[ScanReport, BatchJob]:
+    active = evolve.ensure_schema(dataset, ports, work.commits)
+    objects = [o for c in work.commits for o in c.objects]
+    report = Scanner(dataset, active.source).scan(objects, ports.store)
+    if report.breaking:
+        evolve.block(dataset, ports, report.breaking, work.batch.id, report.samples)
+    if too_many(len(report.rejected), report.records, dataset.max_quarantine_ratio):
+        raise QuarantineRatioError(
+            dataset.table, len(report.rejected), report.records, dataset.max_quarantine_ratio,
+            ", ".join(f"{n} {reason}" for reason, n in report.by_reason.items()),
+        )  # fmt: skip
+    additions = [c for c in report.changes.values() if c.verdict == "automatic"]
+    late = bool(additions) and dataset.evolution == "next_batch" and not work.replay
+    schema = evolve.next_version(dataset, ports, active, report.observed, additions, late)
+    keys = write_quarantine(ports.store, dataset.table, work.batch, schema.version, report.rejected)
+    job = BatchJob(
+        dataset=dataset,
+        claim=claim,
+        commits=work.commits,
+        source=active.source if late else schema.source,
+        table_schema=_table_schema(schema),
+        schema_version=schema.version,
+        applied=work.applied,
+        excluded=tuple(report.excluded),
+        deletes=tuple(report.deletes),
+        quarantine_keys=keys,
+        quarantined=len(report.rejected),
+        dropped=report.dropped,
+        replay=work.replay,
+        reapply=late,
+    )
+    return report, job
+
+
+def _table_schema(schema: SchemaVersion) -> Struct:
+    return schema.table if schema.table is not None else schema.source
+
+
+def _publish_applied(table: str, ports: Ports, applied: int, commits: Sequence[RawCommit]) -> None:
+    """Tells the metastore; the table's own checkpoint stays the truth."""
+    progress = ports.metastore.progress(table)
+    complete = max(
+        (c.complete_as_of for c in commits if c.complete_as_of), default=progress.complete_through
+    )
+    if applied >= progress.head_seq:
+        complete = max(complete, progress.complete_as_of)
+    ports.metastore.update_progress(
+        table,
+        applied_seq=applied,
+        complete_through=complete,
+        loaded_at=ports.clock(),
+        last_error="",
+    )
+    bootstrapping = ports.metastore.get(table).status == Status.BOOTSTRAPPING
+    if bootstrapping and complete and applied >= progress.head_seq:
+        ports.metastore.set_status(table, Status.LIVE)

@@ -1,0 +1,107 @@
+"""The phase-1 commit log: the only way a reader finds raw objects.
+
+`checkpoints/<table>/phase1/<seq>.json`, seq from 1 without holes. The cleaner moves old commits
+into one snapshot and keeps the newest ones as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from isal import igzip
+
+from lake_platform.domain.layout import raw_log_prefix, raw_log_snapshot_prefix, seq_name
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.errors import CommitRaceError, CorruptRawError, StorageUnavailableError
+
+
+def commit_key(table: str, seq: int) -> str:
+    return f"{raw_log_prefix(table)}{seq_name(seq)}.json"
+
+
+def seq_of(key: str) -> int:
+    return int(PurePosixPath(key).name.split(".")[0])
+
+
+def append(store: ObjectStore, table: str, commit: RawCommit) -> None:
+    """Commits: exactly one writer gets a seq.
+
+    Raises:
+        CommitRaceError: another writer has this seq; read the log again and start over.
+    """
+    key = commit_key(table, commit.seq)
+    try:
+        won = store.put_new(key, commit.to_bytes())
+    except StorageUnavailableError:
+        won = _is_ours(store, key, commit.nonce)
+        if not won and store.head(key) is None:
+            raise
+    if not won and not _is_ours(store, key, commit.nonce):
+        raise CommitRaceError(
+            f"dataset {table!r}: another writer committed slice {commit.seq} first; what this one "
+            f"read was not committed, the next dump goes on from there"
+        )
+
+
+def _is_ours(store: ObjectStore, key: str, nonce: str) -> bool:
+    """Settles a put whose reply was lost, or that a client retried by itself."""
+    try:
+        return RawCommit.from_bytes(store.get(key)).nonce == nonce
+    except KeyError:
+        return False
+
+
+def head(store: ObjectStore, table: str, known_seq: int = 0) -> RawCommit | None:
+    """The newest commit. `known_seq`: a commit known to exist, to list only what came after."""
+    after = commit_key(table, known_seq - 1) if known_seq > 1 else ""
+    newest = max((i.key for i in store.list(raw_log_prefix(table), after)), default=None)
+    if newest is None:
+        return None if known_seq == 0 else head(store, table)
+    return RawCommit.from_bytes(store.get(newest))
+
+
+def commits_after(store: ObjectStore, table: str, seq: int) -> list[RawCommit]:
+    """All commits with a greater seq, in order.
+
+    Raises:
+        CorruptRawError: the log has a hole, so somebody removed a commit by hand.
+    """
+    return list(iter_commits_after(store, table, seq))
+
+
+def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[RawCommit]:
+    after = commit_key(table, seq) if seq else ""
+    keys = [i.key for i in store.list(raw_log_prefix(table), after)]
+    first = seq_of(keys[0]) if keys else 0
+    if first > seq + 1:
+        for old in read_snapshot(store, table):
+            if seq < old.seq < first:
+                yield old
+                seq = old.seq
+    for key in keys:
+        if seq_of(key) != seq + 1:
+            raise CorruptRawError(commit_key(table, seq + 1), "the commit is not in the log")
+        seq += 1
+        yield RawCommit.from_bytes(store.get(key))
+
+
+def snapshot_key(table: str, seq: int) -> str:
+    return f"{raw_log_snapshot_prefix(table)}{seq_name(seq)}.json.gz"
+
+
+def read_snapshot(store: ObjectStore, table: str) -> list[RawCommit]:
+    """The commits of the newest snapshot; empty when there is none."""
+    keys = sorted(i.key for i in store.list(raw_log_snapshot_prefix(table)))
+    if not keys:
+        return []
+    lines = igzip.decompress(store.get(keys[-1])).splitlines()
+    return [RawCommit.from_bytes(line) for line in lines]
+
+
+def write_snapshot(store: ObjectStore, table: str, commits: Iterable[RawCommit]) -> str:
+    held = list(commits)
+    key = snapshot_key(table, held[-1].seq)
+    store.put(key, igzip.compress(b"\n".join(c.to_bytes() for c in held), compresslevel=1))
+    return key
