@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
@@ -16,13 +15,12 @@ from lake_platform.errors import LakeError
 class _OneSentence(TyperGroup):
     """Errors raised on purpose are shown without a traceback; everything else keeps its own."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except LakeError as error:
-            Console(stderr=True).print(
-                f"[red]error:[/red] {error}", highlight=False, soft_wrap=True
-            )
+            # Plain text: offsets such as [5, 9) are no markup.
+            Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
             raise typer.Exit(1) from None
 
 
