@@ -35,9 +35,10 @@ $(STAMP): requirements.lock pyproject.toml lake_platform/embedded/jars.lock
 	@echo "setup: done"
 
 lock: $(STAMP) ## maintainers: pin all packages anew into requirements.lock
+	@# --no-strip-extras: pip with hashes refuses `gql[requests]` when the lock says only `gql`
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv; }
 	$(UV) pip compile --quiet --upgrade --generate-hashes --all-extras --python-version 3.11 \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o requirements.lock
 
 demo: $(STAMP) ## the whole path with real flights (RECORDS=30000 for a first look)
