@@ -80,7 +80,7 @@ class HudiEngine:
         instants = timeline.completed(self._store, dataset.table)
         if not instants:
             return TableState(timeline.table_exists(self._store, dataset.table), 0)
-        ours = list(timeline.recent(self._store, instants))
+        ours = list(timeline.recent(self._store, dataset, instants))
         if not ours:
             return TableState(True, 0)
         doubled = _doubled(ours) if dataset.mode == "append" else ()
@@ -188,7 +188,7 @@ class HudiEngine:
 
     def _committed(self, job: BatchJob) -> timeline.LakeCommit | None:
         instants = timeline.completed(self._store, job.dataset.table)
-        ours = timeline.recent(self._store, instants)
+        ours = timeline.recent(self._store, job.dataset, instants)
         return next((c for c in ours if c.nonce == job.claim.nonce), None)
 
     def _compact(self, spark: SparkSession, job: BatchJob) -> None:

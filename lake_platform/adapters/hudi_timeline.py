@@ -6,12 +6,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import fastavro
 
 from lake_platform.domain.batches import AppliedBatch
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.ports import ObjectStore
 
@@ -71,14 +72,14 @@ def completed(store: ObjectStore, table: str) -> list[Instant]:
     return sorted(found, key=lambda i: i.completed)
 
 
-def recent(store: ObjectStore, instants: list[Instant]) -> Iterator[LakeCommit]:
+def recent(store: ObjectStore, dataset: Dataset, instants: list[Instant]) -> Iterator[LakeCommit]:
     """Our commits among the newest ones, newest first; looks further back only for the first."""
     seen = 0
     for number, instant in enumerate(reversed(instants)):
         if number >= _RECENT and seen:
             return
         try:
-            commit = read(store, instant)
+            commit = read(store, dataset, instant)
         except KeyError:
             continue  # archived between the LIST and now
         if commit is not None:
@@ -86,7 +87,7 @@ def recent(store: ObjectStore, instants: list[Instant]) -> Iterator[LakeCommit]:
             yield commit
 
 
-def read(store: ObjectStore, instant: Instant) -> LakeCommit | None:
+def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit | None:
     """None for a commit the platform did not make (compaction).
 
     Raises: KeyError when the instant is gone.
@@ -99,7 +100,8 @@ def read(store: ObjectStore, instant: Instant) -> LakeCommit | None:
         return None
     stats = [s for group in (record.get("partitionToWriteStats") or {}).values() for s in group]
     planned = AppliedBatch.from_dict({**json.loads(extra[_BATCH]), "instant": instant.requested})
-    batch = _with_balance(planned, stats, record.get("operationType") or "")
+    bulk = (record.get("operationType") or "").upper() == "BULK_INSERT"
+    batch = _with_balance(planned, stats, dataset, bulk)
     return LakeCommit(
         batch=batch,
         nonce=extra.get(_NONCE, ""),
@@ -110,28 +112,24 @@ def read(store: ObjectStore, instant: Instant) -> LakeCommit | None:
 
 
 def _with_balance(
-    planned: AppliedBatch, stats: list[Mapping[str, Any]], operation: str
+    planned: AppliedBatch, stats: list[Mapping[str, Any]], dataset: Dataset, bulk: bool
 ) -> AppliedBatch:
     """What the writer knew before (records, quarantined, dropped) and what Hudi counted."""
     known = planned.balance
     inserts = sum(s.get("numInserts") or 0 for s in stats)
     updates = sum(s.get("numUpdateWrites") or 0 for s in stats)
     deletes = sum(s.get("numDeletes") or 0 for s in stats)
-    written = (
-        sum(s.get("numWrites") or 0 for s in stats)
-        if operation.upper() == "BULK_INSERT"
-        else inserts + updates
-    )
+    written = sum(s.get("numWrites") or 0 for s in stats) if bulk else inserts + updates
     rest = known.records - known.quarantined - known.dropped - written - deletes
-    # In upsert what is left were older records of the same keys; in append nothing may be left.
-    merged = rest if operation.upper() == "UPSERT" and rest > 0 and not planned.replay else 0
-    plain = planned.to_dict()
-    plain["balance"] = {
-        "records": known.records,
-        "written": written,
-        "deduplicated": merged,
-        "deleted": deletes,
-        "dropped": known.dropped,
-        "quarantined": known.quarantined,
-    }
-    return AppliedBatch.from_dict(plain)
+    # What is left: in upsert older records of the same keys, with transforms records a WHERE left
+    # out. In a plain append nothing may be left, so there it stays a difference.
+    merged = max(0, rest) if dataset.mode == "upsert" else 0
+    filtered = max(0, rest) if dataset.mode == "append" and dataset.transformed else 0
+    balance = replace(
+        known,
+        written=written,
+        deduplicated=merged,
+        deleted=deletes,
+        dropped=known.dropped + filtered,
+    )
+    return replace(planned, balance=balance)

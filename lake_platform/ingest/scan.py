@@ -188,7 +188,7 @@ class Scanner:
 
     def _reject(self, raw: RawObject, line: bytes, reason: Reason) -> None:
         head = head_of(line)
-        self.report.rejected.append(Rejected(raw.window, line, reason))
+        self.report.rejected.append(Rejected(raw.window, line, reason.value))
         self.report.excluded.append(Exclusion(head.partition, head.offset))
 
 
