@@ -1,0 +1,181 @@
+"""The asset checks of a lake table: what they are called, and how their numbers are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+
+from assets.metadata import balance_table, changes_table, rows_table
+from assets.translator import asset_key
+from assets.windows import when
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.ingest.results import LoadResult, Ports
+
+_DESCRIPTIONS: Mapping[str, str] = {
+    "schema": "New records fit the table, or change it in a way that loses nothing.",
+    "balance": "records = written + deduplicated + deleted + dropped + quarantined, each batch.",
+    "freshness": "All records older than max_lag_seconds are in the table.",
+    "primary_key": "Every key is there once and none is null. Counted on the whole table.",
+    "rules": "The dataset's own rules hold on the newest rows.",
+}
+LOAD_CHECKS = ("schema", "balance", "freshness")  # cheap: part of every load
+
+
+def check_names(dataset: Dataset) -> list[str]:
+    names = list(LOAD_CHECKS)
+    if dataset.mode == "upsert":
+        names.append("primary_key")
+    if dataset.rules:
+        names.append("rules")
+    return names
+
+
+def check_key(table: str, name: str) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(asset_key("lake", table), name)
+
+
+def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            name,
+            asset=asset_key("lake", dataset.table),
+            description=_DESCRIPTIONS[name],
+            blocking=name == "schema",
+        )
+        for name in check_names(dataset)
+    ]
+
+
+def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float:
+    """Age of the newest moment up to which the table is known to be complete."""
+    through = progress.complete_through
+    if progress.applied_seq >= progress.head_seq:
+        through = max(through, progress.complete_as_of)
+    return max(0, now_ms - (through or record.registered_at)) / 1000
+
+
+def schema_passed(table: str, results: Sequence[LoadResult], version: int) -> dg.AssetCheckResult:
+    changes = [c for r in results for c in r.changes]
+    return _result(
+        table,
+        "schema",
+        True,
+        {"schema_version": version, "changes": changes_table(changes)},
+        f"{len(changes)} changes, all taken" if changes else "no change",
+    )
+
+
+def schema_blocked(
+    table: str, changes: Sequence[Mapping[str, str]], samples: Sequence[Mapping[str, object]]
+) -> dg.AssetCheckResult:
+    """`changes` as the incident holds them; the diff is what an operator decides on."""
+    shown = ("path", "kind", "verdict", "before", "after")
+    return _result(
+        table,
+        "schema",
+        False,
+        {
+            "changes": rows_table({name: str(c.get(name, "")) for name in shown} for c in changes),
+            "samples": dg.MetadataValue.json(list(samples)[:5]),
+        },
+        "breaking schema change: nothing was written, the dataset is BLOCKED",
+    )
+
+
+def balance(table: str, results: Sequence[LoadResult]) -> dg.AssetCheckResult:
+    off = [r for r in results if r.applied.balance.difference]
+    return _result(
+        table,
+        "balance",
+        not off,
+        {
+            "batches": balance_table(results),
+            "difference": sum(r.applied.balance.difference for r in results),
+        },
+        f"{len(off)} of {len(results)} batches do not add up" if off else "every batch adds up",
+    )
+
+
+def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
+    """Fails beyond max_lag_seconds; a warning up to twice that."""
+    lag, limit = lag_seconds(record, progress, now_ms), record.dataset.max_lag_seconds
+    metadata: dict[str, dg.MetadataValue] = {
+        "lag_seconds": dg.MetadataValue.float(round(lag, 1)),
+        "max_lag_seconds": dg.MetadataValue.int(limit),
+        "pending_raw_commits": dg.MetadataValue.int(progress.head_seq - progress.applied_seq),
+        "backlog_records": dg.MetadataValue.int(progress.backlog),
+        "status": dg.MetadataValue.text(record.status),
+    }
+    if progress.complete_through:
+        metadata["complete_through"] = dg.MetadataValue.timestamp(when(progress.complete_through))
+    if progress.last_error:
+        metadata["last_error"] = dg.MetadataValue.text(progress.last_error)
+    return _result(
+        record.dataset.table,
+        "freshness",
+        lag <= limit,
+        metadata,
+        f"{lag:.0f} s behind, limit {limit} s",
+        dg.AssetCheckSeverity.WARN if lag < 2 * limit else dg.AssetCheckSeverity.ERROR,
+    )
+
+
+def table_checks(
+    dataset: Dataset, ports: Ports, wanted: frozenset[str]
+) -> Iterator[dg.AssetCheckResult]:
+    """The checks that read the table; each only when it was asked for."""
+    from lake_platform.ingest import checks as ingest_checks
+
+    if "primary_key" in wanted:
+        rows, distinct, nulls = ingest_checks.primary_key(dataset.table, ports)
+        yield _result(
+            dataset.table,
+            "primary_key",
+            rows == distinct and not nulls,
+            {"rows": rows, "distinct_keys": distinct, "null_keys": nulls},
+            f"{rows - distinct} doubled keys, {nulls} null keys in {rows} rows",
+        )
+    if "rules" in wanted:
+        failures = ingest_checks.rules(dataset.table, ports)
+        yield _result(
+            dataset.table,
+            "rules",
+            not failures,
+            {"failures": rows_table(failures), "rules": len(dataset.rules)},
+            f"{len(failures)} rules broken" if failures else "all rules hold",
+            dg.AssetCheckSeverity.WARN,
+        )
+
+
+def as_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """The same result as an event of its own, for what is not a step of a run."""
+    if result.asset_key is None or result.check_name is None:
+        raise TypeError("a check result without its key")
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=bool(result.passed),
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+    )
+
+
+def _result(
+    table: str,
+    name: str,
+    passed: bool,
+    metadata: Mapping[str, dg.MetadataValue | int],
+    description: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset_key("lake", table),
+        check_name=name,
+        passed=passed,
+        metadata=dict(metadata),
+        description=description,
+        severity=severity,
+    )

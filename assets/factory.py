@@ -1,0 +1,106 @@
+"""Dataset -> raw, lake and quarantine assets with their checks. Composes, names nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+import structlog
+
+from assets.checks import check_specs
+from assets.phases import Events, asked, dump_events, load_events
+from assets.translator import Translator, groups, op_name
+from assets.windows import WINDOWS
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.ports import DatasetRecord, SchemaVersion
+from resources.platform import PlatformResource
+
+_log = structlog.get_logger(__name__)
+SchemaOf = Callable[[str], SchemaVersion | None]
+
+
+class LoadConfig(dg.Config):
+    """Run config of a lake asset. `replay` applies the chosen windows again."""
+
+    replay: bool = False
+
+
+@dataclass(slots=True)
+class Built:
+    """The assets of all datasets that could be built, and why the others could not."""
+
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def skip(self, table: str, error: Exception) -> None:
+        _log.error("definition skipped", dataset=table, error=str(error))
+        self.skipped[table] = f"{type(error).__name__}: {error}"
+
+
+def build_assets(
+    records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_root: str
+) -> Built:
+    """A definition that cannot be built is reported and left out; the others are built."""
+    built = Built()
+    alive = [r for r in records if r.status != Status.RETIRED]
+    translator = Translator(storage_root, groups(alive))
+    for record in alive:
+        table = record.dataset.table
+        try:
+            assets = _build(record.dataset, translator, schema_of(table))
+        except Exception as error:  # whatever is wrong with one definition, the others go on
+            built.skip(table, error)
+            continue
+        built.assets += assets
+        built.tables.append(table)
+    return built
+
+
+def _build(
+    dataset: Dataset, translator: Translator, schema: SchemaVersion | None
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    return [
+        _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS)),
+        _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS)),
+        # Never run by itself: loading the table fills it.
+        translator.spec(dataset, "quarantine", schema, WINDOWS),
+    ]
+
+
+def _raw_asset(dataset: Dataset, spec: dg.AssetSpec) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=op_name("raw", dataset.table),
+        specs=[spec],
+        partitions_def=WINDOWS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        op_tags=_op_tags(dataset),
+    )
+    def raw(context: dg.AssetExecutionContext, platform: PlatformResource) -> Events:
+        yield from dump_events(dataset, platform, asked(context, "raw"), context.log)
+
+    return raw
+
+
+def _lake_asset(dataset: Dataset, spec: dg.AssetSpec) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=op_name("lake", dataset.table),
+        specs=[spec],
+        check_specs=check_specs(dataset),
+        partitions_def=WINDOWS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,  # a run may leave the costly checks out
+        op_tags=_op_tags(dataset),
+    )
+    def lake(
+        context: dg.AssetExecutionContext, config: LoadConfig, platform: PlatformResource
+    ) -> Events:
+        want = asked(context, "lake")
+        yield from load_events(dataset, platform, want, context.log, replay=config.replay)
+
+    return lake
+
+
+def _op_tags(dataset: Dataset) -> Mapping[str, str]:
+    return {"lake/topic": dataset.topic[:63]}

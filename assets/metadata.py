@@ -1,0 +1,166 @@
+"""Frozen results of the use cases as Dagster metadata and events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import dagster as dg
+
+from assets.translator import asset_key, table_schema
+from assets.windows import WindowTotals, when
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Change
+from lake_platform.ingest.results import LoadResult, WindowReport
+
+Metadata = dict[str, dg.MetadataValue]
+_MOST_ROWS = 200  # of a table in the UI
+
+
+def rows_table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.MetadataValue:
+    """The columns are those of the first row; an empty table is shown as `none`."""
+    held = list(rows)[:_MOST_ROWS]
+    if not held:
+        return dg.MetadataValue.text("none")
+    types = {int: "int", float: "float", bool: "bool"}
+    schema = dg.TableSchema(
+        columns=[dg.TableColumn(k, types.get(type(v), "string")) for k, v in held[0].items()]
+    )
+    return dg.MetadataValue.table([dg.TableRecord(dict(r)) for r in held], schema=schema)
+
+
+def raw_event(table: str, window: str, totals: WindowTotals) -> dg.AssetMaterialization:
+    metadata: Metadata = {
+        "records": dg.MetadataValue.int(totals.records),
+        "dagster/partition_row_count": dg.MetadataValue.int(totals.records),
+        "rejected": dg.MetadataValue.int(totals.rejected),
+        "objects": dg.MetadataValue.int(totals.objects),
+        "raw_bytes": dg.MetadataValue.int(totals.raw_bytes),
+        "stored_bytes": dg.MetadataValue.int(totals.stored_bytes),
+        "raw_commits": dg.MetadataValue.text(f"{totals.first_seq}-{totals.last_seq}"),
+        "first_record": dg.MetadataValue.timestamp(when(totals.min_timestamp)),
+        "last_record": dg.MetadataValue.timestamp(when(totals.max_timestamp)),
+    }
+    return dg.AssetMaterialization(asset_key("raw", table), metadata=metadata, partition=window)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """One window as the batches of a run left it."""
+
+    records: int = 0
+    batches: list[str] = field(default_factory=list)
+    balance: Balance = field(default_factory=Balance)
+    seconds: float = 0.0
+
+
+class LoadTally:
+    """Sums the batches of one run per window, and what they sent to quarantine."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.results: list[LoadResult] = []
+        self._windows: dict[str, _Loaded] = {}
+        self._schema_shown = 0
+
+    def add(self, result: LoadResult) -> None:
+        self.results.append(result)
+        for window, records in result.windows.items():
+            held = self._windows.setdefault(window, _Loaded())
+            held.records += records
+            held.batches.append(result.applied.batch.id)
+            held.balance += result.applied.balance
+            held.seconds += result.seconds
+
+    @property
+    def windows(self) -> set[str]:
+        return set(self._windows)
+
+    def event(self, window: str) -> dg.AssetMaterialization:
+        """Counts of a batch are those of all its windows: a batch is applied as a whole."""
+        held, newest = self._windows[window], self.results[-1]
+        metadata: Metadata = {
+            "records": dg.MetadataValue.int(held.records),
+            "dagster/partition_row_count": dg.MetadataValue.int(held.records),
+            "batches": dg.MetadataValue.text(", ".join(held.batches[-5:])),
+            "batch_seconds": dg.MetadataValue.float(round(held.seconds, 3)),
+            "schema_version": dg.MetadataValue.int(newest.schema_version),
+            "replay": dg.MetadataValue.bool(newest.applied.replay),
+            **{f"batch_{k}": dg.MetadataValue.int(v) for k, v in asdict(held.balance).items()},
+        }
+        if newest.schema_version != self._schema_shown:
+            # Once a run and version: a wide schema is many times larger than the rest.
+            self._schema_shown = newest.schema_version
+            metadata["dagster/column_schema"] = dg.MetadataValue.table_schema(
+                table_schema(newest.table_schema, self.dataset.primary_key)
+            )
+        key = asset_key("lake", self.dataset.table)
+        return dg.AssetMaterialization(key, metadata=metadata, partition=window)
+
+
+def quarantine_events(result: LoadResult) -> list[dg.AssetMaterialization]:
+    """One per window of the batch that has quarantined records."""
+    reasons = rows_table({"reason": r, "records": n} for r, n in result.quarantined.items())
+    by_window: dict[str, list[str]] = {}
+    for key in result.applied.quarantine_keys:
+        year, month, day, hour = key.split("/")[-5:-1]
+        by_window.setdefault(f"{year}-{month}-{day}-{hour}:00", []).append(key)
+    return [
+        dg.AssetMaterialization(
+            asset_key("quarantine", result.table),
+            partition=window,
+            metadata={
+                "batch_records_by_reason": reasons,
+                "batch_quarantined": sum(result.quarantined.values()),
+                "batch": result.applied.batch.id,
+                "objects": dg.MetadataValue.json(keys),
+            },
+        )
+        for window, keys in sorted(by_window.items())
+    ]
+
+
+def verified_event(report: WindowReport) -> dg.AssetMaterialization:
+    metadata: Metadata = {
+        "verified": dg.MetadataValue.text(
+            "already applied: raw objects and commits of this window were read again and agree; "
+            "set replay: true in the run config to apply it again"
+        ),
+        "records": dg.MetadataValue.int(report.records),
+        "dagster/partition_row_count": dg.MetadataValue.int(report.records),
+        "objects": dg.MetadataValue.int(report.objects),
+        "raw_bytes": dg.MetadataValue.int(report.raw_bytes),
+    }
+    return dg.AssetMaterialization(
+        asset_key("lake", report.table), metadata=metadata, partition=report.window
+    )
+
+
+def changes_table(changes: Iterable[Change]) -> dg.MetadataValue:
+    return rows_table(
+        {
+            "column": c.path,
+            "change": c.kind,
+            "verdict": c.verdict,
+            "before": c.before,
+            "after": c.after,
+        }
+        for c in changes
+    )
+
+
+def balance_table(results: Sequence[LoadResult]) -> dg.MetadataValue:
+    return rows_table(
+        {"batch": r.applied.batch.id, **asdict(b), "difference": b.difference}
+        for r in results
+        if (b := r.applied.balance) is not None
+    )
+
+
+def reasons(results: Iterable[LoadResult]) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for result in results:
+        counted.update(result.quarantined)
+    return dict(counted)

@@ -1,0 +1,98 @@
+"""The ports of the platform as a Dagster resource: opened on first use, shared within a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Protocol
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from lake_platform.domain.offsets import Slice
+from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
+from lake_platform.errors import LakeError
+from lake_platform.ingest.results import Limits, Ports
+from lake_platform.metastore.schemas import Incident
+from lake_platform.settings import Settings
+from resources.spark import SparkResource
+
+
+class Catalogue(Metastore, Protocol):
+    """What Dagster needs of the metastore beyond `ingest`: all datasets in one read."""
+
+    def list_all(
+        self,
+        *,
+        include_retired: bool = False,
+        on_broken: Callable[[str, LakeError], None] | None = None,
+    ) -> Sequence[DatasetRecord]: ...
+
+    def all_progress(self) -> Mapping[str, Progress]: ...
+
+    def incidents(
+        self, table: str | None = None, status: str | None = None, limit: int = 100
+    ) -> Sequence[Incident]: ...
+
+
+WORKER_TAG = "lake/worker"
+_opened: dict[str, Ports] = {}
+_opening = Lock()
+
+
+class PlatformResource(dg.ConfigurableResource[Any]):
+    """Ports and limits for asset bodies and sensors."""
+
+    settings: dg.ResourceDependency[Settings]
+    spark: dg.ResourceDependency[SparkResource]
+    _ports: Any = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Writes on the run who works on it, so that a dead worker's run can be ended."""
+        if context.run_id and context.instance and context.instance.has_run(context.run_id):
+            me = self.open_ports().workers.me()
+            context.instance.add_run_tags(
+                context.run_id, {WORKER_TAG: f"{me.host}:{me.pid}:{me.started}"}
+            )
+
+    @property
+    def ports(self) -> Ports:
+        """With Spark behind `engine`, started on first use."""
+        if self._ports is None:
+            self._ports = self._with_spark(self.open_ports())
+        ports: Ports = self._ports
+        return ports
+
+    @property
+    def catalogue(self) -> Catalogue:
+        catalogue: Catalogue = self.open_ports().metastore  # type: ignore[assignment]
+        return catalogue
+
+    @property
+    def limits(self) -> Limits:
+        settings = self.settings
+        return Limits(
+            slice=Slice(settings.slice_bytes, settings.slice_records),
+            batch_bytes=settings.batch_bytes,
+            load_budget_seconds=settings.load_budget_seconds,
+            claim_lease_seconds=settings.claim_lease_seconds,
+        )
+
+    def open_ports(self) -> Ports:
+        """A sensor ticks every few seconds: it must not open the metastore anew each time."""
+        from lake_platform.compose import build_ports
+
+        key = self.settings.model_dump_json()
+        with _opening:
+            if key not in _opened:
+                _opened[key] = build_ports(self.settings)
+            return _opened[key]
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        self.spark.stop()
+
+    def _with_spark(self, ports: Ports) -> Ports:
+        from lake_platform.adapters.engines import spark_engines
+
+        return replace(ports, engine=spark_engines(self.spark.session, ports.store))
