@@ -61,6 +61,22 @@ class ConflictError(FixConfigError):
         self.dataset, self.expected, self.actual = dataset, expected, actual
 
 
+class NotAuthenticatedError(FixConfigError):
+    """No token, or one that is not known."""
+
+
+class NotAllowedError(FixConfigError):
+    """The caller is known and may not do this."""
+
+
+class BodyTooLargeError(FixConfigError):
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"the request body is larger than {limit_bytes} bytes; nothing was changed, send less"
+        )
+        self.limit_bytes = limit_bytes
+
+
 class UnsupportedError(FixConfigError):
     """Asked for something this build or engine cannot do."""
 

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lake_platform.errors import SetupError
@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(18600, description="Port of the API.")
+    api_tokens: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description='Bearer tokens of the API: JSON of `"<name>:<role>": "<token>"`, role viewer, '
+        "editor or admin. Without any the API is open, on a loopback address only.",
+    )
     dagster_host: str = Field("127.0.0.1", description="Address the Dagster UI listens on.")
     dagster_port: int = Field(13000, description="Port of the Dagster UI.")
     definitions_dir: Path = Field(

@@ -1,0 +1,192 @@
+"""Use cases on definitions: what API, CLI and datasets as code do, each one or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from croniter import croniter
+
+from lake_platform.domain.dataset import Dataset, check_against_schema
+from lake_platform.domain.offsets import Gap, OffsetRange
+from lake_platform.domain.ports import DatasetRecord, Kafka, SchemaVersion
+from lake_platform.domain.schema import Field, Struct, Type, from_json
+from lake_platform.errors import InvalidFieldError, NameTakenError
+from lake_platform.metastore.model import changed
+from lake_platform.metastore.repository import Repository
+
+_RESERVED = ("_hoodie_", "_kafka_")
+Infer = Callable[[Kafka, str], tuple[Struct | None, list[str]]]
+"""Schema and warnings from a topic's first messages (ingest.infer.infer_source)."""
+CheckSteps = Callable[[Dataset], None]
+"""Raises InvalidFieldError for a transform that cannot run."""
+MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
+"""Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
+Notify = Callable[[str], None]
+"""Told the table after its definition changed; must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """`schema` is None while the topic is empty; the first load infers it then."""
+
+    record: DatasetRecord
+    schema: SchemaVersion | None
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """The use cases, over the metastore and what they ask outside of it."""
+
+    store: Repository
+    kafka: Kafka
+    infer: Infer
+    check_steps: CheckSteps = lambda _: None
+    notify: Notify = lambda _: None
+
+    def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
+        """Keeps the dataset with schema version 1.
+
+        Raises:
+            NameTakenError: the table name is in use.
+            InvalidFieldError: no such topic, or a column the first messages do not have.
+            KafkaUnavailableError, MetastoreUnavailableError: try again; nothing was kept.
+        """
+        self._check(dataset)
+        if self.store.name_taken(dataset.table):
+            raise NameTakenError(dataset.table)
+        source, warnings = self.infer(self.kafka, dataset.topic)
+        if source is None:
+            warnings = [
+                *warnings,
+                f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first",
+            ]
+        else:
+            check_against_schema(dataset, source)
+        record = self.store.register(dataset, source, actor)
+        self.notify(dataset.table)
+        return Registration(record, self.store.active_schema(dataset.table), tuple(warnings))
+
+    def change_dataset(
+        self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
+    ) -> DatasetRecord:
+        """Replaces fields by JSON values. Raises: ConflictError, InvalidFieldError."""
+        before = self.store.get(table)
+        after = changed(before.dataset, changes)
+        self._check(after)
+        schema = self.store.active_schema(table)
+        if schema is not None:
+            check_against_schema(after, schema.source)
+        record = self.store.update(table, changes, expected_version, actor)
+        if record.version != before.version:
+            self.notify(table)
+        return record
+
+    def pause(self, table: str, actor: str) -> DatasetRecord:
+        return self._notified(self.store.pause(table, actor))
+
+    def resume(self, table: str, actor: str) -> DatasetRecord:
+        return self._notified(self.store.resume(table, actor))
+
+    def retire(self, table: str, actor: str) -> DatasetRecord:
+        """Stops both phases; files, raw and history stay, and the name stays taken."""
+        return self._notified(self.store.retire(table, actor))
+
+    def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
+        """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
+        record, active = self._changeable(table)
+        twin = next(
+            (f.name for f in active.source.fields if f.name.casefold() == name.casefold()), None
+        )
+        if twin is not None:
+            raise InvalidFieldError("name", name, f"there is a column {twin}", "choose another")
+        if not name or name.lower().startswith(_RESERVED):
+            raise InvalidFieldError("name", name, "reserved or empty", "choose another name")
+        column = Field(name, _column_type(kind))
+        source = Struct((*active.source.fields, column))
+        derived = active.table if record.dataset.transformed else source
+        return self._new_version(
+            table, active, source, derived, f"ADD COLUMN {name} {column.type}", actor
+        )
+
+    def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
+        """DROP COLUMN: batches from now on no longer carry it; rows already written keep it.
+
+        A producer that still sends the column brings it back as a new one.
+        """
+        record, active = self._changeable(table)
+        dataset = record.dataset
+        if active.source.get(name) is None:
+            known = ", ".join(f.name for f in active.source.fields)
+            raise InvalidFieldError("name", name, "no such column", f"columns are: {known}")
+        used = (*dataset.primary_key, *dataset.partition_by, dataset.ordering_field)
+        if name in used:
+            raise InvalidFieldError(
+                "name", name, "a key, partition or ordering column", "it cannot be dropped"
+            )
+        source = Struct(tuple(f for f in active.source.fields if f.name != name))
+        derived = active.table if dataset.transformed else source
+        return self._new_version(table, active, source, derived, f"DROP COLUMN {name}", actor)
+
+    def accept_gap(self, table: str, missing: MissingRanges, actor: str) -> Sequence[Gap]:
+        """Puts on record that the offsets Kafka no longer has are given up; the next dump goes on
+        behind them. Returns what was accepted now; empty when nothing is missing."""
+        self.store.get(table)
+        gaps = [
+            Gap(partition, gone.start, gone.end, actor)
+            for partition, gone in sorted(missing(table).items())
+        ]
+        self.store.accept_gaps(table, gaps)
+        return gaps
+
+    def _check(self, dataset: Dataset) -> None:
+        if not croniter.is_valid(dataset.schedule):
+            raise InvalidFieldError(
+                "schedule", dataset.schedule, "not a cron line", "give five fields: */5 * * * *"
+            )
+        self.check_steps(dataset)
+
+    def _notified(self, record: DatasetRecord) -> DatasetRecord:
+        self.notify(record.dataset.table)
+        return record
+
+    def _changeable(self, table: str) -> tuple[DatasetRecord, SchemaVersion]:
+        record = self.store.get(table)
+        active = self.store.active_schema(table)
+        if active is None:
+            raise InvalidFieldError(
+                "table", table, "has no schema yet: its topic is empty", "wait for its first load"
+            )
+        return record, active
+
+    def _new_version(
+        self,
+        table: str,
+        active: SchemaVersion,
+        source: Struct,
+        derived: Struct | None,
+        change: str,
+        actor: str,
+    ) -> SchemaVersion:
+        version = self.store.add_schema_version(
+            table, active.version, source, derived, [change], actor
+        )
+        self.notify(table)
+        return version
+
+
+def _column_type(kind: str) -> Type:
+    try:
+        found = from_json(kind)
+    except (ValueError, IndexError):
+        found = None
+    if found is None or str(found) == "unknown":
+        raise InvalidFieldError(
+            "type",
+            kind,
+            "not a column type",
+            "use boolean, int, long, float, double, string, binary, date, timestamp, decimal(p,s)",
+        )
+    return found

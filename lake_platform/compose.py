@@ -1,0 +1,120 @@
+"""Puts adapters behind the ports, as the settings say. Only entrypoints import this.
+
+Adapters are imported when they are asked for: whoever only reads the metastore loads neither the
+Kafka client nor Spark.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+from typing import TYPE_CHECKING, cast
+
+from lake_platform.domain.dataset import Dataset, Format
+from lake_platform.domain.offsets import Slice
+from lake_platform.domain.ports import Kafka, ObjectStore, TableEngine
+from lake_platform.ingest.results import EngineFor, Limits, Ports
+from lake_platform.metastore.repository import Repository, open_repository
+from lake_platform.metastore.service import MissingRanges, Notify, UseCases
+from lake_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def build_metastore(settings: Settings, actor: str = "platform") -> Repository:
+    """Raises: MetastoreUnavailableError, SetupError, InvalidFieldError."""
+    return open_repository(settings.metastore, clock, actor)
+
+
+def build_kafka(settings: Settings) -> Kafka:
+    from lake_platform.adapters.kafka import ConfluentKafka
+
+    # The stub types a message's headers wider than confluent-kafka ever returns them.
+    return cast(Kafka, ConfluentKafka(settings.kafka_bootstrap, settings.kafka_options))
+
+
+def build_store(settings: Settings) -> ObjectStore:
+    from lake_platform.adapters.object_store import open_store
+
+    return open_store(settings.storage_root, settings.storage_options)
+
+
+def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
+    """Starts Spark in this process when an engine first needs it."""
+
+    def session() -> SparkSession:
+        from lake_platform.adapters.spark import open_session, session_config
+
+        remote, master = settings.spark_remote, settings.spark_master
+        config = (
+            {}
+            if remote
+            else session_config(master, settings.spark_memory, settings.jars, settings.spark_conf)
+        )
+        return open_session(config, master, remote)
+
+    def engine(format_: Format) -> TableEngine:
+        from lake_platform.adapters.engines import spark_engines
+
+        return spark_engines(session, store)(format_)
+
+    return engine
+
+
+def build_ports(settings: Settings, metastore: Repository | None = None) -> Ports:
+    """Opens the metastore and the clients; neither Kafka nor Spark is contacted yet."""
+    from lake_platform.adapters.process import LocalWorkers
+
+    store = build_store(settings)
+    return Ports(
+        kafka=build_kafka(settings),
+        store=store,
+        metastore=metastore or build_metastore(settings),
+        engine=build_engines(settings, store),
+        clock=clock,
+        workers=LocalWorkers(),
+    )
+
+
+def build_limits(settings: Settings) -> Limits:
+    return Limits(
+        slice=Slice(settings.slice_bytes, settings.slice_records),
+        batch_bytes=settings.batch_bytes,
+        load_budget_seconds=settings.load_budget_seconds,
+        claim_lease_seconds=settings.claim_lease_seconds,
+    )
+
+
+def build_missing_ranges(ports: Ports) -> MissingRanges:
+    from lake_platform.ingest.dump import missing_ranges
+
+    return lambda table: missing_ranges(table, ports)
+
+
+def build_use_cases(
+    metastore: Repository, kafka: Kafka, notify: Notify = lambda _: None
+) -> UseCases:
+    from lake_platform.ingest.infer import infer_source
+
+    return UseCases(metastore, kafka, infer_source, check_steps, notify)
+
+
+def check_steps(dataset: Dataset) -> None:
+    """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT."""
+    from lake_platform.adapters.transforms import check_select
+
+    for step in dataset.transforms:
+        check_select(step.sql)
+
+
+def shell_actor() -> str:
+    """Who the audit log names for what is done in a shell."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container user without a name
+        return "shell"
