@@ -5,8 +5,8 @@ Why each option is there is written in docs/delivery.md (fence) and docs/archite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters import hudi_timeline as timeline
 from lake_platform.adapters.spark_rows import (
@@ -14,6 +14,8 @@ from lake_platform.adapters.spark_rows import (
     delete_rows,
     derive,
     engine_errors,
+    newest_rows,
+    profile,
     rows,
     table_columns,
 )
@@ -22,6 +24,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    TableProfile,
     TableState,
     WriteResult,
 )
@@ -130,9 +133,27 @@ class HudiEngine:
         self._compact(spark, job)
         return WriteResult(commit.batch, schema, commit.files, commit.bytes)
 
+    def profile(self, dataset: Dataset) -> TableProfile:
+        key = dataset.primary_key if dataset.mode == "upsert" else APPEND_KEY
+        return profile(self._table(dataset), key)
+
+    def newest_rows(
+        self, dataset: Dataset, columns: Sequence[str], limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        last = self.state(dataset).last
+        if last is None:
+            return []
+        table = self._table(dataset)
+        newest = table.where(table["_hoodie_commit_time"] == last.instant)
+        return newest_rows(newest, columns, limit)
+
+    def _table(self, dataset: Dataset) -> DataFrame:
+        path = self._store.url(table_prefix(dataset.table))
+        return self._session().read.format("hudi").load(path)
+
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         """Takes a doubled batch out of the table whole; it is applied once more after that."""
-        spark, path = self._session(), self._store.url(table_prefix(dataset.table))
+        path = self._store.url(table_prefix(dataset.table))
         double = state.doubled[0]
         last = state.last or double
         mark = AppliedBatch(
@@ -140,7 +161,7 @@ class HudiEngine:
             replay=True, reapply=True,
         )  # fmt: skip
         keys = [*APPEND_KEY, *dataset.partition_by]
-        table = spark.read.format("hudi").load(path)
+        table = self._table(dataset)
         doomed = table.where(table["_hoodie_commit_time"] == double.instant).select(*keys)
         lock = self._store.url(lock_prefix(dataset.table, claim.epoch).rstrip("/"))
         options = {

@@ -9,16 +9,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lake_platform.adapters.spark_rows import derive, engine_errors, rows, table_columns
+from lake_platform.adapters.spark_rows import (
+    derive,
+    engine_errors,
+    newest_rows,
+    profile,
+    rows,
+    table_columns,
+)
 from lake_platform.domain.batches import (
     AppliedBatch,
     BatchJob,
     BatchRange,
     Claim,
+    TableProfile,
     TableState,
     WriteResult,
 )
@@ -86,6 +94,24 @@ class ParquetEngine:
 
     def fence(self, dataset: Dataset, epoch: int) -> None:
         """Nothing to do: the batch log takes one record a number, whoever writes it."""
+
+    def profile(self, dataset: Dataset) -> TableProfile:
+        return profile(self._table(dataset), ("_kafka_partition", "_kafka_offset"))
+
+    def newest_rows(
+        self, dataset: Dataset, columns: Sequence[str], limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        last = self._last(dataset.table)
+        if last is None or not last.files:
+            return []
+        root = self._store.url(table_prefix(dataset.table).rstrip("/"))
+        urls = [self._store.url(key) for key in last.files.values()]
+        frame = self._session().read.option("basePath", root).parquet(*urls)
+        return newest_rows(frame, columns, limit)
+
+    def _table(self, dataset: Dataset) -> DataFrame:
+        root = self._store.url(table_prefix(dataset.table).rstrip("/"))
+        return self._session().read.option("mergeSchema", "true").parquet(root)
 
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         raise NotImplementedError("a Parquet batch cannot be committed twice")

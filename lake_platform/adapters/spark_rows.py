@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.transforms import keep_coordinates
-from lake_platform.domain.batches import BatchJob, Delete
+from lake_platform.domain.batches import BatchJob, Delete, TableProfile
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct, struct_from_json, to_json
 from lake_platform.errors import EngineError, TransformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
@@ -92,6 +92,30 @@ def delete_rows(
             for f in like.schema.fields
         ]
     )
+
+
+def profile(table: DataFrame, key: Sequence[str]) -> TableProfile:
+    from pyspark.sql import functions as F
+
+    columns = [F.col(f"`{c}`") for c in key]
+    missing = F.lit(False)
+    for column in columns:
+        missing = missing | column.isNull()
+    counted = table.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.countDistinct(F.struct(*columns)).alias("keys"),
+        F.coalesce(F.sum(missing.cast("long")), F.lit(0)).alias("null_keys"),
+    ).first()
+    return TableProfile(*counted) if counted else TableProfile(0, 0, 0)
+
+
+def newest_rows(
+    table: DataFrame, columns: Sequence[str], limit: int
+) -> Sequence[Mapping[str, Any]]:
+    from pyspark.sql import functions as F
+
+    chosen = table.select(*[F.col(f"`{c}`") for c in columns]).limit(limit)
+    return [row.asDict() for row in chosen.collect()]
 
 
 @contextmanager

@@ -133,7 +133,8 @@ class BatchJob:
     `source` types the raw value; `table_schema` is what the table has after this batch, without
     technical columns; records in `excluded` went to quarantine (those marked `value_bytes` in raw
     did too and are not listed); `deletes` are the batch's tombstones. `applied` is what the table's
-    checkpoint says after this commit. `replay` replaces rows of the same Kafka coordinates instead of adding.
+    checkpoint says after this commit. `replay` replaces rows of the same Kafka coordinates instead
+    of adding.
     """
 
     dataset: Dataset
@@ -173,3 +174,13 @@ class WriteResult:
     table_schema: Struct
     files: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableProfile:
+    """Counts over a table: `keys` distinct ones of the primary key, in append of the Kafka
+    coordinates; `null_keys` rows in which a part of the key is null."""
+
+    rows: int
+    keys: int
+    null_keys: int

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    TableProfile,
     TableState,
     Worker,
     WriteResult,
@@ -141,6 +142,16 @@ class TableEngine(Protocol):
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
         """The smallest range around `batch` that this format can replace as a whole."""
+        ...
+
+    def profile(self, dataset: Dataset) -> TableProfile:
+        """Counts over the whole table; reads only the key columns."""
+        ...
+
+    def newest_rows(
+        self, dataset: Dataset, columns: Sequence[str], limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """Up to `limit` rows of the newest batch."""
         ...
 
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
