@@ -1,7 +1,5 @@
 """Dataset -> raw, lake and quarantine assets with their checks. Composes, names nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 

@@ -1,10 +1,11 @@
 """The jobs: the two phases over any datasets, a replay by hand, and maintenance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
 from assets.metadata import LoadTally, rows_table
 from assets.translator import asset_key
@@ -25,7 +26,7 @@ _RETRY_TAGS = {
 }
 
 
-def phase_jobs(tables: Sequence[str]) -> list[dg.UnresolvedAssetJobDefinition]:
+def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
     """Asset jobs over all datasets; a run request names the ones that are due. There are none
     while there is no dataset: Dagster refuses a job over nothing."""
     if not tables:

@@ -1,7 +1,5 @@
 """The ports of the platform as a Dagster resource: opened on first use, shared within a process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
@@ -10,7 +8,7 @@ from typing import Any, Protocol
 import dagster as dg
 from pydantic import PrivateAttr
 
-from lake_platform.domain.offsets import Slice
+from lake_platform.compose import build_limits, build_ports
 from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
 from lake_platform.errors import LakeError
 from lake_platform.ingest.results import Limits, Ports
@@ -71,18 +69,10 @@ class PlatformResource(dg.ConfigurableResource[Any]):
 
     @property
     def limits(self) -> Limits:
-        settings = self.settings
-        return Limits(
-            slice=Slice(settings.slice_bytes, settings.slice_records),
-            batch_bytes=settings.batch_bytes,
-            load_budget_seconds=settings.load_budget_seconds,
-            claim_lease_seconds=settings.claim_lease_seconds,
-        )
+        return build_limits(self.settings)
 
     def open_ports(self) -> Ports:
         """A sensor ticks every few seconds: it must not open the metastore anew each time."""
-        from lake_platform.compose import build_ports
-
         key = self.settings.model_dump_json()
         with _opening:
             if key not in _opened:

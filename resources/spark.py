@@ -1,7 +1,5 @@
 """Spark for a run, through dagster-pyspark: one session, started when first needed."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -25,14 +23,14 @@ class SparkResource(dg.ConfigurableResource[Any]):
     settings: dg.ResourceDependency[Settings]
     _lazy: Any = PrivateAttr(default=None)
 
-    def session(self) -> SparkSession:
+    def session(self) -> "SparkSession":
         """Raises: EngineError when Spark does not start; SetupError when the jars are missing."""
         from dagster_pyspark import LazyPySparkResource
 
         if self._lazy is None:
             self._lazy = LazyPySparkResource(spark_config=self._config())
         try:
-            session: SparkSession = self._lazy.spark_session
+            session: "SparkSession" = self._lazy.spark_session
         except Exception as error:  # whatever py4j or grpc throw, the remedy is the same
             self._lazy = None
             where = self.settings.spark_remote or self.settings.spark_master

@@ -1,0 +1,63 @@
+"""The composition root: settings and metastore to one Dagster code location.
+
+Loaded by `dagster code-server start -m lake_platform.definitions` and by every run worker, so
+nothing here may import Spark, the Kafka client or an AWS client.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.factory import Built, build_assets
+from assets.health import health
+from assets.jobs import maintenance_job, phase_jobs, replay_job
+from lake_platform.compose import build_metastore
+from lake_platform.settings import Settings, load_settings
+from resources.platform import PlatformResource
+from resources.spark import SparkResource
+from sensors.phases import ingest_sensor, load_sensor
+from sensors.watchdog import maintenance_schedule, watchdog_sensor
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """All datasets of the metastore, as it is now; a new dataset comes with a reload.
+
+    Raises:
+        MetastoreUnavailableError, SetupError: without its metastore the location has nothing
+            true to show.
+    """
+    built = _build_assets(settings)
+    spec, check = health(built)
+    tables = frozenset(built.tables)
+    # Dagster knows no job over nothing, and with no dataset the phases have nothing to ask for.
+    phases = [ingest_sensor(tables), load_sensor(tables)] if tables else []
+    return dg.Definitions(
+        assets=[*built.assets, spec],
+        asset_checks=[check],
+        jobs=[*phase_jobs(built.tables), replay_job, maintenance_job],
+        sensors=[*phases, watchdog_sensor(tables)],
+        schedules=[maintenance_schedule],
+        resources={
+            "platform": PlatformResource(
+                settings=settings, spark=SparkResource(settings=settings)
+            )
+        },
+    )
+
+
+def _build_assets(settings: Settings) -> Built:
+    repository = build_metastore(settings)
+    broken: list[tuple[str, Exception]] = []
+    try:
+        records = repository.list_all(on_broken=lambda table, error: broken.append((table, error)))
+        built = build_assets(records, repository.active_schema, settings.storage_root)
+    finally:
+        repository.close()
+    for table, error in broken:
+        built.skip(table, error)
+    return built
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_definitions(load_settings())

@@ -1,0 +1,81 @@
+"""Which datasets want which phase now. Pure: the clock and all state come as arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from croniter import croniter
+
+from lake_platform.domain.dataset import Status
+from lake_platform.domain.ports import DatasetRecord, Progress
+
+_FIRST_PAUSE_MS = 10_000
+_LONGEST_PAUSE_MS = 600_000
+
+
+def dump_due(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
+    """At once while phase 1 has not caught up, then by the dataset's schedule. A BLOCKED table
+    still dumps: raw is kept whatever happens to the table."""
+    if record.status in {Status.PAUSED, Status.RETIRED}:
+        return False
+    if not progress.complete_as_of or progress.backlog:
+        return True
+    dumped = max(progress.dumped_at, progress.complete_as_of) / 1000
+    following: float = croniter(record.dataset.schedule, dumped, ret_type=float).get_next()
+    return following * 1000 <= now_ms
+
+
+def load_due(record: DatasetRecord, progress: Progress) -> bool:
+    """Level, not edge: as long as raw commits wait, whoever failed to load them before."""
+    runnable = record.status not in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}
+    return runnable and progress.head_seq > progress.applied_seq
+
+
+@dataclass(slots=True)
+class Try:
+    """The last request for a dataset; `mark` is where it stood then."""
+
+    mark: int
+    count: int
+    next_ms: int
+
+
+@dataclass(slots=True)
+class Memory:
+    """A sensor's cursor. A dataset whose requests change nothing is asked for ever less often.
+
+    `reported`: raw commits whose windows were handed to Dagster by the last tick; they go to the
+    metastore with the next tick, when this cursor is known to be stored.
+    """
+
+    tries: dict[str, Try] = field(default_factory=dict)
+    reported: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> Memory:
+        plain = json.loads(cursor) if cursor else {}
+        return cls(
+            {table: Try(*held) for table, held in plain.get("tries", {}).items()},
+            dict(plain.get("reported", {})),
+        )
+
+    def dump(self) -> str:
+        tries = {table: [t.mark, t.count, t.next_ms] for table, t in self.tries.items()}
+        return json.dumps({"tries": tries, "reported": self.reported}, separators=(",", ":"))
+
+    def may_try(self, table: str, mark: int, now_ms: int) -> bool:
+        held = self.tries.get(table)
+        return held is None or held.mark != mark or now_ms >= held.next_ms
+
+    def tried(self, table: str, mark: int, now_ms: int) -> None:
+        held = self.tries.get(table)
+        count = held.count + 1 if held is not None and held.mark == mark else 1
+        pause = min(_LONGEST_PAUSE_MS, _FIRST_PAUSE_MS * 2 ** min(count - 1, 10))
+        self.tries[table] = Try(mark, count, now_ms + pause)
+
+    def keep_only(self, tables: Iterable[str]) -> None:
+        kept = set(tables)
+        self.tries = {t: v for t, v in self.tries.items() if t in kept}
+        self.reported = {t: v for t, v in self.reported.items() if t in kept}

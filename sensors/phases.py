@@ -1,0 +1,178 @@
+"""The sensors that ask for phase 1 and phase 2: one run for all datasets that are due."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import dagster as dg
+
+from assets.checks import LOAD_CHECKS, check_key, check_names
+from assets.jobs import DUMP_JOB, LOAD_JOB
+from assets.metadata import raw_event
+from assets.phases import TRIGGER_TAG
+from assets.translator import asset_key
+from assets.windows import RawTally, is_window, newest_window
+from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.ingest import raw_log
+from lake_platform.ingest.results import Ports
+from resources.platform import PlatformResource
+from sensors.due import Memory, dump_due, load_due
+from sensors.live import busy_tables, end_dead_runs
+
+INTERVAL_SECONDS = 5
+_TABLE_CHECKS_EVERY_MS = 15 * 60_000  # they read the whole table
+_EVENTS_PER_TICK = 200  # about 30 ms each
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The datasets this code location has assets for; others come with its next reload."""
+
+    records: Mapping[str, DatasetRecord]
+    progress: Mapping[str, Progress]
+
+    @classmethod
+    def read(cls, platform: PlatformResource, tables: Collection[str]) -> Self:
+        catalogue = platform.catalogue
+        progress = catalogue.all_progress()
+        # The factory has reported the broken ones.
+        held = catalogue.list_all(on_broken=lambda _table, _error: None)
+        known = {r.dataset.table: r for r in held if r.dataset.table in tables}
+        return cls(known, {t: progress[t] for t in known})
+
+
+def ingest_sensor(tables: Collection[str]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="ingest_sensor",
+        job_name=DUMP_JOB,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for a dump of all datasets that are due: by their schedule, or at once "
+        "while they have not caught up.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+        ports, memory = platform.open_ports(), Memory.parse(context.cursor)
+        now = ports.clock()
+        end_dead_runs(context.instance, ports.workers)
+        known = Known.read(platform, tables)
+        memory.keep_only(known.records)
+        busy = busy_tables(context.instance, "raw", now)
+        due = []
+        for table, record in known.records.items():
+            progress = known.progress[table]
+            mark = progress.dumped_at
+            if table in busy or not memory.may_try(table, mark, now):
+                continue
+            if dump_due(record, progress, now):
+                memory.tried(table, mark, now)
+                due.append(table)
+        requests = [_dump_request(due)] if due else []
+        return dg.SensorResult(run_requests=requests, cursor=memory.dump())
+
+    return sensor
+
+
+def _dump_request(due: list[str]) -> dg.RunRequest:
+    return dg.RunRequest(
+        asset_selection=[asset_key("raw", t) for t in due], tags={TRIGGER_TAG: "sensor"}
+    )
+
+
+def load_sensor(tables: Collection[str]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="load_sensor",
+        job_name=LOAD_JOB,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for a load of all tables with raw commits waiting, and reports raw "
+        "windows that were written outside Dagster or by a run that died.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+        ports, memory = platform.open_ports(), Memory.parse(context.cursor)
+        now = ports.clock()
+        end_dead_runs(context.instance, ports.workers)
+        known = Known.read(platform, tables)
+        _settle(ports, memory, known)
+        dumping = busy_tables(context.instance, "raw", now)
+        events = list(_unreported(ports, memory, known, dumping, now))
+        busy = busy_tables(context.instance, "lake", now)
+        due = []
+        for table, record in known.records.items():
+            mark = known.progress[table].applied_seq
+            waiting = load_due(record, known.progress[table])
+            if waiting and table not in busy and memory.may_try(table, mark, now):
+                memory.tried(table, mark, now)
+                due.append(record)
+        requests = [_load_request(due, ports, known, context.instance, now)] if due else []
+        return dg.SensorResult(
+            run_requests=requests, asset_events=events, cursor=memory.dump()
+        )
+
+    return sensor
+
+
+def _load_request(
+    due: list[DatasetRecord],
+    ports: Ports,
+    known: Known,
+    instance: dg.DagsterInstance,
+    now_ms: int,
+) -> dg.RunRequest:
+    """The run serves whatever waits, in any window. Its partition is the newest of these: Dagster
+    needs one to run an asset with a partitioned upstream, and a range costs by its length."""
+    windows: list[str] = []
+    for record in due:
+        table = record.dataset.table
+        head = raw_log.head(ports.store, table, known.progress[table].head_seq)
+        windows += head.windows if head else []
+    return dg.RunRequest(
+        asset_selection=[asset_key("lake", r.dataset.table) for r in due],
+        asset_check_keys=list(_due_checks(due, instance, now_ms)),
+        partition_key=newest_window(windows, now_ms),
+        tags={TRIGGER_TAG: "sensor"},
+    )
+
+
+def _due_checks(
+    due: list[DatasetRecord], instance: dg.DagsterInstance, now_ms: int
+) -> Iterator[dg.AssetCheckKey]:
+    keys = [check_key(r.dataset.table, name) for r in due for name in check_names(r.dataset)]
+    costly = [k for k in keys if k.name not in LOAD_CHECKS]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(costly)
+    for key in keys:
+        held = latest.get(key) if key.name not in LOAD_CHECKS else None
+        if held is None or now_ms - held.create_timestamp * 1000 >= _TABLE_CHECKS_EVERY_MS:
+            yield key
+
+
+def _settle(ports: Ports, memory: Memory, known: Known) -> None:
+    """What the last tick reported is in Dagster by now, since its cursor was stored after it."""
+    memory.keep_only(known.records)
+    for table, seq in list(memory.reported.items()):
+        if seq > known.progress[table].reported_seq:
+            ports.metastore.update_progress(table, reported_seq=seq)
+        else:
+            del memory.reported[table]
+
+
+def _unreported(
+    ports: Ports, memory: Memory, known: Known, dumping: Collection[str], now_ms: int
+) -> Iterator[dg.AssetMaterialization]:
+    """One event per window for raw commits Dagster was not told of."""
+    left = _EVENTS_PER_TICK
+    for table, progress in known.progress.items():
+        reported = max(progress.reported_seq, memory.reported.get(table, 0))
+        if table in dumping or reported >= progress.head_seq:
+            continue
+        tally = RawTally()
+        for commit in raw_log.iter_commits_after(ports.store, table, reported):
+            if tally and len({*tally, *commit.windows}) > left:
+                break
+            tally.add(commit)
+            memory.reported[table] = commit.seq
+        for window, totals in sorted(tally.items()):
+            if is_window(window, now_ms):
+                yield raw_event(table, window, totals)
+        left -= len(tally)
+        if left <= 0:
+            return
