@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState
+from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import SchemaVersion
@@ -74,7 +74,8 @@ def load(
     todo = _replay_work(record.dataset, ports, limits, windows or ()) if replay else None
     while not stop() and ports.clock() - started <= limits.load_budget_seconds * 1000:
         state = engine.state(record.dataset)
-        _repair(record.dataset, ports, state)
+        _catch_up_statistics(record.dataset, ports, state)
+        _undo_doubled(record.dataset, ports, state)
         if todo is None:
             work = _next_work(record.dataset, ports, limits, state)
         else:
@@ -167,7 +168,20 @@ def _deletes_after(dataset: Dataset, held: Sequence[RawCommit], seq: int) -> boo
     return bool(dataset.delete_when) or any(o.tombstones for o in later)
 
 
-def _repair(dataset: Dataset, ports: Ports, state: TableState) -> None:
+def _catch_up_statistics(dataset: Dataset, ports: Ports, state: TableState) -> None:
+    """Records a batch whose writer died between the table's commit and the metastore."""
+    table, last = dataset.table, state.last
+    if last is None or ports.metastore.progress(table).applied_seq >= state.applied:
+        return
+    held = raw_log.commits_after(ports.store, table, last.batch.first_seq - 1)
+    work = _Work(tuple(c for c in held if c.seq <= last.batch.last_seq), state.applied, last.replay)
+    schema = ports.metastore.active_schema(table)
+    columns = _table_schema(schema) if schema else Struct()
+    ports.metastore.record_batch(table, WriteResult(last, columns, 0, 0), work.windows)
+    _publish_applied(table, ports, state.applied, work.commits)
+
+
+def _undo_doubled(dataset: Dataset, ports: Ports, state: TableState) -> None:
     if state.doubled:
         engine = ports.engine(dataset.format)
         last = claims.latest(ports.store, dataset.table, 0)[0]

