@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from lake_platform.errors import SetupError
 
@@ -134,8 +139,10 @@ def load_settings(home: Path | None = None) -> Settings:
         return Settings(**stored).model_copy(update={"home": base})
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = str(first["loc"][0])
+        # Tokens, options and URLs may hold secrets, so no value is shown.
         raise SetupError(
-            f"setting {name}={first.get('input')!r}: {first['msg']}; set LAKE_{name.upper()} to a "
-            f"valid value"
+            f"setting {name}: {first['msg']}; set LAKE_{name.upper()} to a valid value"
         ) from None
+    except SettingsError as error:
+        raise SetupError(f"{error}; a mapping is given as one JSON object") from None

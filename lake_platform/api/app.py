@@ -1,0 +1,101 @@
+"""The FastAPI application: the HTTP edge of the metastore."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from lake_platform import compose
+from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
+from lake_platform.api import datasets, operations
+from lake_platform.api.errors import add_error_handlers
+from lake_platform.api.health import Health, status_of
+from lake_platform.api.metrics import render
+from lake_platform.api.parts import Parts, PartsOf
+from lake_platform.api.security import Tokens, Viewer, check_bind
+from lake_platform.errors import LakeError
+from lake_platform.settings import Settings, load_settings
+
+_system = APIRouter(tags=["system"])
+
+
+def create_app() -> FastAPI:
+    """The application of this machine's settings; the entrypoint for uvicorn's `--factory`."""
+    settings = load_settings()
+    check_bind(settings)
+    ports = compose.build_ports(settings, metastore := compose.build_metastore(settings))
+    dagster = DagsterGraphQL(f"http://{settings.dagster_host}:{settings.dagster_port}")
+    reloader = Reloader(dagster)
+
+    def close() -> None:
+        reloader.close()
+        metastore.close()
+
+    parts = Parts(
+        use_cases=compose.build_use_cases(metastore, ports.kafka, reloader.notify),
+        kafka=ports.kafka,
+        store=ports.store,
+        missing=compose.build_missing_ranges(ports),
+        clock=ports.clock,
+        close=close,
+    )
+    return create_app_with(settings, parts)
+
+
+def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
+    """Raises: SetupError when the settings would leave the API open to other machines."""
+    check_bind(settings)
+    health = Health(parts)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        health.close()
+        parts.close()
+
+    app = FastAPI(title="lake platform", version="0.1.0", lifespan=lifespan)
+    app.state.parts = parts
+    app.state.tokens = Tokens.from_settings(settings)
+    app.state.health = health
+    add_error_handlers(app)
+    for router in (datasets.router, operations.router, _system):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+@_system.get("/health")
+def show_health(request: Request) -> JSONResponse:
+    """Open to all; what is wrong is told only to callers who may read."""
+    state = request.app.state
+    healthy, found = state.health.look()
+    body: dict[str, Any] = status_of(healthy, found)
+    body["parts"] = {name: asdict(part) for name, part in found.items()}
+    try:
+        state.tokens.caller(request.headers.get("authorization", ""))
+    except LakeError:
+        body["parts"] = {name: {"ok": part.ok} for name, part in found.items()}
+    return JSONResponse(body, 200 if healthy else 503)
+
+
+@_system.get("/metrics")
+def metrics(parts: PartsOf, _who: Viewer) -> Response:
+    """Prometheus text."""
+    text = render(parts.metastore, parts.clock)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(datasets.DEFINITION_PARTS)
+        app.openapi_schema = found
+    return app.openapi_schema

@@ -1,0 +1,157 @@
+"""Datasets: register, change, pause, retire, and their schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from pydantic import TypeAdapter
+
+from lake_platform.api.parts import Body, PartsOf, Table, take
+from lake_platform.api.security import Admin, Editor, Viewer
+from lake_platform.domain.dataset import Dataset
+from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.model import parse_dataset
+from lake_platform.metastore.views import dataset_view, registration_view, schema_view, stats_view
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+SCHEMA_REF = "#/components/schemas/{model}"
+_DEFINITION = TypeAdapter(Dataset).json_schema(ref_template=SCHEMA_REF)
+DEFINITION_PARTS: dict[str, Any] = _DEFINITION.pop("$defs", {}) | {"Dataset": _DEFINITION}
+
+
+def _documented(schema: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_DATASET_BODY = _documented({"$ref": SCHEMA_REF.format(model="Dataset")})
+_CHANGE_BODY = _documented(
+    {
+        "type": "object",
+        "description": "Fields of Dataset to replace, and `version` unless If-Match has it.",
+        "properties": {"version": {"type": "integer"}},
+        "additionalProperties": True,
+    }
+)
+_COLUMN_BODY = _documented(
+    {
+        "type": "object",
+        "required": ["name", "type"],
+        "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+    }
+)
+
+
+@router.post("", status_code=201, openapi_extra=_DATASET_BODY)
+def register(who: Editor, body: Body, parts: PartsOf, response: Response) -> dict[str, Any]:
+    """Registers a topic as a lake table."""
+    registration = parts.use_cases.register_dataset(parse_dataset(body), who.name)
+    response.headers["ETag"] = _etag(registration.record.version)
+    response.headers["Location"] = f"/datasets/{registration.record.dataset.table}"
+    return registration_view(registration)
+
+
+@router.get("")
+def list_datasets(_who: Viewer, parts: PartsOf, include_retired: bool = False) -> dict[str, Any]:
+    """All datasets; definitions this release cannot read are listed apart."""
+    broken: dict[str, str] = {}
+    records = parts.metastore.list_all(
+        include_retired=include_retired,
+        on_broken=lambda table, error: broken.update({table: str(error)}),
+    )
+    return {"datasets": [dataset_view(r) for r in records], "broken": broken}
+
+
+@router.get("/{table}")
+def show(_who: Viewer, table: Table, parts: PartsOf, response: Response) -> dict[str, Any]:
+    record = parts.metastore.get(table)
+    response.headers["ETag"] = _etag(record.version)
+    return dataset_view(record)
+
+
+@router.patch("/{table}", openapi_extra=_CHANGE_BODY)
+def change(
+    who: Editor,
+    table: Table,
+    body: Body,
+    parts: PartsOf,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> dict[str, Any]:
+    """Replaces fields. The version (body or If-Match) must be the current one."""
+    changes = {name: value for name, value in body.items() if name != "version"}
+    version = _expected_version(body.get("version"), if_match)
+    record = parts.use_cases.change_dataset(table, changes, version, who.name)
+    response.headers["ETag"] = _etag(record.version)
+    return dataset_view(record)
+
+
+@router.delete("/{table}")
+def retire(who: Admin, table: Table, parts: PartsOf) -> dict[str, Any]:
+    """Retires: both phases stop, files and history stay, the name stays taken."""
+    return dataset_view(parts.use_cases.retire(table, who.name))
+
+
+@router.post("/{table}/pause")
+def pause(who: Editor, table: Table, parts: PartsOf) -> dict[str, Any]:
+    return dataset_view(parts.use_cases.pause(table, who.name))
+
+
+@router.post("/{table}/resume")
+def resume(who: Editor, table: Table, parts: PartsOf) -> dict[str, Any]:
+    return dataset_view(parts.use_cases.resume(table, who.name))
+
+
+@router.get("/{table}/stats")
+def stats(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
+    record = parts.metastore.get(table)
+    return stats_view(record, parts.metastore.progress(table), parts.clock())
+
+
+@router.get("/{table}/schema")
+def schema(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
+    """The active schema version; null while the topic is empty."""
+    parts.metastore.get(table)
+    return {"table": table, "schema": schema_view(parts.metastore.active_schema(table))}
+
+
+@router.get("/{table}/schema/versions")
+def schema_versions(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
+    versions = [schema_view(v) for v in parts.metastore.schema_versions(table)]
+    return {"table": table, "versions": versions}
+
+
+@router.post("/{table}/schema/columns", status_code=201, openapi_extra=_COLUMN_BODY)
+def add_column(who: Editor, table: Table, body: Body, parts: PartsOf) -> dict[str, Any]:
+    """ADD COLUMN: nullable, loaded from the next batch on."""
+    name, kind = take(body, "name", "type")
+    version = parts.use_cases.add_column(table, name, kind, who.name)
+    return {"table": table, "schema": schema_view(version)}
+
+
+@router.delete("/{table}/schema/columns/{name:path}")
+def drop_column(who: Admin, table: Table, name: str, parts: PartsOf) -> dict[str, Any]:
+    """DROP COLUMN: no longer loaded from the next batch on."""
+    version = parts.use_cases.drop_column(table, name, who.name)
+    return {"table": table, "schema": schema_view(version)}
+
+
+def _etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _expected_version(in_body: object, if_match: str | None) -> int:
+    tag = None if if_match is None else if_match.removeprefix("W/").strip('"')
+    if tag is not None and not (tag.isascii() and tag.isdigit()):
+        raise InvalidFieldError("If-Match", if_match, "no version", "send the ETag you were given")
+    if in_body is None and tag is None:
+        raise InvalidFieldError(
+            "version", None, "missing", "send the version you read, in the body or as If-Match"
+        )
+    if in_body is not None and (not isinstance(in_body, int) or isinstance(in_body, bool)):
+        raise InvalidFieldError("version", in_body, "not a whole number", "send what you read")
+    if in_body is not None and tag is not None and in_body != int(tag):
+        raise InvalidFieldError("version", in_body, f"If-Match says {tag}", "send only one")
+    return in_body if in_body is not None else int(tag or 0)

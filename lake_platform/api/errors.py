@@ -1,0 +1,92 @@
+"""Every error as JSON of one form: error, field, value, reason, remedy, message."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from lake_platform import errors
+from lake_platform.metastore.model import invalid_field
+
+_log = structlog.get_logger(__name__)
+# The first class that fits decides, so the narrow ones stand first.
+_STATUS: tuple[tuple[type[errors.LakeError], HTTPStatus], ...] = (
+    (errors.DatasetNotFoundError, HTTPStatus.NOT_FOUND),
+    (errors.IncidentNotFoundError, HTTPStatus.NOT_FOUND),
+    (errors.NameTakenError, HTTPStatus.CONFLICT),
+    (errors.ConflictError, HTTPStatus.CONFLICT),
+    (errors.NotRunnableError, HTTPStatus.CONFLICT),
+    (errors.NotAuthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (errors.NotAllowedError, HTTPStatus.FORBIDDEN),
+    (errors.BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.UnsupportedError, HTTPStatus.NOT_IMPLEMENTED),
+    (errors.SetupError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (errors.FixConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.RetryableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.StopDatasetError, HTTPStatus.CONFLICT),
+)
+_SHOWN_CHARS = 200
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(errors.LakeError, _lake_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _lake_error(_request: Request, error: Exception) -> JSONResponse:
+    status = next(
+        (s for kind, s in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+    headers = {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "5"
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(_body(error), status, headers)
+
+
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    first = dict(error.errors()[0])
+    # FastAPI puts the place first: ("query", "limit").
+    first["loc"] = tuple(first["loc"][1:]) or first["loc"]
+    return _lake_error(request, invalid_field(first))  # type: ignore[arg-type]  # pydantic's dict
+
+
+def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    body = _body(error) | {"message": str(error.detail), "reason": str(error.detail)}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    _log.error("request failed", exc_info=error)
+    message = "the request failed for a reason nobody foresaw; the log of the API has the details"
+    body = _body(error) | {"error": "InternalError", "message": message}
+    return JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _body(error: Exception) -> dict[str, Any]:
+    value = getattr(error, "value", None)
+    return {
+        "error": type(error).__name__,
+        "field": getattr(error, "field", None),
+        "value": value if _plain(value) else repr(value)[:_SHOWN_CHARS],
+        "reason": getattr(error, "reason", None),
+        "remedy": getattr(error, "remedy", None),
+        "message": str(error),
+    }
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _SHOWN_CHARS and value.isprintable()
+    return value is None or isinstance(value, bool | int)

@@ -1,0 +1,89 @@
+"""Prometheus metrics, read from the metastore at each scrape: right after a restart too.
+
+`records_ingested` is exposed twice: as `records_ingested_total` (a counter, as the client names
+counters) and under the exact name `records_ingested` (a gauge of the same value).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from lake_platform.domain.ports import Clock, Progress
+from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.statistics import lag_seconds
+
+_PROGRESS = {
+    "records_ingested": "Records in the raw log.",
+    "records": "Records written to the table by its batches.",
+    "quarantined_records": "Records in quarantine.",
+    "backlog_records": "Records Kafka had beyond the raw log when last looked at.",
+    "bytes_ingested": "Uncompressed bytes in the raw log.",
+    "deleted_records": "Keys deleted from the table.",
+    "deduplicated_records": "Records a later one of the same key replaced.",
+    "dropped_records": "Records left out on purpose.",
+}
+
+
+class MetastoreCollector(Collector):
+    """Three reads of the metastore a scrape, however many datasets there are."""
+
+    def __init__(self, metastore: Repository, clock: Clock) -> None:
+        self._metastore = metastore
+        self._clock = clock
+
+    def describe(self) -> list[Metric]:
+        return []  # else registering reads the metastore only to learn the names
+
+    def collect(self) -> Iterator[Metric]:
+        broken: list[str] = []
+        records = self._metastore.list_all(on_broken=lambda table, _: broken.append(table))
+        progress = self._metastore.all_progress()
+        blocked = self._metastore.blocked_tables()
+        now = self._clock()
+        label = ["dataset"]
+        gauges = {
+            name: GaugeMetricFamily(name, text, labels=label) for name, text in _PROGRESS.items()
+        }
+        total = CounterMetricFamily("records_ingested", "Records in the raw log.", labels=label)
+        lag = GaugeMetricFamily(
+            "lag_seconds", "Age of the moment up to which the table is complete.", labels=label
+        )
+        breaking = GaugeMetricFamily(
+            "breaking_schema_change", "1 while a breaking schema change waits.", labels=label
+        )
+        for record in records:
+            table = record.dataset.table
+            found = progress.get(table, Progress())
+            for name, value in _values(found).items():
+                gauges[name].add_metric([table], value)
+            total.add_metric([table], found.records_ingested)
+            lag.add_metric([table], lag_seconds(record, found, now))
+            breaking.add_metric([table], table in blocked)
+        yield from (*gauges.values(), total, lag, breaking)
+        yield GaugeMetricFamily(
+            "broken_definitions", "Definitions this release cannot read.", value=len(broken)
+        )
+
+
+def render(metastore: Repository, clock: Clock) -> bytes:
+    """The text of one scrape. Raises: MetastoreUnavailableError."""
+    registry = CollectorRegistry()
+    registry.register(MetastoreCollector(metastore, clock))
+    return generate_latest(registry)
+
+
+def _values(found: Progress) -> dict[str, int]:
+    return {
+        "records_ingested": found.records_ingested,
+        "records": found.records,
+        "quarantined_records": found.quarantined,
+        "backlog_records": found.backlog,
+        "bytes_ingested": found.bytes_ingested,
+        "deleted_records": found.deleted,
+        "deduplicated_records": found.deduplicated,
+        "dropped_records": found.dropped,
+    }

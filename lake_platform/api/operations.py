@@ -1,0 +1,87 @@
+"""What operators look at and decide: incidents, gaps, quarantine, replays, the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from lake_platform.api import quarantine
+from lake_platform.api.parts import Body, PartsOf, take
+from lake_platform.api.security import Admin, Viewer
+from lake_platform.domain.layout import check_name
+from lake_platform.errors import UnsupportedError
+
+router = APIRouter(tags=["operations"])
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("/incidents")
+def incidents(
+    _who: Viewer,
+    parts: PartsOf,
+    table: str | None = None,
+    status: str | None = None,
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """Newest first; `status` is OPEN or RESOLVED."""
+    found = parts.metastore.incidents(table, status, limit)
+    return {"incidents": [asdict(incident) for incident in found]}
+
+
+@router.get("/incidents/{incident_id}")
+def incident(_who: Viewer, incident_id: int, parts: PartsOf) -> dict[str, Any]:
+    return asdict(parts.metastore.incident(incident_id))
+
+
+@router.get("/gaps")
+def gaps(_who: Viewer, parts: PartsOf, table: str) -> dict[str, Any]:
+    """Gaps of a table that were accepted."""
+    parts.metastore.get(table)
+    return {"table": table, "accepted": [asdict(g) for g in parts.metastore.accepted_gaps(table)]}
+
+
+@router.post("/gaps", status_code=201)
+def accept_gap(who: Admin, body: Body, parts: PartsOf) -> dict[str, Any]:
+    """Body `{"table": …}`: gives up the offsets Kafka no longer has; the next dump goes on."""
+    [table] = take(body, "table")
+    accepted = parts.use_cases.accept_gap(check_name("table", table), parts.missing, who.name)
+    return {"table": table, "accepted": [asdict(g) for g in accepted]}
+
+
+@router.get("/quarantine")
+def quarantined(_who: Viewer, parts: PartsOf) -> dict[str, Any]:
+    """Records in quarantine per table."""
+    progress = parts.metastore.all_progress()
+    return {"quarantined": {table: found.quarantined for table, found in progress.items()}}
+
+
+@router.get("/quarantine/{table}")
+def quarantined_of(_who: Viewer, table: str, parts: PartsOf, limit: Limit = 100) -> dict[str, Any]:
+    """The newest quarantine objects of a table and the reasons in them."""
+    parts.metastore.get(check_name("table", table))
+    found = quarantine.look(parts.store, table, limit)
+    total = parts.metastore.progress(table).quarantined
+    return {"table": table, "quarantined": total} | asdict(found)
+
+
+@router.post("/replays")
+def replay(_who: Admin) -> dict[str, Any]:
+    raise UnsupportedError(
+        "replays cannot be asked for through the API yet; materialise the windows in Dagster with "
+        "replay=true in the run config"
+    )
+
+
+@router.get("/audit")
+def audit(
+    _who: Viewer,
+    parts: PartsOf,
+    table: str | None = None,
+    limit: Limit = 100,
+    before_id: int | None = None,
+) -> dict[str, Any]:
+    """Newest first; `before_id` pages on."""
+    found = parts.metastore.audit_log(table, limit, before_id)
+    return {"entries": [asdict(entry) for entry in found]}

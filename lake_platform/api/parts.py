@@ -1,0 +1,82 @@
+"""What the routes work on, and how they read a body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request
+from fastapi import Path as PathParameter
+
+from lake_platform.domain.layout import check_name
+from lake_platform.domain.ports import Clock, Kafka, ObjectStore
+from lake_platform.errors import BodyTooLargeError, InvalidFieldError
+from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.service import MissingRanges, UseCases
+
+MAX_BODY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    use_cases: UseCases
+    kafka: Kafka
+    store: ObjectStore
+    missing: MissingRanges
+    clock: Clock
+    close: Callable[[], None] = lambda: None
+
+    @property
+    def metastore(self) -> Repository:
+        return self.use_cases.store
+
+
+def parts(request: Request) -> Parts:
+    found: Parts = request.app.state.parts
+    return found
+
+
+def table_name(table: Annotated[str, PathParameter(description="Table name.")]) -> str:
+    return check_name("table", table)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """One JSON object of at most 1 MiB. Raises: BodyTooLargeError, InvalidFieldError."""
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        raise InvalidFieldError(
+            "content-type", request.headers.get("content-type"), "not JSON", "send application/json"
+        )
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY_BYTES:
+            raise BodyTooLargeError(MAX_BODY_BYTES)
+    try:
+        parsed = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidFieldError(
+            "body", bytes(data[:40]), f"not JSON: {error}", "send one JSON object"
+        ) from None
+    if not isinstance(parsed, dict):
+        raise InvalidFieldError("body", parsed, "not a JSON object", "send one JSON object")
+    return parsed
+
+
+def take(body: dict[str, Any], *names: str) -> list[str]:
+    """Exactly the named text fields of a small body. Raises: InvalidFieldError."""
+    for name, value in body.items():
+        if name not in names:
+            raise InvalidFieldError(
+                name, value, "unknown field", f"known fields are: {', '.join(names)}"
+            )
+    for name in names:
+        if not isinstance(body.get(name), str):
+            raise InvalidFieldError(name, body.get(name), "missing or not text", "give a text")
+    return [body[name] for name in names]
+
+
+PartsOf = Annotated[Parts, Depends(parts)]
+Table = Annotated[str, Depends(table_name)]
+Body = Annotated[dict[str, Any], Depends(json_body)]

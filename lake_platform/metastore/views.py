@@ -1,0 +1,56 @@
+"""Plain JSON views of what the metastore holds, the same in API and CLI."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from lake_platform.domain.ports import DatasetRecord, Progress, SchemaVersion
+from lake_platform.domain.schema import Struct, columns
+from lake_platform.metastore.model import dataset_to_dict
+from lake_platform.metastore.service import Registration
+from lake_platform.metastore.statistics import lag_seconds
+
+
+def dataset_view(record: DatasetRecord) -> dict[str, Any]:
+    """The definition's fields, and `version`, `status`, `registered_at`."""
+    return dataset_to_dict(record.dataset) | {
+        "version": record.version,
+        "status": record.status.value,
+        "registered_at": record.registered_at,
+    }
+
+
+def registration_view(registration: Registration) -> dict[str, Any]:
+    return dataset_view(registration.record) | {
+        "schema": schema_view(registration.schema),
+        "warnings": list(registration.warnings),
+    }
+
+
+def schema_view(version: SchemaVersion | None) -> dict[str, Any] | None:
+    """`columns` are those of the table, or of the raw values while transforms never ran."""
+    if version is None:
+        return None
+    shown = version.table if version.table is not None else version.source
+    return {
+        "version": version.version,
+        "status": version.status,
+        "columns": _columns(shown),
+        "source_columns": _columns(version.source),
+        "changes": list(version.changes),
+        "created_at": version.created_at,
+    }
+
+
+def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str, Any]:
+    return {
+        "table": record.dataset.table,
+        "status": record.status.value,
+        "lag_seconds": lag_seconds(record, progress, now),
+        "pending_commits": max(0, progress.head_seq - progress.applied_seq),
+    } | asdict(progress)
+
+
+def _columns(struct: Struct) -> list[dict[str, str]]:
+    return [{"path": path, "type": str(kind)} for path, kind in columns(struct)]

@@ -1,0 +1,102 @@
+"""The API over in-memory Kafka, storage and SQLite, with one topic that has records."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from starlette.exceptions import StarletteDeprecationWarning
+
+from lake_platform import compose
+from lake_platform.adapters.memory import MemoryKafka
+from lake_platform.adapters.object_store import open_store
+from lake_platform.api.app import create_app_with
+from lake_platform.api.parts import Parts
+from lake_platform.domain.offsets import OffsetRange
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.metastore.repository import Repository, open_repository
+from lake_platform.settings import Settings
+
+with warnings.catch_warnings():
+    # It would rather have httpx2; httpx, which the platform needs anyway, does all we use.
+    warnings.simplefilter("ignore", StarletteDeprecationWarning)
+    from fastapi.testclient import TestClient
+
+NOW = 1_800_000_000_000
+LOCAL = "http://127.0.0.1:18600"
+
+
+@dataclass
+class Stack:
+    """`client` talks to the app; the rest is what stands behind it."""
+
+    client: TestClient
+    kafka: MemoryKafka
+    store: ObjectStore
+    metastore: Repository
+    notified: list[str] = field(default_factory=list)
+    missing: dict[int, OffsetRange] = field(default_factory=dict)
+
+
+Start = Callable[..., Stack]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`start(tokens=…)` opens a stack on the same database each time: a restart."""
+    opened: list[Stack] = []
+
+    def open_stack(tokens: dict[str, str] | None = None) -> Stack:
+        kafka = MemoryKafka()
+        kafka.create_topic("orders", 2)
+        for number in range(10):
+            value = {"id": number, "name": f"n{number}", "day": "2026-11-24", "at": {"ms": number}}
+            kafka.produce("orders", None, json.dumps(value).encode(), partition=number % 2)
+        kafka.create_topic("empty")
+        secrets = {name: SecretStr(token) for name, token in (tokens or {}).items()}
+        settings = Settings.model_validate({"home": tmp_path, "api_tokens": secrets})
+        metastore = open_repository(settings.metastore, lambda: NOW)
+        store = open_store("memory:///")
+        notified: list[str] = []
+        missing: dict[int, OffsetRange] = {}
+        parts = Parts(
+            use_cases=compose.build_use_cases(metastore, kafka, notified.append),
+            kafka=kafka,
+            store=store,
+            missing=lambda _table: missing,
+            clock=lambda: NOW + 60_000,
+            close=metastore.close,
+        )
+        app = create_app_with(settings, parts)
+        client = TestClient(app, base_url=LOCAL, raise_server_exceptions=False)
+        client.__enter__()
+        stack = Stack(client, kafka, store, metastore, notified, missing)
+        opened.append(stack)
+        return stack
+
+    yield open_stack
+    for stack in opened:
+        stack.client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def stack(start: Start) -> Stack:
+    return start()
+
+
+@pytest.fixture
+def client(stack: Stack) -> TestClient:
+    return stack.client
+
+
+@pytest.fixture
+def orders(stack: Stack) -> Stack:
+    """A stack with the upsert dataset `orders` registered."""
+    body = {"topic": "orders", "table": "orders", "mode": "upsert", "primary_key": ["id"]}
+    assert stack.client.post("/datasets", json=body).status_code == 201
+    return stack

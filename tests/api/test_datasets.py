@@ -1,0 +1,265 @@
+"""Register, read, change, pause, retire, schema."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.api.conftest import NOW, Stack
+
+
+def test_register_keeps_definition_and_schema_version_1(stack: Stack) -> None:
+    body = {
+        "topic": "orders",
+        "table": "orders",
+        "mode": "upsert",
+        "primary_key": ["id"],
+        "partition_by": ["day"],
+        "tags": {"tier": "gold"},
+        "rules": [{"column": "id", "not_null": True}],
+    }
+    reply = stack.client.post("/datasets", json=body)
+    assert reply.status_code == 201
+    found = reply.json()
+    assert {name: found[name] for name in body} == body | {
+        "rules": [{"column": "id", "not_null": True, "min": None, "max": None, "isin": []}]
+    }
+    assert (found["version"], found["status"], found["registered_at"]) == (1, "REGISTERED", NOW)
+    assert found["schema"]["version"] == 1
+    assert {"path": "at.ms", "type": "long"} in found["schema"]["columns"]
+    assert reply.headers["location"] == "/datasets/orders"
+    assert stack.notified == ["orders"]
+    shown = stack.client.get("/datasets/orders")
+    assert shown.headers["etag"] == '"1"'
+    assert shown.json()["tags"] == {"tier": "gold"}
+
+
+def test_empty_topic_is_registered_without_schema(stack: Stack) -> None:
+    reply = stack.client.post("/datasets", json={"topic": "empty", "table": "t"})
+    assert reply.status_code == 201
+    assert reply.json()["schema"] is None
+    assert "no record yet" in reply.json()["warnings"][0]
+    assert stack.client.get("/datasets/t/schema").json() == {"table": "t", "schema": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"max_lag_seconds": "5"}, "max_lag_seconds"),
+        ({"max_lag_seconds": True}, "max_lag_seconds"),
+        ({"max_lag_seconds": 0}, "max_lag_seconds"),
+        ({"primary_key": "id"}, "primary_key"),
+        ({"topic": None}, "topic"),
+        ({"topic": "nope"}, "topic"),
+        ({"mode": "merge"}, "mode"),
+        ({"mode": "upsert"}, "primary_key"),
+        ({"mode": "upsert", "primary_key": ["nope"]}, "primary_key"),
+        ({"mode": "upsert", "primary_key": ["at"]}, "primary_key"),
+        ({"mode": "upsert", "primary_key": ["id"], "format": "parquet"}, "format"),
+        ({"ordering_field": "at"}, "ordering_field"),
+        ({"partition_by": ["nope"]}, "partition_by"),
+        ({"partition_by": ["_hoodie_x"]}, "partition_by"),
+        ({"schedule": "61 * * * *"}, "schedule"),
+        ({"schedule": "hourly"}, "schedule"),
+        ({"transforms": [{"kind": "sql", "sql": "DROP TABLE x"}]}, "transforms.sql"),
+        ({"transforms": [{"sql": "SELECT 1", "more": 1}]}, "transforms.0.more"),
+        ({"rules": [{"not_null": True}]}, "rules.0.column"),
+        ({"tags": {"a": 1}}, "tags.a"),
+        ({"domain": "../x"}, "domain"),
+    ],
+)
+def test_bad_definition_names_the_field_and_leaves_nothing(
+    stack: Stack, change: dict[str, object], field: str
+) -> None:
+    reply = stack.client.post("/datasets", json={"topic": "orders", "table": "t"} | change)
+    assert reply.status_code == 422
+    found = reply.json()
+    assert found["field"] == field
+    assert found["error"] == "InvalidFieldError"
+    assert found["reason"]
+    assert found["remedy"]
+    assert stack.client.get("/datasets").json()["datasets"] == []
+    assert stack.client.get("/audit").json()["entries"] == []
+    assert stack.notified == []
+
+
+@pytest.mark.parametrize("missing", ["topic", "table"])
+def test_missing_field_is_named(client: TestClient, missing: str) -> None:
+    body = {"topic": "orders", "table": "t"}
+    del body[missing]
+    reply = client.post("/datasets", json=body)
+    assert (reply.status_code, reply.json()["field"]) == (422, missing)
+    assert reply.json()["reason"] == "missing"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../etc",
+        "..%2f",
+        "a/b",
+        "a\\b",
+        "a\0b",
+        "a\r\nb",
+        "a b",
+        "'; DROP TABLE datasets; --",
+        "`x`",
+        "x" * 300,
+        "\u043erders",  # a Cyrillic o
+    ],
+)
+@pytest.mark.parametrize("field", ["table", "topic"])
+def test_names_that_play_tricks_are_refused(client: TestClient, name: str, field: str) -> None:
+    body = {"topic": "orders", "table": "t"} | {field: name}
+    reply = client.post("/datasets", json=body)
+    assert (reply.status_code, reply.json()["field"]) == (422, field)
+    assert client.get("/datasets").json()["datasets"] == []
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fetc", "%00", "a%0d%0ab", "x" * 300, "%2e%2e", "a%20b"])
+def test_names_in_the_path_are_refused(orders: Stack, name: str) -> None:
+    for path in (f"/datasets/{name}", f"/datasets/{name}/stats", f"/quarantine/{name}"):
+        assert orders.client.get(path).status_code in {404, 422}
+    assert orders.client.delete(f"/datasets/{name}").status_code in {404, 405, 422}
+
+
+def test_unsupported_transform_says_so(client: TestClient) -> None:
+    body = {"topic": "orders", "table": "t", "transforms": [{"kind": "jar", "name": "x"}]}
+    reply = client.post("/datasets", json=body)
+    assert (reply.status_code, reply.json()["error"]) == (501, "UnsupportedError")
+
+
+@pytest.mark.parametrize("table", ["orders", "Orders"])
+def test_taken_table_name_is_a_conflict(orders: Stack, table: str) -> None:
+    reply = orders.client.post("/datasets", json={"topic": "orders", "table": table})
+    assert (reply.status_code, reply.json()["error"]) == (409, "NameTakenError")
+    assert len(orders.client.get("/datasets").json()["datasets"]) == 1
+
+
+def test_of_two_registrations_at_once_one_wins(stack: Stack) -> None:
+    body = {"topic": "orders", "table": "t"}
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: stack.client.post("/datasets", json=body), range(4)))
+    assert sorted(r.status_code for r in replies) == [201, 409, 409, 409]
+
+
+def test_of_two_changes_at_once_one_wins(orders: Stack) -> None:
+    def change(number: int) -> int:
+        body = {"version": 1, "owner": f"o{number}"}
+        return int(orders.client.patch("/datasets/orders", json=body).status_code)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(change, range(4))) == [200, 409, 409, 409]
+    assert orders.client.get("/datasets/orders").json()["version"] == 2
+
+
+def test_change_by_if_match(orders: Stack) -> None:
+    headers = {"If-Match": '"1"'}
+    reply = orders.client.patch("/datasets/orders", json={"owner": "x"}, headers=headers)
+    assert (reply.status_code, reply.headers["etag"]) == (200, '"2"')
+    reply = orders.client.patch("/datasets/orders", json={"owner": "y"}, headers=headers)
+    assert (reply.status_code, reply.json()["error"]) == (409, "ConflictError")
+    assert orders.notified == ["orders", "orders"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "field"),
+    [
+        ({"owner": "x"}, {}, "version"),
+        ({"owner": "x", "version": "1"}, {}, "version"),
+        ({"owner": "x", "version": True}, {}, "version"),
+        ({"owner": "x", "version": 1}, {"If-Match": '"2"'}, "version"),
+        ({"owner": "x"}, {"If-Match": "*"}, "If-Match"),
+        ({"version": 1, "topic": "empty"}, {}, "topic"),
+        ({"version": 1, "table": "other"}, {}, "table"),
+        ({"version": 1, "primary_key": ["name"]}, {}, "primary_key"),
+        ({"version": 1, "ordering_field": "nope"}, {}, "ordering_field"),
+        ({"version": 1, "status": "LIVE"}, {}, "status"),
+        ({"version": 1, "schedule": "* * * *"}, {}, "schedule"),
+        ({"version": 1, "owner": 5}, {}, "owner"),
+    ],
+)
+def test_bad_change_names_the_field_and_changes_nothing(
+    orders: Stack, body: dict[str, object], headers: dict[str, str], field: str
+) -> None:
+    reply = orders.client.patch("/datasets/orders", json=body, headers=headers)
+    assert (reply.status_code, reply.json()["field"]) == (422, field)
+    assert orders.client.get("/datasets/orders").json()["version"] == 1
+    assert orders.notified == ["orders"]
+
+
+def test_unknown_dataset_is_404_everywhere(client: TestClient) -> None:
+    for method, path in (
+        ("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("GET", "/stats"),
+        ("GET", "/schema"), ("GET", "/schema/versions"), ("DELETE", "/schema/columns/x"),
+    ):  # fmt: skip
+        reply = client.request(method, f"/datasets/nope{path}")
+        assert (reply.status_code, reply.json()["error"]) == (404, "DatasetNotFoundError"), path
+    assert client.patch("/datasets/nope", json={"version": 1}).status_code == 404
+
+
+def test_pause_resume_retire(orders: Stack) -> None:
+    client = orders.client
+    assert client.post("/datasets/orders/pause").json()["status"] == "PAUSED"
+    assert client.post("/datasets/orders/resume").json()["status"] == "REGISTERED"
+    assert client.delete("/datasets/orders").json()["status"] == "RETIRED"
+    assert client.get("/datasets").json()["datasets"] == []
+    listed = client.get("/datasets", params={"include_retired": True}).json()["datasets"]
+    assert [d["table"] for d in listed] == ["orders"]
+    assert client.post("/datasets/orders/resume").status_code == 422
+    actions = [e["action"] for e in client.get("/audit").json()["entries"]]
+    assert actions == ["status", "status", "status", "register"]
+
+
+def test_columns_are_added_and_dropped_as_schema_versions(orders: Stack) -> None:
+    client = orders.client
+    columns = "/datasets/orders/schema/columns"
+    added = client.post(columns, json={"name": "a/b c", "type": "decimal(10,2)"})
+    assert added.status_code == 201
+    assert added.json()["schema"]["columns"][-1] == {"path": "a/b c", "type": "decimal(10,2)"}
+    dropped = client.delete(f"{columns}/a%2Fb%20c")
+    assert (dropped.status_code, dropped.json()["schema"]["version"]) == (200, 3)
+    versions = client.get("/datasets/orders/schema/versions").json()["versions"]
+    assert [(v["version"], v["status"]) for v in versions] == [
+        (1, "SUPERSEDED"),
+        (2, "SUPERSEDED"),
+        (3, "ACTIVE"),
+    ]
+    assert versions[1]["changes"] == ["ADD COLUMN a/b c decimal(10,2)"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "x"}, "type"),
+        ({"name": "x", "type": "varchar"}, "type"),
+        ({"name": "x", "type": "decimal(a)"}, "type"),
+        ({"name": "ID", "type": "long"}, "name"),
+        ({"name": "_kafka_x", "type": "long"}, "name"),
+        ({"name": "", "type": "long"}, "name"),
+        ({"name": "x", "type": "long", "after": "id"}, "after"),
+    ],
+)
+def test_bad_column_names_the_field(orders: Stack, body: dict[str, str], field: str) -> None:
+    reply = orders.client.post("/datasets/orders/schema/columns", json=body)
+    assert (reply.status_code, reply.json()["field"]) == (422, field)
+
+
+def test_key_column_cannot_be_dropped(orders: Stack) -> None:
+    reply = orders.client.delete("/datasets/orders/schema/columns/id")
+    assert (reply.status_code, reply.json()["field"]) == (422, "name")
+
+
+def test_stats_show_progress_and_lag(orders: Stack) -> None:
+    orders.metastore.update_progress("orders", head_seq=5, applied_seq=3, records_ingested=70)
+    found = orders.client.get("/datasets/orders/stats").json()
+    assert (found["pending_commits"], found["records_ingested"]) == (2, 70)
+    assert found["lag_seconds"] == 60.0
+    orders.metastore.update_progress("orders", complete_through=NOW + 50_000)
+    assert orders.client.get("/datasets/orders/stats").json()["lag_seconds"] == 10.0
