@@ -106,7 +106,7 @@ def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
         "max_lag_seconds": dg.MetadataValue.int(limit),
         "pending_raw_commits": dg.MetadataValue.int(progress.head_seq - progress.applied_seq),
         "backlog_records": dg.MetadataValue.int(progress.backlog),
-        "status": dg.MetadataValue.text(record.status),
+        "status": dg.MetadataValue.text(record.status.value),
     }
     if progress.complete_through:
         metadata["complete_through"] = dg.MetadataValue.timestamp(when(progress.complete_through))
@@ -126,18 +126,19 @@ def table_checks(
     dataset: Dataset, ports: Ports, wanted: frozenset[str]
 ) -> Iterator[dg.AssetCheckResult]:
     """The checks that read the table; each only when it was asked for."""
-    from lake_platform.ingest import checks as ingest_checks
-
     if "primary_key" in wanted:
-        rows, distinct, nulls = ingest_checks.primary_key(dataset.table, ports)
+        found = ports.engine(dataset.format).profile(dataset)
         yield _result(
             dataset.table,
             "primary_key",
-            rows == distinct and not nulls,
-            {"rows": rows, "distinct_keys": distinct, "null_keys": nulls},
-            f"{rows - distinct} doubled keys, {nulls} null keys in {rows} rows",
+            found.rows == found.keys and not found.null_keys,
+            {"rows": found.rows, "distinct_keys": found.keys, "null_keys": found.null_keys},
+            f"{found.rows - found.keys} doubled and {found.null_keys} null keys "
+            f"in {found.rows} rows",
         )
     if "rules" in wanted:
+        from lake_platform.ingest import checks as ingest_checks  # pandera is heavy
+
         failures = ingest_checks.rules(dataset.table, ports)
         yield _result(
             dataset.table,

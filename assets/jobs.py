@@ -37,7 +37,6 @@ def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
             name,
             selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in tables)),  # type: ignore[arg-type]
             executor_def=dg.in_process_executor,
-            partitions_def=WINDOWS,
             tags={PHASE_TAG: name.removesuffix("_job"), **_RETRY_TAGS},
             description=f"{layer} assets of all datasets that are due, in one run",
         )
@@ -98,7 +97,12 @@ def _compact(
             continue
         table = record.dataset.table
         try:
-            result = compact_log(table, platform.ports, platform.limits)
+            result = compact_log(
+                table,
+                platform.ports,
+                platform.settings.log_keep_commits,
+                platform.settings.raw_retention_days,
+            )
         except LakeError as error:
             failed.append(str(error))
             continue

@@ -20,12 +20,13 @@ from lake_platform.errors import (
     StopDatasetError,
 )
 from lake_platform.ingest import dump, load
+from lake_platform.ingest.verify import verify_window
 from resources.platform import PlatformResource
 
 TRIGGER_TAG = "lake/trigger"  # on runs a sensor asked for: they serve what is pending
 DUMP_BUDGET_SECONDS = 300.0  # a bootstrap goes on in the next run; no table waits longer for it
 _STEP_RETRIES = 2
-_RETRY_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 
 Events = Iterator[dg.AssetMaterialization | dg.AssetCheckResult]
 
@@ -153,7 +154,7 @@ def _verify(
     """Windows asked for by hand that had nothing pending: do they still hold what they should?"""
     broken: list[str] = []
     for window in windows:
-        report = load.verify_window(dataset.table, platform.ports, window)
+        report = verify_window(dataset.table, platform.ports, window)
         if report.problems:
             broken += [f"{window}: {p}" for p in report.problems]
         elif report.objects and report.applied:
@@ -180,4 +181,4 @@ class translated:  # noqa: N801 - used as a context manager
             raise dg.Failure(str(error), allow_retries=False) from error
         if isinstance(error, RetryableError):
             self._log.warning(str(error))
-            raise dg.RetryRequested(_STEP_RETRIES, _RETRY_SECONDS) from error
+            raise dg.RetryRequested(_STEP_RETRIES, RETRY_SECONDS) from error

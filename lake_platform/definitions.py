@@ -14,12 +14,13 @@ from assets.jobs import maintenance_job, phase_jobs, replay_job
 from lake_platform.compose import build_metastore
 from lake_platform.settings import Settings, load_settings
 from resources.platform import PlatformResource
-from resources.spark import SparkResource
 from sensors.phases import ingest_sensor, load_sensor
 from sensors.watchdog import maintenance_schedule, watchdog_sensor
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
+def build_definitions(
+    settings: Settings, platform: PlatformResource | None = None
+) -> dg.Definitions:
     """All datasets of the metastore, as it is now; a new dataset comes with a reload.
 
     Raises:
@@ -37,11 +38,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=[*phase_jobs(built.tables), replay_job, maintenance_job],
         sensors=[*phases, watchdog_sensor(tables)],
         schedules=[maintenance_schedule],
-        resources={
-            "platform": PlatformResource(
-                settings=settings, spark=SparkResource(settings=settings)
-            )
-        },
+        resources={"platform": platform or PlatformResource(settings=settings)},
     )
 
 

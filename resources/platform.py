@@ -14,7 +14,7 @@ from lake_platform.errors import LakeError
 from lake_platform.ingest.results import Limits, Ports
 from lake_platform.metastore.schemas import Incident
 from lake_platform.settings import Settings
-from resources.spark import SparkResource
+from resources.spark import RunSpark
 
 
 class Catalogue(Metastore, Protocol):
@@ -43,16 +43,16 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     """Ports and limits for asset bodies and sensors."""
 
     settings: dg.ResourceDependency[Settings]
-    spark: dg.ResourceDependency[SparkResource]
     _ports: Any = PrivateAttr(default=None)
+    _spark: Any = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Writes on the run who works on it, so that a dead worker's run can be ended."""
-        if context.run_id and context.instance and context.instance.has_run(context.run_id):
+        # A sensor sets the resource up too, without a run.
+        if context.run is not None and context.instance is not None:
             me = self.open_ports().workers.me()
-            context.instance.add_run_tags(
-                context.run_id, {WORKER_TAG: f"{me.host}:{me.pid}:{me.started}"}
-            )
+            tag = f"{me.host}:{me.pid}:{me.started}"
+            context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: tag})
 
     @property
     def ports(self) -> Ports:
@@ -80,9 +80,11 @@ class PlatformResource(dg.ConfigurableResource[Any]):
             return _opened[key]
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
-        self.spark.stop()
+        if self._spark is not None:
+            self._spark.stop()
 
     def _with_spark(self, ports: Ports) -> Ports:
         from lake_platform.adapters.engines import spark_engines
 
-        return replace(ports, engine=spark_engines(self.spark.session, ports.store))
+        self._spark = RunSpark(self.settings)
+        return replace(ports, engine=spark_engines(self._spark.session, ports.store))

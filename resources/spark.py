@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-from pydantic import PrivateAttr
-
 from lake_platform.adapters.spark import session_config
 from lake_platform.errors import EngineError
 from lake_platform.settings import Settings
@@ -13,15 +10,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-class SparkResource(dg.ConfigurableResource[Any]):
+class RunSpark:
     """The session of this run: in the run's own process, or `spark_remote` (Spark Connect).
 
     dagster-pyspark imports pyspark, so it is imported only when a session is asked for: the code
     location loads without it.
     """
 
-    settings: dg.ResourceDependency[Settings]
-    _lazy: Any = PrivateAttr(default=None)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lazy: Any = None
 
     def session(self) -> "SparkSession":
         """Raises: EngineError when Spark does not start; SetupError when the jars are missing."""
