@@ -1,7 +1,214 @@
-"""`lake up`, `lake down`, `lake status`, `lake logs`."""
+"""`lake up`, `lake down`, `lake status`: the embedded stack from the shell."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from lake_platform.cli.logs import logs
+from lake_platform.embedded.stack import PartStatus, Stack
+from lake_platform.settings import Settings, load_settings
 
 app = typer.Typer()
+app.command("logs")(logs)
+
+HomeOption = Annotated[
+    Path | None, typer.Option(help="Directory of all local state (LAKE_HOME, else .lake).")
+]
+_WATCH_SECONDS = 2.0
+
+
+@app.command("up")
+def up(
+    home: HomeOption = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return once everything is ready.")
+    ] = False,
+    kafka_port: Annotated[int | None, typer.Option(help="Port of the Kafka broker.")] = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
+    dagster_port: Annotated[int | None, typer.Option(help="Port of the Dagster UI.")] = None,
+) -> None:
+    """Start Kafka, the API and Dagster on this machine; Ctrl-C stops them."""
+    console = Console()
+    stored = load_settings(home)
+    if Stack(stored).running:
+        console.print(f"already running in {stored.home}; `lake down` stops it", highlight=False)
+        show_urls(console, Stack(stored))
+        return
+    stack = Stack(_with_ports(stored, kafka_port, api_port, dagster_port))
+    if not run(stack, console, os.environ, detach=detach):
+        raise typer.Exit(1)
+
+
+@app.command("down")
+def down(home: HomeOption = None) -> None:
+    """Stop everything `lake up` started; data stays."""
+    console = Console()
+    stack = Stack(load_settings(home))
+    started = time.monotonic()
+    stopped = stack.stop()
+    if not stopped:
+        console.print(f"nothing runs in {stack.home.root}", highlight=False)
+        return
+    seconds = time.monotonic() - started
+    console.print(f"stopped in {seconds:.0f} s: {', '.join(stopped)}", highlight=False)
+
+
+@app.command("status")
+def status(
+    home: HomeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """State, pid, uptime and address of every part; exit code 1 if one is not running."""
+    parts = Stack(load_settings(home)).status()
+    if as_json:
+        typer.echo(json.dumps([asdict(part) for part in parts]))
+    else:
+        Console().print(_table(parts))
+    if not all(part.running for part in parts):
+        raise typer.Exit(1)
+
+
+def run(stack: Stack, console: Console, environ: Mapping[str, str], *, detach: bool) -> bool:
+    """Start the stack; unless `detach`, stay until Ctrl-C and stop it. False: interrupted early.
+
+    Whatever goes wrong while starting, nothing is left running.
+    """
+    ready = False
+    with _signals_as_interrupt():
+        try:
+            _start(stack, console, environ)
+            ready = True
+            show_urls(console, stack)
+            if not detach:
+                console.print("Ctrl-C stops everything; see also: lake status, lake logs")
+                _watch(stack, console)
+        except KeyboardInterrupt:
+            _stop(stack, console)
+        except Exception:
+            _stop(stack, console)
+            raise
+    return ready
+
+
+def show_urls(console: Console, stack: Stack) -> None:
+    for name, url in stack.urls.items():
+        console.print(f"  {name:<8} {url}", highlight=False)
+
+
+def _with_ports(
+    settings: Settings, kafka_port: int | None, api_port: int | None, dagster_port: int | None
+) -> Settings:
+    chosen: dict[str, object] = {}
+    if kafka_port is not None:
+        chosen["kafka_bootstrap"] = f"127.0.0.1:{kafka_port}"
+    if api_port is not None:
+        chosen["api_port"] = api_port
+    if dagster_port is not None:
+        chosen["dagster_port"] = dagster_port
+    return settings.model_copy(update=chosen)
+
+
+def _start(stack: Stack, console: Console, environ: Mapping[str, str]) -> None:
+    def fetching(name: str, count: int) -> None:
+        console.print(f"  {name:<18} fetching {count} jars", highlight=False)
+
+    def ready(name: str, seconds: float) -> None:
+        console.print(f"  {name:<18} [green]ready[/green] {seconds:5.1f} s", highlight=False)
+
+    started = time.monotonic()
+    console.print(f"starting in {stack.home.root}", highlight=False)
+    with console.status("waiting") as spinner:
+
+        def waiting(names: list[str]) -> None:
+            seconds = time.monotonic() - started
+            spinner.update(f"waiting for {', '.join(names)}  {seconds:.0f} s")
+
+        stack.prepare(environ, fetching)
+        stack.start(ready, waiting)
+    console.print(f"all ready in {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def _watch(stack: Stack, console: Console) -> None:
+    """Report what died and came back, until everything was stopped from elsewhere."""
+    pids = {part.name: part.pid for part in stack.status()}
+    stopped = threading.Event()  # never set: its wait ends at once on a signal
+    while not stopped.wait(_WATCH_SECONDS):
+        if not stack.running:
+            console.print("the stack was stopped from elsewhere")
+            stack.stop()
+            return
+        for part in stack.status():
+            if part.running and part.pid != pids[part.name]:
+                pids[part.name] = part.pid
+                console.print(f"{part.name} had ended and was started again", highlight=False)
+            elif part.state == "FATAL" and pids[part.name]:
+                pids[part.name] = 0
+                console.print(f"[red]{part.name} keeps failing[/red]: lake logs {part.name}")
+
+
+def _stop(stack: Stack, console: Console) -> None:
+    if not stack.launched:  # then what runs there, if anything, is not ours to stop
+        return
+    console.print("\nstopping (Ctrl-C again kills)", highlight=False)
+    try:
+        stopped = stack.stop()
+        console.print(f"stopped: {', '.join(stopped) or 'nothing ran'}", highlight=False)
+    except KeyboardInterrupt:
+        # A third Ctrl-C must not leave processes behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        stack.kill()
+        console.print("killed")
+
+
+@contextlib.contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """A closed terminal or a SIGTERM stops the stack in order, as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # SIGINT too: a shell starts background jobs with it ignored.
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _table(parts: list[PartStatus]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("part", "state", "pid", "up", "address"):
+        table.add_column(column)
+    for part in parts:
+        colour = "green" if part.running else "red"
+        uptime = _duration(part.uptime_seconds) if part.running else ""
+        table.add_row(
+            part.name,
+            f"[{colour}]{part.state}[/{colour}]",
+            str(part.pid or ""),
+            uptime,
+            part.address,
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s"

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # ships no types
 
 from lake_platform.embedded.home import StackHome
 from lake_platform.embedded.supervisor import Supervisor

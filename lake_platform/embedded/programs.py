@@ -59,8 +59,7 @@ def programs(
         Program("api", _api_command(settings, modules), api, lambda: _http_ok(f"{api}/health")),
         Program(
             "code-server",
-            _python("dagster", "code-server", "start", "-m", modules.definitions)
-            + ("--socket", str(socket), "--location-name", "lake_platform"),
+            _code_server_command(socket, modules),
             f"unix:{socket}",
             lambda: _pings(socket),
         ),
@@ -74,8 +73,7 @@ def programs(
         # The code server creates Dagster's databases; two programs doing so at once collide.
         Program(
             "dagster-webserver",
-            _python("dagster_webserver", "-h", settings.dagster_host)
-            + ("-p", str(settings.dagster_port), *workspace),
+            _webserver_command(settings, workspace),
             ui,
             lambda: _http_ok(f"{ui}/server_info"),
             after=("code-server",),
@@ -96,6 +94,16 @@ def _api_command(settings: Settings, modules: Modules) -> tuple[str, ...]:
     return _python("uvicorn", "--factory", modules.api_factory, *address, *quiet)
 
 
+def _code_server_command(socket: Path, modules: Modules) -> tuple[str, ...]:
+    where = ("--socket", str(socket), "--location-name", "lake_platform")
+    return _python("dagster", "code-server", "start", "-m", modules.definitions, *where)
+
+
+def _webserver_command(settings: Settings, workspace: tuple[str, ...]) -> tuple[str, ...]:
+    address = ("-h", settings.dagster_host, "-p", str(settings.dagster_port))
+    return _python("dagster_webserver", *address, *workspace)
+
+
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *arguments)
 
@@ -112,7 +120,7 @@ def _pings(socket: Path) -> bool:
     """Whether the code server answers; gRPC's health service, without importing dagster."""
     if not socket.exists():
         return False
-    import grpc
+    import grpc  # type: ignore[import-untyped]  # ships no types
 
     with grpc.insecure_channel(f"unix:{socket}") as channel:
         try:

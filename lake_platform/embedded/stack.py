@@ -54,6 +54,7 @@ class Stack:
         self.home = StackHome(settings.home.absolute())
         self._modules = modules or Modules()
         self._supervisor = Supervisor(self.home)
+        self.launched = False  # by this object
 
     @property
     def running(self) -> bool:
@@ -87,10 +88,17 @@ class Stack:
             node.prepare()
             write_dagster_home(self.home)
             self._write_settings()
+            self.launched = True
             self._supervisor.launch(self._programs(node), self._environ(environ, java))
 
-    def start(self, on_ready: Callable[[str, float], None]) -> None:
-        """Start each program once what it needs is ready; `on_ready(name, seconds)` for each.
+    def start(
+        self,
+        on_ready: Callable[[str, float], None] = lambda _name, _seconds: None,
+        on_wait: Callable[[list[str]], None] = lambda _names: None,
+    ) -> None:
+        """Start each program once what it needs is ready.
+
+        `on_ready(name, seconds)` is called for each, `on_wait(names)` several times a second.
 
         Raises:
             SetupError: a program ended or was not ready in time; shows the end of its log.
@@ -108,6 +116,7 @@ class Stack:
                     ready.add(name)
                     del waiting[name]
                     on_ready(name, time.monotonic() - started[name])
+            on_wait([name for name in waiting if name in started])
             time.sleep(_POLL_SECONDS)
 
     def _start_due(

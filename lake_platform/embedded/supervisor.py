@@ -56,10 +56,10 @@ class Supervisor:
         """
         self._home.supervisor_config.write_text(render_config(self._home, programs))
         log = self._home.logs / "supervisord.out"
+        config = str(self._home.supervisor_config)
         with log.open("wb") as stream:
             process = subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", "supervisor.supervisord"]
-                + ["-c", str(self._home.supervisor_config)],
+                [sys.executable, "-m", "supervisor.supervisord", "-c", config],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
