@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 HOUR_MS = 3_600_000
 FIRST_WINDOW = "2020-01-01-00:00"
 KEY_FORMAT = "%Y-%m-%d-%H:%M"  # Dagster's hourly partition key
-_EARLIEST_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
+EARLIEST_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
 
 def in_range(timestamp_ms: int, ingest_ms: int) -> bool:
     """Whether a record's clock is believed: within [2020-01-01, ingest time + 1 h]."""
-    return _EARLIEST_MS <= timestamp_ms <= ingest_ms + HOUR_MS
+    return EARLIEST_MS <= timestamp_ms <= ingest_ms + HOUR_MS
 
 
 def window_key(hour: int) -> str:
