@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -68,7 +69,8 @@ def _http_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _unexpected(_request: Request, error: Exception) -> JSONResponse:
-    _log.error("request failed", exc_info=error)
+    # Formatted here: a renderer of its own might print local variables, and secrets with them.
+    _log.error("request failed", traceback="".join(traceback.format_exception(error)))
     message = "the request failed for a reason nobody foresaw; the log of the API has the details"
     body = _body(error) | {"error": "InternalError", "message": message}
     return JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,99 @@
+"""`lake plan` and `lake apply`: datasets as code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.metastore.plan import Outcome, Plan, Step, apply_plan, make_plan
+
+app = typer.Typer()
+WOULD_CHANGE = 2
+_SIGN = {"register": "+", "change": "~", "error": "!"}
+Directory = Annotated[
+    Path | None, typer.Option("--definitions", help="Directory of the definition files.")
+]
+
+
+@app.command("plan")
+def plan(home: Home = None, definitions: Directory = None, as_json: AsJson = False) -> None:
+    """What `lake apply` would do. Exit code 0: nothing, 2: something, 1: an error."""
+    with open_shell(home, as_json=as_json) as shell:
+        found = make_plan(definitions or shell.settings.definitions_dir, shell.metastore)
+        if as_json:
+            shell.show(_as_json(found))
+        else:
+            _show(shell, found)
+    if found.errors:
+        raise typer.Exit(1)
+    if found.changes:
+        raise typer.Exit(WOULD_CHANGE)
+
+
+@app.command("apply")
+def apply(home: Home = None, definitions: Directory = None, as_json: AsJson = False) -> None:
+    """Carry out the plan, each dataset on its own. Exit code 1 if one could not be."""
+    with open_shell(home, as_json=as_json) as shell:
+        found = make_plan(definitions or shell.settings.definitions_dir, shell.metastore)
+        outcomes = []
+        for outcome in apply_plan(found, shell.use_cases(), shell.actor):
+            outcomes.append(outcome)
+            if not as_json:
+                _report(shell, outcome)
+        if as_json:
+            shell.show({"outcomes": [asdict(o) for o in outcomes]})
+        elif not outcomes:
+            shell.say("nothing to do")
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _show(shell: Shell, found: Plan) -> None:
+    for step in found.steps:
+        if step.action != "none":
+            shell.say(f"{_SIGN[step.action]} {step.table}  ({step.action}, {step.source})")
+        if step.error:
+            shell.say(f"    {step.error}")
+        for difference in step.differences:
+            if step.action == "change":
+                shell.say(f"    - {difference.field}: {json.dumps(difference.before)}")
+            shell.say(f"    + {difference.field}: {json.dumps(difference.after)}")
+    same = sum(step.action == "none" for step in found.steps)
+    shell.say(
+        f"{len(found.changes)} to change, {same} as defined, {len(found.errors)} with errors, "
+        f"{len(found.only_registered)} only registered"
+    )
+
+
+def _report(shell: Shell, outcome: Outcome) -> None:
+    if outcome.error:
+        shell.say(f"! {outcome.table}: {outcome.error}")
+        return
+    done = {"register": "registered", "change": "changed"}[outcome.action]
+    shell.say(f"{_SIGN[outcome.action]} {outcome.table} {done}")
+    for warning in outcome.warnings:
+        shell.say(f"    warning: {warning}")
+
+
+def _as_json(found: Plan) -> dict[str, Any]:
+    return {
+        "steps": [_step_as_json(step) for step in found.steps],
+        "only_registered": list(found.only_registered),
+        "changes": len(found.changes),
+        "errors": len(found.errors),
+    }
+
+
+def _step_as_json(step: Step) -> dict[str, Any]:
+    return {
+        "table": step.table,
+        "source": step.source,
+        "action": step.action,
+        "error": step.error,
+        "differences": [asdict(d) for d in step.differences],
+    }

@@ -1,0 +1,111 @@
+"""`lake gaps`, `lake incidents`, `lake audit-log`: what operators look at and decide."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from lake_platform import compose
+from lake_platform.cli.shell import AsJson, Home, open_shell
+
+gaps = typer.Typer(no_args_is_help=True, help="Offsets Kafka no longer had.")
+incidents = typer.Typer(no_args_is_help=True, help="Breaking schema changes.")
+app = typer.Typer()
+TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
+OnlyTable = Annotated[str | None, typer.Option(help="Only of this table.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")]
+
+
+@gaps.command("list")
+def list_gaps(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
+    """Gaps that were accepted."""
+    with open_shell(home, as_json=as_json) as shell:
+        shell.metastore.get(table)
+        found = shell.metastore.accepted_gaps(table)
+        if as_json:
+            shell.show({"table": table, "accepted": [asdict(gap) for gap in found]})
+            return
+        grid = Table("partition", "from", "to (exclusive)", "accepted by")
+        for gap in found:
+            grid.add_row(str(gap.partition), str(gap.start), str(gap.end), gap.accepted_by)
+        shell.console.print(grid)
+
+
+@gaps.command("accept")
+def accept(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
+    """Give up the offsets Kafka no longer has; the next dump goes on behind them."""
+    with open_shell(home, as_json=as_json) as shell:
+        ports = compose.build_ports(shell.settings, shell.metastore)
+        found = shell.use_cases().accept_gap(
+            table, compose.build_missing_ranges(ports), shell.actor
+        )
+        if as_json:
+            shell.show({"table": table, "accepted": [asdict(gap) for gap in found]})
+            return
+        for gap in found:
+            shell.say(f"partition {gap.partition}: gave up offsets [{gap.start}, {gap.end})")
+        if not found:
+            shell.say(f"{table}: no offset is missing")
+
+
+@incidents.command("list")
+def list_incidents(
+    table: OnlyTable = None,
+    every: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
+    limit: Limit = 100,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open incidents, newest first."""
+    with open_shell(home, as_json=as_json) as shell:
+        found = shell.metastore.incidents(table, None if every else "OPEN", limit)
+        if as_json:
+            shell.show({"incidents": [asdict(incident) for incident in found]})
+            return
+        grid = Table("id", "table", "status", "opened", "batch", "columns")
+        for i in found:
+            paths = ", ".join(str(change["path"]) for change in i.changes)
+            grid.add_row(str(i.id), i.table, i.status, _time(i.opened_at), i.batch, paths)
+        shell.console.print(grid)
+
+
+@incidents.command("show")
+def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> None:
+    """What broke, with sample records."""
+    with open_shell(home, as_json=as_json) as shell:
+        found = shell.metastore.incident(incident)
+        if as_json:
+            shell.show(asdict(found))
+            return
+        shell.say(f"incident {found.id} of {found.table}: {found.status}, batch {found.batch}")
+        grid = Table("column", "change", "before", "after")
+        for change in found.changes:
+            grid.add_row(change["path"], change["kind"], change["before"], change["after"])
+        shell.console.print(grid)
+        for sample in found.samples:
+            shell.say(json.dumps(sample))
+
+
+@app.command("audit-log")
+def audit_log(
+    table: OnlyTable = None, limit: Limit = 100, home: Home = None, as_json: AsJson = False
+) -> None:
+    """Who changed what, newest first."""
+    with open_shell(home, as_json=as_json) as shell:
+        found = shell.metastore.audit_log(table, limit)
+        if as_json:
+            shell.show({"entries": [asdict(entry) for entry in found]})
+            return
+        grid = Table("at", "who", "what", "table", "after")
+        for e in found:
+            grid.add_row(_time(e.at), e.actor, e.action, e.table, json.dumps(e.after))
+        shell.console.print(grid)
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,84 @@
+"""What the commands share: settings, the metastore, output, and Dagster's reload afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+
+from lake_platform import compose
+from lake_platform.adapters.dagster_graphql import DagsterGraphQL, ReloadError
+from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.service import UseCases
+from lake_platform.settings import Settings, load_settings
+
+Home = Annotated[
+    Path | None, typer.Option(help="Directory of all local state (LAKE_HOME, else .lake).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+_RELOAD_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass
+class Shell:
+    """An open metastore, and the use cases on it. Works while the API is down."""
+
+    settings: Settings
+    metastore: Repository
+    as_json: bool
+    changed: bool = False
+
+    @property
+    def console(self) -> Console:
+        """For people; beside JSON output it goes to stderr."""
+        # What users wrote is text: no markup, no emoji codes.
+        return Console(stderr=self.as_json, markup=False, highlight=False, emoji=False)
+
+    @property
+    def actor(self) -> str:
+        return compose.shell_actor()
+
+    def use_cases(self) -> UseCases:
+        return compose.build_use_cases(
+            self.metastore, compose.build_kafka(self.settings), self._note
+        )
+
+    def show(self, data: Any) -> None:
+        typer.echo(json.dumps(data, default=str))
+
+    def say(self, text: str) -> None:
+        self.console.print(text)
+
+    def _note(self, _table: str) -> None:
+        self.changed = True
+
+
+@contextmanager
+def open_shell(home: Path | None, *, as_json: bool = False) -> Iterator[Shell]:
+    """Closes the metastore afterwards and, when a definition changed, has Dagster reload."""
+    settings = load_settings(home)
+    metastore = compose.build_metastore(settings, compose.shell_actor())
+    shell = Shell(settings, metastore, as_json)
+    try:
+        yield shell
+    finally:
+        metastore.close()
+        if shell.changed:
+            _reload(shell)
+
+
+def _reload(shell: Shell) -> None:
+    address = f"http://{shell.settings.dagster_host}:{shell.settings.dagster_port}"
+    try:
+        DagsterGraphQL(address, _RELOAD_TIMEOUT_SECONDS).reload()
+    except httpx.TransportError:
+        shell.say(f"Dagster does not run at {address}; it sees the change when it starts")
+    except (httpx.HTTPError, ReloadError, ValueError, KeyError) as error:
+        shell.say(f"Dagster at {address} did not reload: {str(error)[:300]}; reload it in its UI")

@@ -1,0 +1,194 @@
+"""Datasets as code: what `definitions/*.py` say against what the metastore has.
+
+A file holds `Dataset(...)` objects as module variables, alone or in a list or tuple. Datasets that
+only the metastore knows are left alone: the API and code may register side by side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.ports import DatasetRecord
+from lake_platform.errors import InvalidFieldError, LakeError, SetupError
+from lake_platform.metastore.model import dataset_to_dict, parse_dataset
+from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.service import UseCases
+
+Action = Literal["register", "change", "none", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field: `before` is None for a new dataset."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What applying would do to one table. `error` says why nothing can be done."""
+
+    table: str
+    source: str
+    action: Action
+    differences: tuple[Difference, ...] = ()
+    version: int = 0
+    error: str = ""
+    dataset: Dataset | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`only_registered` are tables that no file defines."""
+
+    steps: tuple[Step, ...]
+    only_registered: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> list[Step]:
+        return [s for s in self.steps if s.action in {"register", "change"}]
+
+    @property
+    def errors(self) -> list[Step]:
+        return [s for s in self.steps if s.action == "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one step; `error` is empty when it was carried out."""
+
+    table: str
+    action: Action
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def make_plan(directory: Path, metastore: Repository) -> Plan:
+    """Compares; changes nothing. A file that cannot be read is one step with an error.
+
+    Raises:
+        SetupError: `directory` does not exist.
+        MetastoreUnavailableError: try again.
+    """
+    if not directory.is_dir():
+        raise SetupError(
+            f"there is no directory {directory}; create it, or set LAKE_DEFINITIONS_DIR"
+        )
+    steps: list[Step] = []
+
+    def unreadable(table: str, error: LakeError) -> None:
+        why = f"stored definition: {error}"
+        steps.append(Step(table, "metastore", "error", error=why))
+
+    stored = metastore.list_all(include_retired=True, on_broken=unreadable)
+    known = {r.dataset.table: r for r in stored}
+    seen: dict[str, str] = {}
+    for path in sorted(directory.glob("*.py")):
+        steps += _steps_of(path, known, seen)
+    live = [t for t, record in known.items() if record.status is not Status.RETIRED]
+    return Plan(tuple(steps), tuple(t for t in live if t not in seen))
+
+
+def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]:
+    """Carries out each step on its own: one that fails does not keep the others from it."""
+    for step in plan.steps:
+        if step.action == "error":
+            yield Outcome(step.table, step.action, step.error)
+        elif step.action != "none" and step.dataset is not None:
+            try:
+                warnings = _carry_out(step, step.dataset, use_cases, actor)
+            except LakeError as error:
+                yield Outcome(step.table, step.action, str(error))
+            else:
+                yield Outcome(step.table, step.action, warnings=tuple(warnings))
+
+
+def _carry_out(step: Step, dataset: Dataset, use_cases: UseCases, actor: str) -> Sequence[str]:
+    if step.action == "register":
+        return use_cases.register_dataset(dataset, actor).warnings
+    changes = {d.field: d.after for d in step.differences}
+    use_cases.change_dataset(step.table, changes, step.version, actor)
+    return ()
+
+
+def _steps_of(path: Path, known: dict[str, DatasetRecord], seen: dict[str, str]) -> Iterator[Step]:
+    try:
+        found = list(_datasets_in(_load(path)))
+    except Exception as error:  # the file is somebody's code: whatever it raises is its error
+        reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
+        yield Step(path.name, path.name, "error", error=f"{path.name}: {reason}")
+        return
+    for dataset in found:
+        first = seen.setdefault(dataset.table, path.name)
+        if first != path.name or any(d is not dataset and d.table == dataset.table for d in found):
+            why = f"table {dataset.table} is defined twice, in {first} and {path.name}"
+            yield Step(dataset.table, path.name, "error", error=why)
+            continue
+        yield _step(dataset, path.name, known.get(dataset.table))
+
+
+def _step(dataset: Dataset, source: str, record: DatasetRecord | None) -> Step:
+    try:
+        # A Python file can hold any type; the same strict check as the API's.
+        checked = parse_dataset(dataclasses.asdict(dataset))
+        wanted = dataset_to_dict(checked)
+        if record is None:
+            given = _not_default(checked, wanted)
+            differences = tuple(Difference(name, None, value) for name, value in given.items())
+            return Step(dataset.table, source, "register", differences, dataset=checked)
+        if record.status is Status.RETIRED:
+            raise InvalidFieldError(
+                "table", dataset.table, "is retired", "remove it, or choose another table name"
+            )
+        check_change(record.dataset, checked)
+    except LakeError as error:
+        return Step(dataset.table, source, "error", error=f"{source}: {error}")
+    now = dataset_to_dict(record.dataset)
+    changed = tuple(
+        Difference(name, now[name], value) for name, value in wanted.items() if now[name] != value
+    )
+    action: Action = "change" if changed else "none"
+    return Step(dataset.table, source, action, changed, record.version, dataset=checked)
+
+
+def _not_default(dataset: Dataset, plain: dict[str, Any]) -> dict[str, Any]:
+    bare = dataset_to_dict(dataclasses.replace(_BARE, topic=dataset.topic, table=dataset.table))
+    needed = ("topic", "table")
+    return {n: value for n, value in plain.items() if n in needed or value != bare[n]}
+
+
+_BARE = Dataset(topic="t", table="t")
+
+
+def _load(path: Path) -> ModuleType:
+    name = f"lake_definitions_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SetupError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a module up by its name
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[name]
+    return module
+
+
+def _datasets_in(module: ModuleType) -> Iterator[Dataset]:
+    """Each object once, however many names it has."""
+    met: set[int] = set()
+    for value in vars(module).values():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, Dataset) and id(item) not in met:
+                met.add(id(item))
+                yield item
