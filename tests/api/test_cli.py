@@ -1,0 +1,206 @@
+"""`lake …` on the metastore itself, with Kafka in memory and no Dagster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lake_platform import compose
+from lake_platform.adapters.memory import MemoryKafka
+from lake_platform.cli.main import app
+from lake_platform.domain.schema import Change
+from lake_platform.metastore.repository import Repository
+from lake_platform.settings import load_settings
+
+Lake = Callable[..., Result]
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
+    memory = MemoryKafka()
+    memory.create_topic("orders")
+    for number in range(20):
+        value = json.dumps({"id": number, "name": "n"}).encode()
+        memory.produce("orders", None, value, timestamp_ms=compose.clock())
+    monkeypatch.setattr(compose, "build_kafka", lambda _settings: memory)
+    return memory
+
+
+@pytest.fixture
+def lake(kafka: MemoryKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:  # noqa: ARG001
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LAKE_DEFINITIONS_DIR", str(tmp_path / "definitions"))
+    monkeypatch.setenv("LAKE_DAGSTER_PORT", "1")  # nothing listens there
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(arguments), input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def store(lake: Lake) -> Iterator[Repository]:  # noqa: ARG001 - sets LAKE_HOME
+    repository = compose.build_metastore(load_settings())
+    yield repository
+    repository.close()
+
+
+def data(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def add(lake: Lake, table: str = "orders") -> None:
+    result = lake("datasets", "add", "--topic", "orders", "--table", table)
+    assert result.exit_code == 0, result.output
+
+
+def test_add_list_show_set(lake: Lake) -> None:
+    result = lake(
+        "datasets", "add", "--topic", "orders", "--table", "orders", "--mode", "upsert",
+        "--key", "id", "--tag", "tier=gold", "--sql", "SELECT * FROM input",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "registered orders from topic orders, schema version 1 with 2 columns" in result.output
+    assert "Dagster does not run at http://127.0.0.1:1" in result.output
+    [listed] = data(lake("datasets", "list", "--json"))["datasets"]
+    assert (listed["table"], listed["status"], listed["tags"]) == (
+        "orders",
+        "REGISTERED",
+        {"tier": "gold"},
+    )
+    changed = data(
+        lake("datasets", "set", "orders", "max_lag_seconds=60", "owner=[/x] team", "--json")
+    )
+    assert (changed["version"], changed["max_lag_seconds"]) == (2, 60)
+    shown = lake("datasets", "show", "orders")
+    assert "[/x] team" in shown.output
+    assert "orders" in lake("datasets", "list").output
+
+
+def test_add_from_file_with_options_over_it(lake: Lake, tmp_path: Path) -> None:
+    definition = {"topic": "orders", "table": "a", "rules": [{"column": "id", "not_null": True}]}
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps(definition))
+    found = data(lake("datasets", "add", "--file", str(path), "--table", "b", "--json"))
+    assert (found["table"], found["rules"][0]["column"]) == ("b", "id")
+    piped = lake("datasets", "add", "--file", "-", "--json", stdin=json.dumps(definition))
+    assert data(piped)["schema"]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["datasets", "show", "nope"], "dataset 'nope' is not registered"),
+        (["datasets", "add", "--topic", "orders"], "table=None: missing"),
+        (["datasets", "add", "--topic", "nope", "--table", "t"], "topic='nope': does not exist"),
+        (["datasets", "add", "--topic", "orders", "--table", "../t"], "not a valid name"),
+        (["datasets", "add", "--file", "nowhere.json"], "file='nowhere.json'"),
+        (["datasets", "set", "nope", "x"], "not of the form name=value"),
+        (["gaps", "list", "nope"], "dataset 'nope' is not registered"),
+        (["incidents", "show", "7"], "there is no incident 7"),
+        (["dump", "nope"], "dataset 'nope' is not registered"),
+        (["load", "nope"], "dataset 'nope' is not registered"),
+        (["plan"], "there is no directory"),
+    ],
+)
+def test_error_is_one_sentence_and_exit_1(lake: Lake, arguments: list[str], said: str) -> None:
+    result = lake(*arguments)
+    assert result.exit_code == 1
+    assert said in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def test_set_by_version_refuses_a_lost_race(lake: Lake) -> None:
+    add(lake)
+    assert lake("datasets", "set", "orders", "owner=a", "--version", "1").exit_code == 0
+    late = lake("datasets", "set", "orders", "owner=b", "--version", "1")
+    assert (late.exit_code, "version 2" in late.stderr) == (1, True)
+
+
+def test_pause_resume_retire(lake: Lake) -> None:
+    add(lake)
+    assert "orders is PAUSED" in lake("datasets", "pause", "orders").output
+    paused = lake("dump", "orders")
+    assert (paused.exit_code, "PAUSED" in paused.stderr) == (1, True)
+    assert "orders is REGISTERED" in lake("datasets", "resume", "orders").output
+    assert data(lake("datasets", "retire", "orders", "--json"))["status"] == "RETIRED"
+    assert data(lake("datasets", "list", "--json"))["datasets"] == []
+    entries = data(lake("audit-log", "--json"))["entries"]
+    assert [e["action"] for e in entries] == ["status", "status", "status", "register"]
+    assert entries[0]["actor"] == compose.shell_actor()
+    assert "RETIRED" in lake("audit-log", "--table", "orders").output
+
+
+def test_dump_writes_raw_and_stats_show_it(lake: Lake) -> None:
+    add(lake)
+    [piece] = data(lake("dump", "orders", "--json"))["slices"]
+    assert piece["records"] == 20
+    assert "nothing new" in lake("dump", "orders").output
+    stats = data(lake("datasets", "stats", "orders", "--json"))
+    assert (stats["records_ingested"], stats["head_seq"], stats["pending_commits"]) == (20, 1, 1)
+    assert "head_seq" in lake("datasets", "stats", "orders").output
+
+
+def test_load_with_nothing_new_starts_no_engine(lake: Lake) -> None:
+    add(lake)
+    assert "nothing waits" in lake("load", "orders").output
+    assert data(lake("load", "orders", "--json")) == {"table": "orders", "batches": []}
+
+
+def test_gap_is_accepted_so_that_the_dump_goes_on(lake: Lake, kafka: MemoryKafka) -> None:
+    add(lake)
+    assert lake("dump", "orders").exit_code == 0
+    for number in range(10):
+        kafka.produce("orders", None, b'{"id":%d}' % number, timestamp_ms=compose.clock())
+    kafka.expire("orders", 0, 25)
+    stopped = lake("dump", "orders")
+    assert (stopped.exit_code, "[20, 25)" in stopped.stderr) == (1, True)
+    assert "gave up offsets [20, 25)" in lake("gaps", "accept", "orders").output
+    assert data(lake("dump", "orders", "--json"))["slices"][0]["records"] == 5
+    assert "no offset is missing" in lake("gaps", "accept", "orders").output
+    [gap] = data(lake("gaps", "list", "orders", "--json"))["accepted"]
+    assert (gap["start"], gap["end"]) == (20, 25)
+
+
+def test_incidents_and_schema(lake: Lake, store: Repository) -> None:
+    add(lake)
+    change = Change("id", "type", "breaking", "long", "string")
+    number = store.block("orders", [change], "b1", [{"id": "[/x]"}])
+    assert [i["id"] for i in data(lake("incidents", "list", "--json"))["incidents"]] == [number]
+    assert "[/x]" in lake("incidents", "show", str(number)).output
+    assert f"incident {number} is open" in lake("datasets", "schema", "orders").output
+    assert data(lake("datasets", "schema", "orders", "--json"))["open"] == [number]
+    assert "b1" in lake("incidents", "list").output
+
+
+def test_plan_and_apply_exit_codes(lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    assert lake("plan").exit_code == 0
+    line = "from lake_platform.domain.dataset import Dataset\n"
+    (folder / "a.py").write_text(line + "d = Dataset(topic='orders', table='orders')\n")
+    planned = lake("plan")
+    assert planned.exit_code == 2
+    assert "+ orders  (register, a.py)" in planned.output
+    assert json.loads(lake("plan", "--json").stdout)["changes"] == 1
+    applied = lake("apply")
+    assert (applied.exit_code, "+ orders registered" in applied.output) == (0, True)
+    assert lake("plan").exit_code == 0
+    assert "nothing to do" in lake("apply").output
+    (folder / "a.py").write_text(line + "d = Dataset(topic='orders', table='orders', owner='x')\n")
+    changed = lake("plan")
+    assert (changed.exit_code, '+ owner: "x"' in changed.output) == (2, True)
+    (folder / "b.py").write_text("raise ValueError('no good')\n")
+    broken = lake("plan")
+    assert (broken.exit_code, "no good" in broken.output) == (1, True)
+    both = lake("apply", "--json")
+    assert both.exit_code == 1
+    outcomes = {o["table"]: bool(o["error"]) for o in json.loads(both.stdout)["outcomes"]}
+    assert outcomes == {"orders": False, "b.py": True}
