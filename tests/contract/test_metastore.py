@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.dataset import Dataset, Status, Transform
@@ -28,7 +31,9 @@ from lake_platform.errors import (
     LakeError,
     NameTakenError,
 )
+from lake_platform.metastore.engine import open_engine, upgrade
 from lake_platform.metastore.repository import Repository, open_repository
+from lake_platform.metastore.tables import Base
 
 POSTGRES = os.environ.get("LAKE_TEST_POSTGRES_URL", "")
 SOURCE = Struct((Field("id", Scalar("long")), Field("name", Scalar("string"))))
@@ -350,3 +355,29 @@ def test_gap_is_accepted_once(orders: Repository) -> None:
         "accept_gap",
         "register",
     ]
+
+
+@pytest.mark.parametrize("act", ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log"])
+def test_audit_log_takes_no_change(orders: Repository, url: str, act: str) -> None:
+    if url == "sqlite://":
+        pytest.skip("a database in memory has no second connection")
+    engine = open_engine(url)
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.execute(text(act))
+    engine.dispose()
+    assert [e.actor for e in orders.audit_log()] == ["ann"]
+
+
+def test_many_that_start_at_once_migrate_once(url: str) -> None:
+    if url == "sqlite://":
+        pytest.skip("a database in memory belongs to one")
+    outcomes = race(4, lambda _: open_repository(url, Clock()).close())
+    assert outcomes == [None] * 4
+
+
+def test_migrations_make_exactly_the_tables(url: str) -> None:
+    engine = open_engine(url)
+    upgrade(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
