@@ -11,25 +11,22 @@ from assets.translator import asset_key
 from assets.windows import when
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.ingest import checks as ingest_checks
 from lake_platform.ingest.results import LoadResult, Ports
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "schema": "New records fit the table, or change it in a way that loses nothing.",
     "balance": "records = written + deduplicated + deleted + dropped + quarantined, each batch.",
     "freshness": "All records older than max_lag_seconds are in the table.",
-    "primary_key": "Every key is there once and none is null. Counted on the whole table.",
+    "primary_key": "Every key is there once and none is null, counted on the whole table. "
+    "In an append table the key is the Kafka partition and offset.",
     "rules": "The dataset's own rules hold on the newest rows.",
 }
 LOAD_CHECKS = ("schema", "balance", "freshness")  # cheap: part of every load
 
 
 def check_names(dataset: Dataset) -> list[str]:
-    names = list(LOAD_CHECKS)
-    if dataset.mode == "upsert":
-        names.append("primary_key")
-    if dataset.rules:
-        names.append("rules")
-    return names
+    return [*LOAD_CHECKS, "primary_key", *(["rules"] if dataset.rules else [])]
 
 
 def check_key(table: str, name: str) -> dg.AssetCheckKey:
@@ -127,18 +124,15 @@ def table_checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """The checks that read the table; each only when it was asked for."""
     if "primary_key" in wanted:
-        found = ports.engine(dataset.format).profile(dataset)
+        rows, distinct, nulls = ingest_checks.primary_key(dataset.table, ports)
         yield _result(
             dataset.table,
             "primary_key",
-            found.rows == found.keys and not found.null_keys,
-            {"rows": found.rows, "distinct_keys": found.keys, "null_keys": found.null_keys},
-            f"{found.rows - found.keys} doubled and {found.null_keys} null keys "
-            f"in {found.rows} rows",
+            rows == distinct and not nulls,
+            {"rows": rows, "distinct_keys": distinct, "null_keys": nulls},
+            f"{rows - distinct} doubled and {nulls} null keys in {rows} rows",
         )
     if "rules" in wanted:
-        from lake_platform.ingest import checks as ingest_checks  # pandera is heavy
-
         failures = ingest_checks.rules(dataset.table, ports)
         yield _result(
             dataset.table,

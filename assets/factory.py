@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import structlog
+from croniter import croniter
 
 from assets.checks import check_specs
 from assets.phases import Events, asked, dump_events, load_events
@@ -12,6 +13,7 @@ from assets.translator import Translator, groups, op_name
 from assets.windows import WINDOWS
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.ports import DatasetRecord, SchemaVersion
+from lake_platform.errors import InvalidFieldError
 from resources.platform import PlatformResource
 
 _log = structlog.get_logger(__name__)
@@ -37,9 +39,7 @@ class Built:
         self.skipped[table] = f"{type(error).__name__}: {error}"
 
 
-def build_assets(
-    records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_root: str
-) -> Built:
+def build_assets(records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_root: str) -> Built:
     """A definition that cannot be built is reported and left out; the others are built."""
     built = Built()
     alive = [r for r in records if r.status != Status.RETIRED]
@@ -59,6 +59,10 @@ def build_assets(
 def _build(
     dataset: Dataset, translator: Translator, schema: SchemaVersion | None
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    if not croniter.is_valid(dataset.schedule):
+        raise InvalidFieldError(
+            "schedule", dataset.schedule, "not a cron line", "give five fields, as in */5 * * * *"
+        )
     return [
         _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS)),
         _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS)),

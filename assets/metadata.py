@@ -19,7 +19,7 @@ Metadata = dict[str, dg.MetadataValue]
 _MOST_ROWS = 200  # of a table in the UI
 
 
-def rows_table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) -> dg.MetadataValue:
+def rows_table(rows: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
     """The columns are those of the first row; an empty table is shown as `none`."""
     held = list(rows)[:_MOST_ROWS]
     if not held:
@@ -28,7 +28,13 @@ def rows_table(rows: Iterable[Mapping[str, str | int | float | bool | None]]) ->
     schema = dg.TableSchema(
         columns=[dg.TableColumn(k, types.get(type(v), "string")) for k, v in held[0].items()]
     )
-    return dg.MetadataValue.table([dg.TableRecord(dict(r)) for r in held], schema=schema)
+    return dg.MetadataValue.table(
+        [dg.TableRecord({k: _cell(v) for k, v in r.items()}) for r in held], schema=schema
+    )
+
+
+def _cell(value: object) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def raw_event(table: str, window: str, totals: WindowTotals) -> dg.AssetMaterialization:

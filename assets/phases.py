@@ -43,7 +43,8 @@ class Asked:
 
 
 def asked(context: dg.AssetExecutionContext, layer: Layer) -> Asked:
-    by_hand = TRIGGER_TAG not in context.run.tags and context.has_partition_key_range
+    partitioned = context.has_partition_key or context.has_partition_key_range
+    by_hand = partitioned and TRIGGER_TAG not in context.run.tags
     selected = context.run.asset_selection or ()
     return Asked(
         windows=tuple(context.partition_keys) if by_hand else (),
@@ -165,7 +166,7 @@ def _verify(
         raise dg.Failure("; ".join(broken[:20]), allow_retries=False)
 
 
-class translated:  # noqa: N801 - used as a context manager
+class translated:
     """Platform errors in Dagster's terms: try the step again, or not at all."""
 
     def __init__(self, log: dg.DagsterLogManager) -> None:

@@ -23,7 +23,7 @@ def is_window(key: str, now_ms: int) -> bool:
         start = window_start_ms(key)
     except ValueError:
         return False
-    return FIRST_WINDOW <= key and start <= now_ms
+    return key >= FIRST_WINDOW and start <= now_ms
 
 
 def newest_window(windows: Iterable[str], now_ms: int) -> str:

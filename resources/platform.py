@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from lake_platform.compose import build_limits, build_ports
+from lake_platform.domain.batches import Worker
 from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
 from lake_platform.errors import LakeError
 from lake_platform.ingest.results import Limits, Ports
@@ -39,6 +40,20 @@ _opened: dict[str, Ports] = {}
 _opening = Lock()
 
 
+def worker_tag(run_id: str, worker: Worker) -> str:
+    """A retry inherits the tags of the run that died, so the tag says whose it is."""
+    return f"{run_id}:{worker.host}:{worker.pid}:{worker.started}"
+
+
+def worker_of(run: dg.DagsterRun) -> Worker | None:
+    """None while the run's own worker has not begun."""
+    run_id, _, rest = run.tags.get(WORKER_TAG, "").partition(":")
+    if run_id != run.run_id:
+        return None
+    host, pid, started = rest.rsplit(":", 2)
+    return Worker(host, int(pid), float(started))
+
+
 class PlatformResource(dg.ConfigurableResource[Any]):
     """Ports and limits for asset bodies and sensors."""
 
@@ -51,8 +66,8 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         # A sensor sets the resource up too, without a run.
         if context.run is not None and context.instance is not None:
             me = self.open_ports().workers.me()
-            tag = f"{me.host}:{me.pid}:{me.started}"
-            context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: tag})
+            run_id = context.run.run_id
+            context.instance.add_run_tags(run_id, {WORKER_TAG: worker_tag(run_id, me)})
 
     @property
     def ports(self) -> Ports:

@@ -28,7 +28,7 @@ class RunSpark:
         if self._lazy is None:
             self._lazy = LazyPySparkResource(spark_config=self._config())
         try:
-            session: "SparkSession" = self._lazy.spark_session
+            session: SparkSession = self._lazy.spark_session
         except Exception as error:  # whatever py4j or grpc throw, the remedy is the same
             self._lazy = None
             where = self.settings.spark_remote or self.settings.spark_master

@@ -9,9 +9,8 @@ import dagster as dg
 import structlog
 
 from assets.translator import Layer, table_of
-from lake_platform.domain.batches import Worker
 from lake_platform.domain.ports import Workers
-from resources.platform import WORKER_TAG
+from resources.platform import worker_of
 
 _log = structlog.get_logger(__name__)
 _OPEN = [
@@ -41,7 +40,7 @@ def end_dead_runs(instance: dg.DagsterInstance, workers: Workers) -> list[str]:
     """
     ended = []
     for run in _open_runs(instance):
-        worker = _worker(run)
+        worker = worker_of(run)
         if worker is None or workers.alive(worker) is not False:
             continue
         message = f"{worker} is gone; what it committed stays, the rest is asked for again"
@@ -68,9 +67,3 @@ def _to_be_retried(instance: dg.DagsterInstance, now_ms: int) -> list[dg.Dagster
         )
     )
     return [run for run in failed if run.is_complete_and_waiting_to_retry]
-
-
-def _worker(run: dg.DagsterRun) -> Worker | None:
-    host, _, rest = run.tags.get(WORKER_TAG, "").partition(":")
-    pid, _, started = rest.partition(":")
-    return Worker(host, int(pid), float(started)) if host and pid and started else None

@@ -104,9 +104,7 @@ def load_sensor(tables: Collection[str]) -> dg.SensorDefinition:
                 memory.tried(table, mark, now)
                 due.append(record)
         requests = [_load_request(due, ports, known, context.instance, now)] if due else []
-        return dg.SensorResult(
-            run_requests=requests, asset_events=events, cursor=memory.dump()
-        )
+        return dg.SensorResult(run_requests=requests, asset_events=events, cursor=memory.dump())
 
     return sensor
 

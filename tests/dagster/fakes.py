@@ -27,7 +27,7 @@ from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import EngineError
 from lake_platform.ingest.results import Ports
 from lake_platform.metastore.repository import Repository
-from lake_platform.settings import Settings
+from lake_platform.settings import load_settings
 from resources.platform import PlatformResource
 
 HOUR_MS = 3_600_000
@@ -47,7 +47,7 @@ class FakeEngine:
     def state(self, dataset: Dataset) -> TableState:
         return self.states.get(dataset.table, TableState(exists=False, applied=0))
 
-    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+    def derive(self, dataset: Dataset, source: Struct) -> Struct:  # noqa: ARG002
         return source
 
     def write(self, job: BatchJob) -> WriteResult:
@@ -64,9 +64,7 @@ class FakeEngine:
             schema_version=job.schema_version,
             replay=job.replay,
             reapply=job.reapply,
-            balance=Balance(
-                job.records, written, quarantined=job.quarantined, dropped=job.dropped
-            ),
+            balance=Balance(job.records, written, quarantined=job.quarantined, dropped=job.dropped),
             quarantine_keys=job.quarantine_keys,
         )
         self.states[table] = TableState(True, job.applied, applied)
@@ -75,7 +73,7 @@ class FakeEngine:
     def fence(self, dataset: Dataset, epoch: int) -> None:
         pass
 
-    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
+    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002
         return batch
 
     def profile(self, dataset: Dataset) -> TableProfile:
@@ -92,7 +90,7 @@ class World:
     """Ports over memory, a metastore file, and a clock that only moves when told to."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = Settings(home=home)
+        self.settings = load_settings(home)
         self.now_ms = START_MS
         self.kafka = MemoryKafka()
         self.metastore: Repository = build_metastore(self.settings)
@@ -107,7 +105,7 @@ class World:
             workers=LocalWorkers(),
         )
 
-    def _engine(self, format_: str) -> Any:
+    def _engine(self, format_: str) -> Any:  # noqa: ARG002
         self.opened += 1
         return self.engine
 

@@ -60,14 +60,12 @@ def test_dump_and_load_mark_exactly_the_touched_windows(
     loaded = run(world, instance, LOAD_JOB, "orders")
     assert loaded.success
     assert marked(instance, "lake", "orders") == {H0, H2}
-    event = next(
-        e.event_specific_data.materialization  # type: ignore[union-attr]
-        for e in loaded.get_asset_materialization_events()
-        if e.partition == H0
-    )
+    events = {e.partition: e for e in loaded.get_asset_materialization_events()}
+    event = events[H0].materialization
     assert event.metadata["records"].value == 2
     assert event.metadata["batch_written"].value == 3
-    assert verdicts(loaded, "orders") == {"schema": True, "balance": True, "freshness": True}
+    names = ("schema", "balance", "freshness", "primary_key")
+    assert verdicts(loaded, "orders") == dict.fromkeys(names, True)
 
 
 def test_a_failing_dataset_leaves_the_others_of_its_run_alone(
@@ -96,8 +94,8 @@ def test_a_breaking_change_fails_its_check_marks_nothing_and_is_not_retried(
 
     assert verdicts(result, "bad") == {"schema": False}
     failed = next(e for e in result.get_asset_check_evaluations() if not e.passed)
-    records = failed.metadata["changes"].records  # type: ignore[union-attr]
-    assert [r.data["path"] for r in records] == ["id"]
+    table: Any = failed.metadata["changes"]
+    assert [r.data["path"] for r in table.records] == ["id"]
     assert marked(instance, "lake", "bad") == set()
     assert marked(instance, "lake", "good") == {H0}
     assert not [e for e in result.all_events if e.is_step_up_for_retry]
@@ -117,16 +115,14 @@ def test_a_hand_materialised_window_is_verified_and_can_be_replayed(
     assert again.success
     assert world.engine.writes["orders"] == writes
     (event,) = again.get_asset_materialization_events()
-    data: Any = event.event_specific_data
-    assert "verified" in data.materialization.metadata
+    assert "verified" in event.materialization.metadata
 
     config = {"ops": {"lake__orders": {"config": {"replay": True}}}}
     replayed = run(world, instance, LOAD_JOB, "orders", partition_key=H0, run_config=config)
     assert replayed.success
     assert world.engine.writes["orders"] == writes + 1
     (event,) = replayed.get_asset_materialization_events()
-    data = event.event_specific_data
-    assert data.materialization.metadata["replay"].value is True
+    assert event.materialization.metadata["replay"].value is True
 
 
 def test_a_changed_raw_object_fails_the_hand_materialised_window(
@@ -142,9 +138,7 @@ def test_a_changed_raw_object_fails_the_hand_materialised_window(
     assert not again.success
 
 
-def test_an_empty_window_by_hand_is_not_marked(
-    world: World, instance: dg.DagsterInstance
-) -> None:
+def test_an_empty_window_by_hand_is_not_marked(world: World, instance: dg.DagsterInstance) -> None:
     world.register("orders")
     world.produce("orders", {"id": 1})
     run(world, instance, DUMP_JOB, "orders")
