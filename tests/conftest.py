@@ -30,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
 
 
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test must not pick up the settings of a stack its developer has running."""
+    for name in os.environ:
+        if name.startswith("LAKE_") and name != "LAKE_JARS_DIR":
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def jars_dir() -> Path:
     """Directory of the jar sets; a test asks `ensure_jars(jars_dir, [set])` for what it needs."""

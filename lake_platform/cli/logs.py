@@ -25,7 +25,7 @@ def logs(
 ) -> None:
     """Show the end of the logs; without a name of every part, each line with its name."""
     files = _files(StackHome(load_settings(home).home), part)
-    followed = {name: _Followed(path) for name, path in files.items()}
+    followed = {name: Followed(path) for name, path in files.items()}
     prefix = len(files) > 1
     for name, path in files.items():
         for line in tail(path, lines).splitlines():
@@ -37,7 +37,7 @@ def logs(
         time.sleep(_POLL_SECONDS)
 
 
-class _Followed:
+class Followed:
     """New lines of a file that is rotated by renaming."""
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +45,9 @@ class _Followed:
         self._stream = path.open("rb")
         self._stream.seek(0, os.SEEK_END)
         self._rest = b""
+
+    def close(self) -> None:
+        self._stream.close()
 
     def new_lines(self) -> list[str]:
         complete = self._read(self._stream)

@@ -73,11 +73,14 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """State, pid, uptime and address of every part; exit code 1 if one is not running."""
-    parts = Stack(load_settings(home)).status()
+    stack = Stack(load_settings(home))
+    parts = stack.status()
     if as_json:
         typer.echo(json.dumps([asdict(part) for part in parts]))
     else:
-        Console().print(_table(parts))
+        console = Console()
+        console.print(_table(parts))
+        _show_problem(console, stack)
     if not all(part.running for part in parts):
         raise typer.Exit(1)
 
@@ -93,6 +96,7 @@ def run(stack: Stack, console: Console, environ: Mapping[str, str], *, detach: b
             _start(stack, console, environ)
             ready = True
             show_urls(console, stack)
+            _show_problem(console, stack)
             if not detach:
                 console.print("Ctrl-C stops everything; see also: lake status, lake logs")
                 _watch(stack, console)
@@ -107,6 +111,11 @@ def run(stack: Stack, console: Console, environ: Mapping[str, str], *, detach: b
 def show_urls(console: Console, stack: Stack) -> None:
     for name, url in stack.urls.items():
         console.print(f"  {name:<8} {url}", highlight=False)
+
+
+def _show_problem(console: Console, stack: Stack) -> None:
+    if problem := stack.problem():
+        console.print(problem, style="yellow", markup=False, highlight=False)
 
 
 def _with_ports(

@@ -100,10 +100,11 @@ def _run(command: Sequence[str]) -> None:
         ) from None
     # Ivy's exit code is 0 for some unresolved jars: what it says is the truth.
     if done.returncode or "UNRESOLVED" in done.stdout or "FAILED DOWNLOADS" in done.stdout:
-        raise RepositoryUnreachableError(_reason(done.stdout + done.stderr))
+        raise RepositoryUnreachableError(reason_of(done.stdout + done.stderr))
 
 
-def _reason(output: str) -> str:
+def reason_of(output: str) -> str:
+    """The first thing that went wrong, in one line."""
     for pattern in (
         r"Server access [Ee]rror at url (\S+) \((.{0,200})",
         r"(?:module not found|not found): (\S+)",

@@ -28,6 +28,7 @@ from lake_platform.errors import SetupError
 DEFAULT_SETS = ("kafka", "spark", "connect")
 _COMPLETE = ".complete"
 _ATTEMPTS = 4
+WAIT_SECONDS = 1.0  # before the second attempt; doubles
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _retrieve(ivy: Ivy, jars: Mapping[Coordinate, str], inbox: Path, fresh: Path
     retrying = Retrying(
         retry=retry_if_exception_type(RepositoryUnreachableError),
         stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_exponential(multiplier=1, max=10),
+        wait=wait_exponential(multiplier=WAIT_SECONDS, max=10),
         reraise=True,
     )
     try:

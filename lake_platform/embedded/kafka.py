@@ -114,7 +114,7 @@ class KafkaNode:
     def _format(self) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--config", str(self.properties_file)]
         done = subprocess.run(  # noqa: S603 - our own command line
-            [*self._java(), "-Xmx128m", *tool, "--cluster-id", _new_cluster_id()],
+            [*self._java(), "-Xmx128m", *tool, "--cluster-id", new_cluster_id()],
             capture_output=True,
             text=True,
             timeout=_FORMAT_TIMEOUT_SECONDS,
@@ -156,7 +156,7 @@ def answers(bootstrap: str, *, timeout_seconds: float = 3.0) -> bool:
         return False
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     while True:
         encoded = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not encoded.startswith("-"):  # the tool would read it as an option

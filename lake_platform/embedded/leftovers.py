@@ -34,10 +34,11 @@ def end(home: Path, *, grace_seconds: float = 10.0) -> list[str]:
     ended: list[str] = []
     while processes := find(home):
         ended += [_title(process) for process in processes]
-        _signal(processes, kill=grace_seconds <= 0)
-        _, alive = psutil.wait_procs(processes, timeout=max(grace_seconds, 5.0))
-        _signal(alive, kill=True)
-        psutil.wait_procs(alive, timeout=5.0)
+        if grace_seconds > 0:
+            _signal(processes, kill=False)
+            _, processes = psutil.wait_procs(processes, timeout=grace_seconds)
+        _signal(processes, kill=True)
+        psutil.wait_procs(processes, timeout=5.0)
     return ended
 
 

@@ -20,6 +20,7 @@ from lake_platform.embedded.jars import ensure_jars
 from lake_platform.embedded.java import java_home
 from lake_platform.embedded.kafka import KafkaNode
 from lake_platform.embedded.leftovers import MARKER
+from lake_platform.embedded.location import load_error
 from lake_platform.embedded.ports import free_port, require_free
 from lake_platform.embedded.programs import Modules, Program, programs
 from lake_platform.embedded.supervisor import ProcessState, Supervisor
@@ -87,7 +88,7 @@ class Stack:
             node = self._node(java, free_port())
             node.prepare()
             write_dagster_home(self.home)
-            self._write_settings()
+            self.write_settings()
             self.launched = True
             self._supervisor.launch(self._programs(node), self._environ(environ, java))
 
@@ -168,6 +169,19 @@ class Stack:
             )
         return parts
 
+    def problem(self) -> str | None:
+        """What is wrong although every process that answers runs; None if nothing is."""
+        if self.running:
+            error = load_error(self.urls["Dagster"])
+            return error and f"Dagster cannot load the definitions: {error}"
+        left = leftovers.find(self.home.root)
+        return (
+            f"{len(left)} processes were left behind by a killed supervisor; `lake up` or "
+            f"`lake down` ends them"
+            if left
+            else None
+        )
+
     def _programs(self, node: KafkaNode | None = None) -> list[Program]:
         # Without a node only names, addresses and probes are used, never the command lines.
         node = node or self._node(Path("java"), 0)
@@ -192,7 +206,7 @@ class Stack:
         require_free("the API", self.settings.api_port, "--api-port")
         require_free("the Dagster UI", self.settings.dagster_port, "--dagster-port")
 
-    def _write_settings(self) -> None:
+    def write_settings(self) -> None:
         """Other commands find the ports here; what else the file says stays."""
         path = self.settings.settings_file
         stored = json.loads(path.read_text()) if path.exists() else {}
