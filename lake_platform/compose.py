@@ -21,6 +21,8 @@ from lake_platform.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
+
 
 def clock() -> int:
     return time.time_ns() // 1_000_000
@@ -94,6 +96,19 @@ def build_missing_ranges(ports: Ports) -> MissingRanges:
     from lake_platform.ingest.dump import missing_ranges
 
     return lambda table: missing_ranges(table, ports)
+
+
+def build_dagster(settings: Settings, timeout_seconds: float = 60.0) -> DagsterGraphQL:
+    from lake_platform.adapters.dagster_graphql import DagsterGraphQL
+
+    url = f"http://{settings.dagster_host}:{settings.dagster_port}"
+    return DagsterGraphQL(url, timeout_seconds)
+
+
+def build_reloader(settings: Settings) -> Reloader:
+    from lake_platform.adapters.dagster_graphql import Reloader
+
+    return Reloader(build_dagster(settings))
 
 
 def build_use_cases(

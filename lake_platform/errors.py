@@ -104,6 +104,14 @@ class MetastoreUnavailableError(RetryableError):
     pass
 
 
+class DagsterUnavailableError(RetryableError):
+    """Dagster does not run, or did not answer."""
+
+
+class ReloadError(RetryableError):
+    """Dagster answered that a code location did not load."""
+
+
 class EngineError(RetryableError):
     """Spark failed in a way that is not about the data."""
 

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import structlog
 
+from lake_platform.errors import DagsterUnavailableError, LakeError, ReloadError
+
 _log = structlog.get_logger(__name__)
 _LOCATIONS = """
 query { workspaceOrError { __typename
@@ -33,10 +35,6 @@ mutation ($name: String!) { reloadRepositoryLocation(repositoryLocationName: $na
 _RETRY_SECONDS = 1.0
 
 
-class ReloadError(Exception):
-    """Dagster answered that a location did not load; says which and why."""
-
-
 @dataclass(frozen=True, slots=True)
 class DagsterGraphQL:
     """`timeout_seconds` of one request: a location of 1,000 datasets reloads in 26 s."""
@@ -48,7 +46,7 @@ class DagsterGraphQL:
         """Reloads every code location; returns their names.
 
         Raises:
-            httpx.HTTPError: Dagster does not answer.
+            DagsterUnavailableError: Dagster does not answer.
             ReloadError: a location is not healthy.
         """
         names = self._locations()
@@ -68,13 +66,19 @@ class DagsterGraphQL:
         return [str(entry["name"]) for entry in reply["locationEntries"]]
 
     def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        reply = httpx.post(
-            f"{self.url}/graphql",
-            json={"query": query, "variables": variables},
-            timeout=httpx.Timeout(self.timeout_seconds, connect=2.0),
-        )
-        reply.raise_for_status()
-        body = reply.json()
+        try:
+            reply = httpx.post(
+                f"{self.url}/graphql",
+                json={"query": query, "variables": variables},
+                timeout=httpx.Timeout(self.timeout_seconds, connect=2.0),
+            )
+            reply.raise_for_status()
+            body = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise DagsterUnavailableError(
+                f"Dagster at {self.url} did not answer ({error}); it sees the change when it "
+                f"starts or is reloaded in its UI"
+            ) from error
         if body.get("errors"):
             raise ReloadError(str(body["errors"][0].get("message")))
         data: dict[str, Any] = body["data"]
@@ -136,7 +140,7 @@ class Reloader:
         while True:
             try:
                 names = self._dagster.reload()
-            except (httpx.HTTPError, ReloadError, ValueError, KeyError) as error:
+            except (LakeError, KeyError) as error:
                 if time.monotonic() >= deadline:
                     _log.error("code location not reloaded", error=str(error)[:500])
                     return

@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import compose
-from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
 from lake_platform.api import datasets, operations
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
@@ -31,8 +30,7 @@ def create_app() -> FastAPI:
     settings = load_settings()
     check_bind(settings)
     ports = compose.build_ports(settings, metastore := compose.build_metastore(settings))
-    dagster = DagsterGraphQL(f"http://{settings.dagster_host}:{settings.dagster_port}")
-    reloader = Reloader(dagster)
+    reloader = compose.build_reloader(settings)
 
     def close() -> None:
         reloader.close()

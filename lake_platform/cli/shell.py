@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
 
 from lake_platform import compose
-from lake_platform.adapters.dagster_graphql import DagsterGraphQL, ReloadError
+from lake_platform.errors import LakeError
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.settings import Settings, load_settings
@@ -75,10 +74,8 @@ def open_shell(home: Path | None, *, as_json: bool = False) -> Iterator[Shell]:
 
 
 def _reload(shell: Shell) -> None:
-    address = f"http://{shell.settings.dagster_host}:{shell.settings.dagster_port}"
     try:
-        DagsterGraphQL(address, _RELOAD_TIMEOUT_SECONDS).reload()
-    except httpx.TransportError:
-        shell.say(f"Dagster does not run at {address}; it sees the change when it starts")
-    except (httpx.HTTPError, ReloadError, ValueError, KeyError) as error:
-        shell.say(f"Dagster at {address} did not reload: {str(error)[:300]}; reload it in its UI")
+        compose.build_dagster(shell.settings, _RELOAD_TIMEOUT_SECONDS).reload()
+    except LakeError as error:
+        # The change itself is made; only its display waits.
+        shell.say(f"note: {str(error)[:300]}")

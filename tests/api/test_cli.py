@@ -68,7 +68,7 @@ def test_add_list_show_set(lake: Lake) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "registered orders from topic orders, schema version 1 with 2 columns" in result.output
-    assert "Dagster does not run at http://127.0.0.1:1" in result.output
+    assert "Dagster at http://127.0.0.1:1 did not answer" in result.output
     [listed] = data(lake("datasets", "list", "--json"))["datasets"]
     assert (listed["table"], listed["status"], listed["tags"]) == (
         "orders",

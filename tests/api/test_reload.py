@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import pytest
 
-from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader, ReloadError
+from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
+from lake_platform.errors import DagsterUnavailableError, ReloadError
 
 LOADED = {
     "__typename": "WorkspaceLocationEntry",
@@ -104,8 +104,8 @@ def test_broken_location_is_an_error(dagster: FakeDagster) -> None:
         DagsterGraphQL(dagster.url).reload()
 
 
-def test_absent_dagster_is_a_transport_error() -> None:
-    with pytest.raises(httpx.TransportError):
+def test_absent_dagster_is_named() -> None:
+    with pytest.raises(DagsterUnavailableError, match=r"127\.0\.0\.1:1"):
         DagsterGraphQL("http://127.0.0.1:1").reload()
 
 
