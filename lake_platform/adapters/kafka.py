@@ -22,7 +22,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from lake_platform.domain.offsets import OffsetRange, TopicInfo
 from lake_platform.errors import InvalidFieldError, KafkaUnavailableError, OffsetsMissingError
 
-_TIMEOUT_SECONDS = 15.0
+_TIMEOUT_SECONDS = 6.0
 _POLL_SECONDS = 0.05  # consume() waits all of it when fewer messages than asked for arrive
 _POLL_MESSAGES = 5_000
 _FORBIDDEN = ("sasl.jaas.config",)
@@ -40,7 +40,7 @@ class ConfluentKafka:
                     "kafka_options", name, "not allowed", "use librdkafka's sasl.* options"
                 )
         self._common: dict[str, str | int | float | bool] = {
-            "log_level": 3,
+            "log_level": 0,  # what goes wrong comes as our errors, not as lines on stderr
             "socket.timeout.ms": 10_000,
             **extra,
             "bootstrap.servers": bootstrap,

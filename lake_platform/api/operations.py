@@ -11,7 +11,6 @@ from lake_platform.api import quarantine
 from lake_platform.api.parts import Body, PartsOf, take
 from lake_platform.api.security import Admin, Viewer
 from lake_platform.domain.layout import check_name
-from lake_platform.errors import UnsupportedError
 
 router = APIRouter(tags=["operations"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -64,14 +63,6 @@ def quarantined_of(_who: Viewer, table: str, parts: PartsOf, limit: Limit = 100)
     found = quarantine.look(parts.store, table, limit)
     total = parts.metastore.progress(table).quarantined
     return {"table": table, "quarantined": total} | asdict(found)
-
-
-@router.post("/replays")
-def replay(_who: Admin) -> dict[str, Any]:
-    raise UnsupportedError(
-        "replays cannot be asked for through the API yet; materialise the windows in Dagster with "
-        "replay=true in the run config"
-    )
 
 
 @router.get("/audit")

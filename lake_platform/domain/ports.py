@@ -180,7 +180,6 @@ class DatasetRecord:
     version: int
     status: Status
     registered_at: int
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

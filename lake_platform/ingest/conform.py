@@ -66,6 +66,19 @@ class Line(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
+class _ValueOnly(msgspec.Struct, gc=False):
+    value: msgspec.Raw = msgspec.Raw(b"null")  # noqa: RUF009 - immutable
+
+
+_value_only = msgspec.json.Decoder(_ValueOnly)
+
+
+def value_bytes(line: bytes) -> bytes | None:
+    """The value of a raw line as it came; None for tombstones and rejected values."""
+    value = bytes(_value_only.decode(line).value)
+    return None if value == b"null" else value
+
+
 class Conformer:
     """Decodes lines against `schema`. `value_of(line)` gives the record's struct."""
 

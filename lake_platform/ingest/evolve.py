@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NoReturn
 
 from lake_platform.domain.dataset import Dataset, check_against_schema
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import SchemaVersion
-from lake_platform.domain.schema import (
-    Change,
-    Struct,
-    diff,
-    merge,
-    without_unknown,
-)
+from lake_platform.domain.schema import Change, Struct, diff, merge
 from lake_platform.errors import SchemaBlockedError
-from lake_platform.ingest.conform import merge_observed, observe, parse_value
+from lake_platform.ingest.conform import value_bytes
+from lake_platform.ingest.infer import infer_records
 from lake_platform.ingest.results import Ports
-from lake_platform.ingest.scan import head_of, read_lines
+from lake_platform.ingest.scan import read_lines
 
 _INFER_RECORDS = 1_000
 
@@ -106,16 +102,11 @@ def _derive(dataset: Dataset, ports: Ports, source: Struct) -> Struct:
 
 
 def _infer(ports: Ports, commits: Sequence[RawCommit]) -> Struct:
-    seen, records = Struct(), 0
+    values = islice(_raw_values(ports, commits), _INFER_RECORDS)
+    return infer_records(values)[0] or Struct()
+
+
+def _raw_values(ports: Ports, commits: Sequence[RawCommit]) -> Iterator[bytes | None]:
     for raw in (o for c in commits for o in c.objects):
-        for line in read_lines(ports.store, raw)[: _INFER_RECORDS - records]:
-            records += 1
-            head = head_of(line)
-            if head.reason is not None or head.tombstone:
-                continue
-            merged = merge_observed(seen, observe(parse_value(line)))
-            seen = merged if isinstance(merged, Struct) else seen
-        if records >= _INFER_RECORDS:
-            break
-    known = without_unknown(seen)
-    return known if isinstance(known, Struct) else Struct()
+        for line in read_lines(ports.store, raw):
+            yield value_bytes(line)

@@ -51,9 +51,7 @@ class Definitions(Unit):
         with self._read() as session:
             return session.scalar(query) is not None
 
-    def register(
-        self, dataset: Dataset, source: Struct | None, actor: str, *, seed: int = 0
-    ) -> DatasetRecord:
+    def register(self, dataset: Dataset, source: Struct | None, actor: str) -> DatasetRecord:
         """Keeps the dataset and, when `source` is known, schema version 1: all or nothing.
 
         Raises:
@@ -66,7 +64,6 @@ class Definitions(Unit):
             version=1,
             status=Status.REGISTERED,
             registered_at=self._clock(),
-            seed=seed,
         )
         try:
             with self._write() as session:
@@ -196,5 +193,4 @@ def _record(row: DatasetRow) -> DatasetRecord:
         row.version,
         Status(row.status),
         row.registered_at,
-        row.seed,
     )

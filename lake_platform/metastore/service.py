@@ -112,9 +112,10 @@ class UseCases:
         )
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
-        """DROP COLUMN: batches from now on no longer carry it; rows already written keep it.
+        """DROP COLUMN: no longer loaded. The table keeps the column, NULL in new rows: files written
+        before have it, and Hudi refuses batches without it.
 
-        A producer that still sends the column brings it back as a new one.
+        A producer that still sends the column brings it back.
         """
         record, active = self._changeable(table)
         dataset = record.dataset
@@ -127,7 +128,7 @@ class UseCases:
                 "name", name, "a key, partition or ordering column", "it cannot be dropped"
             )
         source = Struct(tuple(f for f in active.source.fields if f.name != name))
-        derived = active.table if dataset.transformed else source
+        derived = active.table if dataset.transformed else active.table or active.source
         return self._new_version(table, active, source, derived, f"DROP COLUMN {name}", actor)
 
     def accept_gap(self, table: str, missing: MissingRanges, actor: str) -> Sequence[Gap]:

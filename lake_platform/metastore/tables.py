@@ -36,7 +36,6 @@ class DatasetRow(Base):
     status: Mapped[str] = mapped_column(String(20))
     paused_from: Mapped[str | None] = mapped_column(String(20))
     registered_at: Mapped[int]
-    seed: Mapped[int] = mapped_column(default=0)
 
 
 class SchemaVersionRow(Base):

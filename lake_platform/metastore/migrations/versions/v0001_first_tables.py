@@ -31,7 +31,6 @@ def _definitions() -> None:
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("paused_from", sa.String(length=20), nullable=True),
         sa.Column("registered_at", sa.BigInteger(), nullable=False),
-        sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("table_name"),
         sa.UniqueConstraint("table_fold"),
     )
