@@ -38,9 +38,9 @@ def _cell(value: object) -> str | int | float | bool | None:
 
 
 def raw_event(table: str, window: str, totals: WindowTotals) -> dg.AssetMaterialization:
+    """`totals` are those of one run: a window grows over many."""
     metadata: Metadata = {
         "records": dg.MetadataValue.int(totals.records),
-        "dagster/partition_row_count": dg.MetadataValue.int(totals.records),
         "rejected": dg.MetadataValue.int(totals.rejected),
         "objects": dg.MetadataValue.int(totals.objects),
         "raw_bytes": dg.MetadataValue.int(totals.raw_bytes),
@@ -89,7 +89,6 @@ class LoadTally:
         held, newest = self._windows[window], self.results[-1]
         metadata: Metadata = {
             "records": dg.MetadataValue.int(held.records),
-            "dagster/partition_row_count": dg.MetadataValue.int(held.records),
             "batches": dg.MetadataValue.text(", ".join(held.batches[-5:])),
             "batch_seconds": dg.MetadataValue.float(round(held.seconds, 3)),
             "schema_version": dg.MetadataValue.int(newest.schema_version),
@@ -141,6 +140,14 @@ def verified_event(report: WindowReport) -> dg.AssetMaterialization:
     }
     return dg.AssetMaterialization(
         asset_key("lake", report.table), metadata=metadata, partition=report.window
+    )
+
+
+def found_event(table: str, window: str, records: int) -> dg.AssetMaterialization:
+    """A window that is in the table though no run could say so."""
+    why = "applied by a run that ended before it could report, or outside Dagster"
+    return dg.AssetMaterialization(
+        asset_key("lake", table), partition=window, metadata={"records": records, "found": why}
     )
 
 

@@ -14,10 +14,9 @@ from assets.windows import Pace, RawTally, is_window
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import (
     BatchClaimedError,
-    FixConfigError,
+    LakeError,
     RetryableError,
     SchemaBlockedError,
-    StopDatasetError,
 )
 from lake_platform.ingest import dump, load
 from lake_platform.ingest.verify import verify_window
@@ -61,7 +60,7 @@ def dump_events(
     ports, table = platform.ports, dataset.table
     deadline = ports.clock() + DUMP_BUDGET_SECONDS * 1000 / want.share
     tally, pace, first, last = RawTally(), Pace(), 0, 0
-    with translated(log):
+    with translated(want, log):
         for commit in dump.dump(
             table, ports, platform.limits, stop=lambda: ports.clock() > deadline
         ):
@@ -87,24 +86,21 @@ def load_events(
     replay: bool,
 ) -> Events:
     """Applies what is pending (or replays the windows), then judges the table."""
-    ports = platform.ports
     tally = LoadTally(dataset)
     if want.load:
         try:
-            with translated(log):
+            with translated(want, log):
                 yield from _apply(tally, platform, want, log, replay)
         except SchemaBlockedError as error:
             incident = platform.catalogue.incidents(dataset.table, "OPEN", 1)[0]
             yield checks.schema_blocked(dataset.table, incident.changes, incident.samples)
             raise dg.Failure(str(error), allow_retries=False) from error
-    with translated(log):
+    with translated(want, log):
         yield from _judge(tally, platform, want)
         if want.load:
             done = tally.windows
             yield from _verify(dataset, platform, [w for w in want.windows if w not in done], log)
     log.info(f"{len(tally.results)} batches, windows {sorted(tally.windows)[-5:]}")
-    if ports.metastore.get(dataset.table).status == "BLOCKED":
-        log.warning("the dataset is BLOCKED: see its incidents")
 
 
 def _apply(
@@ -125,12 +121,13 @@ def _apply(
             for window in pace.due(ports.clock()):
                 yield tally.event(window)
             yield from quarantine_events(result)
-    except BatchClaimedError as error:
-        if want.windows:
+    except LakeError as error:
+        # What was applied before it stays applied, and is shown.
+        yield from map(tally.event, pace.rest())
+        if want.windows or not isinstance(error, BatchClaimedError):
             raise
         log.warning(str(error))  # the writer there does this very work
-    for window in pace.rest():
-        yield tally.event(window)
+    yield from map(tally.event, pace.rest())
 
 
 def _judge(
@@ -167,10 +164,11 @@ def _verify(
 
 
 class translated:
-    """Platform errors in Dagster's terms: try the step again, or not at all."""
+    """Platform errors in Dagster's terms. Only what a person started is tried again in its run:
+    a sensor asks again by itself, and must not let the other datasets of a run wait meanwhile."""
 
-    def __init__(self, log: dg.DagsterLogManager) -> None:
-        self._log = log
+    def __init__(self, want: Asked, log: dg.DagsterLogManager) -> None:
+        self._want, self._log = want, log
 
     def __enter__(self) -> None:
         return None
@@ -178,8 +176,8 @@ class translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, SchemaBlockedError):
             return
-        if isinstance(error, StopDatasetError | FixConfigError):
-            raise dg.Failure(str(error), allow_retries=False) from error
-        if isinstance(error, RetryableError):
+        if isinstance(error, RetryableError) and self._want.windows:
             self._log.warning(str(error))
             raise dg.RetryRequested(_STEP_RETRIES, RETRY_SECONDS) from error
+        if isinstance(error, LakeError):
+            raise dg.Failure(str(error), allow_retries=False) from error

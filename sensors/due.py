@@ -47,11 +47,13 @@ class Memory:
     """A sensor's cursor. A dataset whose requests change nothing is asked for ever less often.
 
     `reported`: raw commits whose windows were handed to Dagster by the last tick; they go to the
-    metastore with the next tick, when this cursor is known to be stored.
+    metastore with the next tick, when this cursor is known to be stored. `marked`: raw commits
+    whose windows are known to be marked on the lake asset.
     """
 
     tries: dict[str, Try] = field(default_factory=dict)
     reported: dict[str, int] = field(default_factory=dict)
+    marked: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, cursor: str | None) -> Memory:
@@ -59,11 +61,13 @@ class Memory:
         return cls(
             {table: Try(*held) for table, held in plain.get("tries", {}).items()},
             dict(plain.get("reported", {})),
+            dict(plain.get("marked", {})),
         )
 
     def dump(self) -> str:
         tries = {table: [t.mark, t.count, t.next_ms] for table, t in self.tries.items()}
-        return json.dumps({"tries": tries, "reported": self.reported}, separators=(",", ":"))
+        plain = {"tries": tries, "reported": self.reported, "marked": self.marked}
+        return json.dumps(plain, separators=(",", ":"))
 
     def may_try(self, table: str, mark: int, now_ms: int) -> bool:
         held = self.tries.get(table)
@@ -79,3 +83,4 @@ class Memory:
         kept = set(tables)
         self.tries = {t: v for t, v in self.tries.items() if t in kept}
         self.reported = {t: v for t, v in self.reported.items() if t in kept}
+        self.marked = {t: v for t, v in self.marked.items() if t in kept}

@@ -1,44 +1,25 @@
 """The sensors that ask for phase 1 and phase 2: one run for all datasets that are due."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
 from assets.checks import LOAD_CHECKS, check_key, check_names
 from assets.jobs import DUMP_JOB, LOAD_JOB
-from assets.metadata import raw_event
 from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
-from assets.windows import RawTally, is_window, newest_window
-from lake_platform.domain.ports import DatasetRecord, Progress
+from assets.windows import newest_window
+from lake_platform.domain.ports import DatasetRecord
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.results import Ports
 from resources.platform import PlatformResource
 from sensors.due import Memory, dump_due, load_due
+from sensors.known import Known
 from sensors.live import busy_tables, end_dead_runs
+from sensors.report import settle, unmarked_lake, unreported_raw
 
 INTERVAL_SECONDS = 5
 _TABLE_CHECKS_EVERY_MS = 15 * 60_000  # they read the whole table
-_EVENTS_PER_TICK = 200  # about 30 ms each
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The datasets this code location has assets for; others come with its next reload."""
-
-    records: Mapping[str, DatasetRecord]
-    progress: Mapping[str, Progress]
-
-    @classmethod
-    def read(cls, platform: PlatformResource, tables: Collection[str]) -> Self:
-        catalogue = platform.catalogue
-        progress = catalogue.all_progress()
-        # The factory has reported the broken ones.
-        held = catalogue.list_all(on_broken=lambda _table, _error: None)
-        known = {r.dataset.table: r for r in held if r.dataset.table in tables}
-        return cls(known, {t: progress[t] for t in known})
 
 
 def ingest_sensor(tables: Collection[str]) -> dg.SensorDefinition:
@@ -92,10 +73,13 @@ def load_sensor(tables: Collection[str]) -> dg.SensorDefinition:
         now = ports.clock()
         end_dead_runs(context.instance, ports.workers)
         known = Known.read(platform, tables)
-        _settle(ports, memory, known)
+        settle(ports, memory, known)
         dumping = busy_tables(context.instance, "raw", now)
-        events = list(_unreported(ports, memory, known, dumping, now))
         busy = busy_tables(context.instance, "lake", now)
+        events = [
+            *unreported_raw(ports, memory, known, dumping, now),
+            *unmarked_lake(ports, memory, known, busy, context.instance),
+        ]
         due = []
         for table, record in known.records.items():
             mark = known.progress[table].applied_seq
@@ -141,36 +125,3 @@ def _due_checks(
         held = latest.get(key) if key.name not in LOAD_CHECKS else None
         if held is None or now_ms - held.create_timestamp * 1000 >= _TABLE_CHECKS_EVERY_MS:
             yield key
-
-
-def _settle(ports: Ports, memory: Memory, known: Known) -> None:
-    """What the last tick reported is in Dagster by now, since its cursor was stored after it."""
-    memory.keep_only(known.records)
-    for table, seq in list(memory.reported.items()):
-        if seq > known.progress[table].reported_seq:
-            ports.metastore.update_progress(table, reported_seq=seq)
-        else:
-            del memory.reported[table]
-
-
-def _unreported(
-    ports: Ports, memory: Memory, known: Known, dumping: Collection[str], now_ms: int
-) -> Iterator[dg.AssetMaterialization]:
-    """One event per window for raw commits Dagster was not told of."""
-    left = _EVENTS_PER_TICK
-    for table, progress in known.progress.items():
-        reported = max(progress.reported_seq, memory.reported.get(table, 0))
-        if table in dumping or reported >= progress.head_seq:
-            continue
-        tally = RawTally()
-        for commit in raw_log.iter_commits_after(ports.store, table, reported):
-            if tally and len({*tally, *commit.windows}) > left:
-                break
-            tally.add(commit)
-            memory.reported[table] = commit.seq
-        for window, totals in sorted(tally.items()):
-            if is_window(window, now_ms):
-                yield raw_event(table, window, totals)
-        left -= len(tally)
-        if left <= 0:
-            return

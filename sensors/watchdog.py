@@ -9,8 +9,8 @@ from assets.checks import as_evaluation, freshness
 from assets.jobs import maintenance_job
 from lake_platform.domain.dataset import Status
 from resources.platform import PlatformResource
+from sensors.known import Known
 from sensors.live import end_dead_runs
-from sensors.phases import Known
 
 _LOOK_EVERY_SECONDS = 300
 _REPEAT_MS = 3_600_000

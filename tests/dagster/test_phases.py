@@ -5,9 +5,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.checks import check_key
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
+from lake_platform.domain.batches import TableProfile
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 
 H0, H1, H2 = "2026-11-01-00:00", "2026-11-01-01:00", "2026-11-01-02:00"
@@ -94,8 +96,8 @@ def test_a_breaking_change_fails_its_check_marks_nothing_and_is_not_retried(
 
     assert verdicts(result, "bad") == {"schema": False}
     failed = next(e for e in result.get_asset_check_evaluations() if not e.passed)
-    table: Any = failed.metadata["changes"]
-    assert [r.data["path"] for r in table.records] == ["id"]
+    changes: Any = failed.metadata["changes"]
+    assert [r.data["path"] for r in changes.records] == ["id"]
     assert marked(instance, "lake", "bad") == set()
     assert marked(instance, "lake", "good") == {H0}
     assert not [e for e in result.all_events if e.is_step_up_for_retry]
@@ -189,3 +191,37 @@ def test_a_dataset_that_must_not_run_says_so_and_is_not_retried(
     assert not result.success
     assert not [e for e in result.all_events if e.is_step_up_for_retry]
     assert marked(instance, "raw", "orders") == set()
+
+
+@pytest.mark.parametrize(("by_hand", "tries"), [(True, 3), (False, 1)])
+def test_only_what_a_person_started_is_tried_again_in_its_run(
+    world: World, instance: dg.DagsterInstance, by_hand: bool, tries: int
+) -> None:
+    world.register("orders")
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    world.engine.failing.add("orders")
+    options = {"partition_key": H0} if by_hand else {}
+    result = run(world, instance, LOAD_JOB, "orders", **options)
+    starts = [e for e in result.all_events if e.is_step_start or e.is_step_restarted]
+    assert len(starts) == tries
+
+
+def test_the_checks_can_run_without_a_load(world: World, instance: dg.DagsterInstance) -> None:
+    world.register("orders")
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    world.engine.profiles["orders"] = TableProfile(rows=3, keys=2, null_keys=1)
+    world.produce("orders", {"id": 2})
+    run(world, instance, DUMP_JOB, "orders")
+    result = dg.materialize(
+        definitions(world).resolve_asset_graph().assets_defs,
+        selection=dg.AssetSelection.checks(check_key("orders", "primary_key")),
+        instance=instance,
+        partition_key=H0,
+    )
+    (verdict,) = result.get_asset_check_evaluations()
+    assert (verdict.check_name, verdict.passed) == ("primary_key", False)
+    assert verdict.metadata["distinct_keys"].value == 2
+    assert world.metastore.progress("orders").applied_seq == 1

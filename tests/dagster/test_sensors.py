@@ -205,7 +205,7 @@ def test_windows_written_outside_a_run_are_reported_once_each(
     dumped(world, "a")
     ticks = Ticks(world, instance, load_sensor({"a"}))
     events = ticks.tick().asset_events
-    found = [(e.asset_key.path, e.partition) for e in events]  # type: ignore[union-attr]
+    found = [(e.asset_key.path, e.partition) for e in events]
     assert found == [
         (["raw", "a"], "2026-11-01-00:00"),
         (["raw", "a"], "2026-11-01-01:00"),
@@ -214,6 +214,33 @@ def test_windows_written_outside_a_run_are_reported_once_each(
     assert world.metastore.progress("a").reported_seq == 0
     assert not ticks.tick().asset_events
     assert world.metastore.progress("a").reported_seq == 2
+
+
+def test_a_window_applied_by_a_run_that_died_is_marked(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    world.produce("a", {"id": 1})
+    dumped(world, "a")
+    loaded(world, "a")  # as a run that was killed before its event
+    ticks = Ticks(world, instance, load_sensor({"a"}))
+    events = [e for e in ticks.tick().asset_events if e.asset_key == asset_key("lake", "a")]
+    assert [getattr(e, "partition", None) for e in events] == ["2026-11-01-00:00"]
+    assert not ticks.tick().asset_events
+
+
+def test_a_window_a_run_reported_is_not_marked_again(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    world.produce("a", {"id": 1})
+    dumped(world, "a")
+    world.metastore.update_progress("a", reported_seq=1)
+    loaded(world, "a")
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset_key("lake", "a"), partition="2026-11-01-00:00")
+    )
+    assert not Ticks(world, instance, load_sensor({"a"})).tick().asset_events
 
 
 def test_a_tick_that_was_lost_is_reported_again(world: World, instance: dg.DagsterInstance) -> None:
