@@ -67,7 +67,7 @@ class Line(msgspec.Struct, gc=False):
 
 
 class _ValueOnly(msgspec.Struct, gc=False):
-    value: msgspec.Raw = msgspec.Raw(b"null")  # noqa: RUF009 - immutable
+    value: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _value_only = msgspec.json.Decoder(_ValueOnly)

@@ -112,8 +112,8 @@ class UseCases:
         )
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
-        """DROP COLUMN: no longer loaded. The table keeps the column, NULL in new rows: files written
-        before have it, and Hudi refuses batches without it.
+        """DROP COLUMN: no longer loaded. The table keeps the column, NULL in new rows: older files
+        have it, and Hudi refuses batches without it.
 
         A producer that still sends the column brings it back.
         """
