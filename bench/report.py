@@ -1,0 +1,138 @@
+"""The result as a table on the screen, as JSON, and as docs/performance.md."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.table import Table
+
+from bench.rows import Line
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+_PACKAGES = ("pyspark", "confluent-kafka", "isal", "pysimdjson", "msgspec", "obstore")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the numbers were made with and on."""
+
+    command: str
+    records: int
+    pairs: int
+
+    @property
+    def machine(self) -> str:
+        memory = psutil.virtual_memory().total / 2**30
+        return f"{psutil.cpu_count()} cores ({_cpu_model()}), {memory:.0f} GB, {platform.system()}"
+
+    @property
+    def versions(self) -> str:
+        packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+        return f"Python {platform.python_version()}, {packages}, Hudi 1.2.0, Kafka 4.3.1"
+
+
+def table(lines: Sequence[Line]) -> Table:
+    shown = Table(title="bench")
+    for name in ("row", "what", "measure", "target", "found", ""):
+        shown.add_column(name)
+    for line in lines:
+        shown.add_row(
+            str(line.row), line.what, line.measure, line.target, _found(line),
+            line.failed or line.numbers,
+        )  # fmt: skip
+    return shown
+
+
+def as_json(lines: Sequence[Line], setting: Setting) -> dict[str, Any]:
+    return {
+        **asdict(setting),
+        "machine": setting.machine,
+        "versions": setting.versions,
+        "date": _today(),
+        "lines": [asdict(line) for line in lines],
+    }
+
+
+def page(lines: Sequence[Line], setting: Setting) -> str:
+    body = "\n".join(
+        f"| {x.row} | {x.what} | {x.measure} | {x.target} | {_found(x)} | {x.failed or x.numbers} |"
+        for x in lines
+    )
+    disturbed = max((r for x in lines for r in _elsewhere(x)), default=0.0)
+    return _PAGE.format(
+        command=setting.command, date=_today(), machine=setting.machine,
+        versions=setting.versions, records=setting.records, pairs=setting.pairs, body=body,
+        disturbed=disturbed,
+    )  # fmt: skip
+
+
+def _elsewhere(line: Line) -> list[float]:
+    return [
+        r["elsewhere_cpu_seconds"] / r["wall_seconds"]
+        for r in (*line.ours, *line.others)
+        if "wall_seconds" in r
+    ]
+
+
+def _found(line: Line) -> str:
+    if line.failed or line.value is None:
+        return "FAILED"
+    verdict = {True: ", met", False: ", **missed**", None: ""}[line.met]
+    return f"{line.value:.3g}{verdict}"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _cpu_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine()
+    found = re.search(r"model name\s*: (.+)", text)
+    return found.group(1).strip() if found else platform.machine()
+
+
+_PAGE = """\
+# Performance
+
+Written by `{command}` on {date}; do not edit. Ratios are what counts: both sides of a ratio run in
+turns on the same machine (ours, other, ours, other; the median of {pairs} pairs), each in a process
+of its own. Absolute numbers belong to this machine: {machine}. {versions}.
+
+| row | what | measure | target | found | numbers |
+|---|---|---|---|---|---|
+{body}
+
+## How it is measured
+- {records:,} records: JSON events of 256 bytes (row 2 also 1 KB) in a topic of 8 partitions, lz4
+  batches, timestamps over four hours. MB is a million bytes of record values. The broker runs on
+  the same machine; at most {disturbed:.1f} cores were busy outside the measured processes.
+- CPU time is that of the worker process and its JVM. Peak memory is the process's high-water mark.
+- **Every run ends in an audit** outside the timed section: raw holds each value byte for byte once
+  (CRC-32, coordinates, the log against a blind listing); a table holds each record once by its
+  Kafka coordinates, an upsert table each id once with its last record; quarantine is empty. A run
+  whose audit fails is shown as FAILED and has no number.
+- Row 1, the floor: librdkafka with our consumer's options, and gzip level 1 of the same value
+  bytes; no envelope, no proof that a value is JSON, no checksum, nothing stored.
+- Rows 3 and 4: two cores, warm session (a batch on another table first). Bare Spark reads the
+  same raw objects with an explicit schema and writes the same columns with the same table options:
+  what it leaves out is the scan of every record, the claim, the checkpoint and the statistics.
+  Upsert: half of the records are in the table, the other half is timed; a tenth of them update an
+  earlier record.
+- Row 5: dump and load after each other, against one micro-batch of Spark Structured Streaming
+  (`availableNow`, `from_json`) with the same table options. It keeps no raw data, checks no value
+  and quarantines nothing. Cold starts with no JVM; warm is the same again in the same process.
+- Row 6: batches of 1,000 rows on a table that has {records:,} / 5 rows; upsert with a tenth of
+  updates, its slowest batch is the one that compacts. Nothing new: the cost of a load that finds no
+  new raw commit.
+"""
