@@ -5,8 +5,10 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
-# Not `python`: the machine's default may be older or newer than what Spark 3.5 was tried with.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first 3.11 that really runs: a pyenv shim may be there without one behind it.
+IS_311 := import sys; sys.exit(sys.version_info[:2] != (3, 11))
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+  $$p -c '$(IS_311)' 2>/dev/null && { command -v $$p; break; }; done)
 CODE := lake_platform assets resources sensors tests bench
 RECORDS ?=
 UV := $(VENV)/uv/bin/uv
@@ -21,12 +23,13 @@ help: ## this list
 setup: $(STAMP) ## virtual environment from the lock file, and the jars
 
 $(STAMP): requirements.lock pyproject.toml lake_platform/embedded/jars.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(IS_311)' 2>/dev/null || \
 	  { echo "setup: Python 3.11 is needed and was not found; install it, or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "setup 1/4: virtual environment in $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "setup 2/4: $$(grep -c '^[a-zA-Z0-9].*==' requirements.lock) packages from requirements.lock, hashes checked (a few minutes)"
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	@# --use-pep517: older pips build pyspark in a way of their own, with warnings
+	@$(BIN)/pip install --quiet --use-pep517 --require-hashes -r requirements.lock
 	@echo "setup 3/4: this project"
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@echo "setup 4/4: jars of Kafka, Spark and Hudi, sha256 checked"

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test must not pick up the settings of a stack its developer has running."""
     for name in os.environ:
-        if name.startswith("LAKE_") and name != "LAKE_JARS_DIR":
+        if name.startswith("LAKE_") and not name.startswith(("LAKE_JARS_DIR", "LAKE_TEST_")):
             monkeypatch.delenv(name)
 
 
