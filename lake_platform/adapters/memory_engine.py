@@ -1,0 +1,259 @@
+"""A TableEngine without Spark: the same promises on a commit log of its own in the object store.
+
+`lake/<table>/commits/<number>.json` holds checkpoint and rows of one batch, put-if-absent: one
+writer wins a number. The table is what the commits say when they are read in order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lake_platform.domain.batches import (
+    AppliedBatch,
+    BatchJob,
+    BatchRange,
+    Claim,
+    TableProfile,
+    TableState,
+    WriteResult,
+)
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Array, Map, Struct, Type
+from lake_platform.errors import CommitRaceError, StorageUnavailableError, UnsupportedError
+
+COORDINATES = ("_kafka_partition", "_kafka_offset")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What one record does to the table: `row` is None for a delete of `key`."""
+
+    partition: int
+    offset: int
+    order: int
+    key: tuple[Any, ...]
+    row: Row | None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The record's place in Kafka's order."""
+        return self.order, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    nonce: str
+    batch: AppliedBatch
+    events: tuple[_Event, ...]
+
+    def to_bytes(self) -> bytes:
+        events = [[e.partition, e.offset, e.order, e.key, e.row] for e in self.events]
+        plain = {"nonce": self.nonce, "batch": self.batch.to_dict(), "events": events}
+        return json.dumps(plain).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> _Commit:
+        plain = json.loads(data)
+        events = tuple(_Event(p, o, at, tuple(k), row) for p, o, at, k, row in plain["events"])
+        return cls(plain["nonce"], AppliedBatch.from_dict(plain["batch"]), events)
+
+
+class MemoryEngine:
+    """Keeps values as JSON has them. SQL (transforms, `delete_when`) needs Spark."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def state(self, dataset: Dataset) -> TableState:
+        last = self._last(dataset.table)
+        return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
+
+    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+        _check_supported(dataset)
+        return source
+
+    def write(self, job: BatchJob) -> WriteResult:
+        _check_supported(job.dataset)
+        table = job.dataset.table
+        last = self._last(table)
+        if self._fenced(job) or not _is_next(job, last):
+            raise _lost(job)
+        number = int(last.batch.instant) + 1 if last else 1
+        events = tuple(self._events(job))
+        before = self._fold(job.dataset)
+        commit = _Commit(job.claim.nonce, _applied(job, number, events, before), events)
+        key, data = _commit_key(table, number), commit.to_bytes()
+        try:
+            won = self._store.put_new(key, data)
+        except StorageUnavailableError:
+            won = False
+            if self._store.head(key) is None:
+                raise
+        if not won and _Commit.from_bytes(self._store.get(key)).nonce != commit.nonce:
+            raise _lost(job)
+        return WriteResult(commit.batch, job.table_schema, files=1, bytes=len(data))
+
+    def fence(self, dataset: Dataset, epoch: int) -> None:
+        self._store.put(_fence_key(dataset.table, epoch), b"")
+
+    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002 - port
+        return batch
+
+    def profile(self, dataset: Dataset) -> TableProfile:
+        rows = self.rows(dataset)
+        named = dataset.primary_key if dataset.mode == "upsert" else COORDINATES
+        keys = [tuple(row.get(c) for c in named) for row in rows]
+        return TableProfile(len(rows), len(set(keys)), sum(None in k for k in keys))
+
+    def newest_rows(
+        self, dataset: Dataset, columns: Sequence[str], limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        last = self._last(dataset.table)
+        rows = [e.row for e in last.events if e.row is not None] if last else []
+        return [{c: row.get(c) for c in columns} for row in rows[:limit]]
+
+    def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:  # noqa: ARG002
+        raise UnsupportedError(f"table {dataset.table!r}: a batch cannot be committed twice here")
+
+    def rows(self, dataset: Dataset) -> list[Row]:
+        """The table as a reader sees it."""
+        return [e.row for e in self._fold(dataset).values() if e.row is not None]
+
+    def _fold(self, dataset: Dataset) -> dict[Any, _Event]:
+        held: dict[Any, _Event] = {}
+        for commit in self._commits(dataset.table):
+            for event in sorted(commit.events, key=lambda e: e.place):
+                if dataset.mode == "upsert":
+                    _merge(held, event, dataset.ordering_field)
+                else:
+                    # A batch that comes twice must show as doubled, a replay must not.
+                    place = (event.partition, event.offset)
+                    same = place in held and not commit.batch.replay
+                    held[(*place, commit.batch.instant) if same else place] = event
+        return held
+
+    def _events(self, job: BatchJob) -> Iterator[_Event]:
+        excluded = {(e.partition, e.offset) for e in job.excluded}
+        for d in job.deletes:
+            key = tuple(d.key[c] for c in job.dataset.primary_key)
+            yield _Event(d.partition, d.offset, d.order, key, None)
+        for raw in job.objects:
+            for text in gzip.decompress(self._store.get(raw.key)).splitlines():
+                line = json.loads(text)
+                place = (line["partition"], line["offset"])
+                value = line.get("value")
+                if value is None or place in excluded:
+                    continue
+                order = line.get("order", line["timestamp"])
+                row = _shaped(value, job.table_schema)
+                key = tuple(row.get(c) for c in job.dataset.primary_key)
+                technical = (*place, line["timestamp"], line["key"])
+                names = (*COORDINATES, "_kafka_timestamp", "_kafka_key")
+                yield _Event(
+                    *place, order, key, {**row, **dict(zip(names, technical, strict=True))}
+                )
+
+    def _fenced(self, job: BatchJob) -> bool:
+        return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None
+
+    def _last(self, table: str) -> _Commit | None:
+        keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
+        return _Commit.from_bytes(self._store.get(keys[-1])) if keys else None
+
+    def _commits(self, table: str) -> Iterator[_Commit]:
+        for info in self._store.list(f"{table_prefix(table)}commits/"):
+            yield _Commit.from_bytes(self._store.get(info.key))
+
+
+def _is_next(job: BatchJob, last: _Commit | None) -> bool:
+    """Whether nobody with a later claim, and nobody with this very batch, was here before."""
+    if last is None:
+        return True
+    if last.batch.epoch >= job.claim.epoch:
+        return False
+    return job.replay or last.batch.applied < job.batch.first_seq
+
+
+def _merge(held: dict[Any, _Event], event: _Event, ordering_field: str | None) -> None:
+    old = held.get(event.key)
+    if event.row is None:
+        if old is not None and old.place <= event.place:
+            del held[event.key]
+    elif (
+        old is None or old.row is None or _rank(old, ordering_field) <= _rank(event, ordering_field)
+    ):
+        held[event.key] = event
+
+
+def _rank(event: _Event, ordering_field: str | None) -> tuple[Any, ...]:
+    if ordering_field is None or event.row is None:
+        return event.place
+    return (event.row[ordering_field], *event.place)
+
+
+def _shaped(value: Any, kind: Type) -> Any:
+    """`value` with the columns of `kind` only, NULL where it lacks one, as a projection does."""
+    if value is None:
+        return None
+    if isinstance(kind, Struct):
+        return {f.name: _shaped(value.get(f.name), f.type) for f in kind.fields}
+    if isinstance(kind, Array):
+        return [_shaped(item, kind.element) for item in value]
+    if isinstance(kind, Map):
+        return {name: _shaped(item, kind.value) for name, item in value.items()}
+    return value
+
+
+def _applied(
+    job: BatchJob, number: int, events: Sequence[_Event], before: Mapping[Any, _Event]
+) -> AppliedBatch:
+    puts, deleted = sum(e.row is not None for e in events), 0
+    if job.dataset.mode == "upsert":
+        final = {e.key: e for e in sorted(events, key=lambda e: e.place)}
+        puts = sum(e.row is not None for e in final.values())
+        deleted = sum(e.row is None and e.key in before for e in final.values())
+    rest = job.records - job.quarantined - job.dropped - puts - deleted
+    balance = Balance(
+        records=job.records,
+        written=puts,
+        # In a plain append nothing may be left over, so there it stays a difference.
+        deduplicated=max(0, rest) if job.dataset.mode == "upsert" else 0,
+        deleted=deleted,
+        dropped=job.dropped,
+        quarantined=job.quarantined,
+    )
+    return AppliedBatch(
+        job.batch, job.applied, job.claim.epoch, seq_name(number), job.schema_version,
+        job.replay, job.reapply, balance, job.quarantine_keys,
+    )  # fmt: skip
+
+
+def _commit_key(table: str, number: int) -> str:
+    return f"{table_prefix(table)}commits/{seq_name(number)}.json"
+
+
+def _fence_key(table: str, epoch: int) -> str:
+    return f"{lock_prefix(table, epoch)}fenced"
+
+
+def _check_supported(dataset: Dataset) -> None:
+    if dataset.transformed or dataset.delete_when:
+        raise UnsupportedError(
+            f"dataset {dataset.table!r}: SQL needs Spark; the engine in memory has neither "
+            f"transforms nor delete_when"
+        )
+
+
+def _lost(job: BatchJob) -> CommitRaceError:
+    return CommitRaceError(
+        f"table {job.dataset.table!r}: another writer took over batch {job.batch}; nothing of "
+        f"this attempt is in the table"
+    )
