@@ -22,7 +22,8 @@ _QUICK_RECORDS = 50_000
 
 def main(
     rows: Annotated[str, typer.Option(help="Rows to run.")] = "1,2,3,4,5,6",
-    records: Annotated[int, typer.Option(min=1_000, help="Records of a topic.")] = 1_000_000,
+    records: Annotated[int, typer.Option(min=1_000, help="Records of rows 1 and 2.")] = 1_000_000,
+    load_records: Annotated[int, typer.Option(min=1_000, help="Records of rows 3 to 6.")] = 500_000,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of runs for each ratio.")] = 3,
     quick: Annotated[
         bool, typer.Option(help="50,000 records, one pair: a look, no result.")
@@ -40,13 +41,15 @@ def main(
     if unknown := [r for r in chosen if r not in {2, *ROWS}]:
         raise typer.BadParameter(f"no such row: {unknown}", param_hint="--rows")
     if quick:
-        records, pairs = _QUICK_RECORDS, 1
+        records, load_records, pairs = _QUICK_RECORDS, _QUICK_RECORDS, 1
     console = Console()
-    setting = report.Setting(shlex.join(["python", "-m", "bench", *sys.argv[1:]]), records, pairs)
+    setting = report.Setting(
+        shlex.join(["python", "-m", "bench", *sys.argv[1:]]), records, load_records, pairs
+    )
     jars = Path(os.environ.get("LAKE_JARS_DIR", _REPO / ".lake" / "jars")).absolute()
     with (
         console.status("starting Kafka") as status,
-        open_stage(work.absolute(), jars, records, status.update) as stage,
+        open_stage(work.absolute(), jars, records, load_records, status.update) as stage,
     ):
         plan = Plan(stage, pairs, rounds=3 if quick else 10)
         lines: list[Line] = []

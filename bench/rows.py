@@ -129,7 +129,7 @@ def row_5(plan: Plan) -> list[Line]:
             "Structured Streaming's wall time / ours", ">= 1.5",
         )  # fmt: skip
         warm = replace(cold, what=f"Kafka to table, {NAMES[kind]}, warm", ours=[], others=[])
-        topic, expected = stage.updates() if kind == "upsert" else stage.topic("A")
+        topic, expected = stage.updates() if kind == "upsert" else stage.topic("load")
         run = _runner(stage, partial(stage.order, topic, expected, kind=kind))
         both = Line(5, NAMES[kind], "", "")
         done = plan.pairs_of(both, partial(run, "path"), partial(run, "stream"))
@@ -179,7 +179,7 @@ def _small(plan: Plan, kind: str) -> dict[str, Any]:
     stage, topic = plan.stage, f"small-{kind}"
     stage.say(f"row 6, {NAMES[kind]}: {plan.rounds} batches")
     stage.create(topic)
-    base = Expected(records=stage.records // 5)
+    base = Expected(records=stage.load_records // 5)
     found: dict[str, Any] = stage.run(
         "small", stage.order(topic, base, kind=kind, rounds=plan.rounds)
     )

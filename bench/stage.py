@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from bench.order import Order, clone
-from bench.records import PARTITIONS, Events, Expected, produce
+from bench.records import PARTITIONS, SIZES, Events, Expected, produce
 from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
 from lake_platform.embedded.java import java_home
@@ -39,22 +39,23 @@ class Stage:
     work: Path
     jars: Path
     records: int
+    load_records: int
     say: Callable[[str], None] = lambda _: None
     _topics: dict[str, Expected] = field(default_factory=dict)
     _prepared: dict[str, tuple[Path, int]] = field(default_factory=dict)
     _runs: int = 0
 
-    def topic(self, shape: str) -> tuple[str, Expected]:
-        """Topic of shape A or B with all records; `warm` with a few."""
-        name = f"events-{shape.lower()}"
-        if name not in self._topics:
-            warm = shape == "warm"
-            count = min(_WARM_RECORDS, self.records // 4) if warm else self.records
-            events = Events("A" if warm else shape, spread_over=count)
-            self.say(f"producing {count:,} records to {name}")
-            self.create(name)
-            self._topics[name] = produce(self.broker.bootstrap, name, events, count)
-        return name, self._topics[name]
+    def topic(self, name: str) -> tuple[str, Expected]:
+        """`A` and `B` by the size of their records; `load` (A) for phase 2, `warm` a little of it."""
+        topic = f"events-{name.lower()}"
+        if topic not in self._topics:
+            warm = min(_WARM_RECORDS, self.load_records // 4)
+            count = {"load": self.load_records, "warm": warm}.get(name, self.records)
+            events = Events(name if name in SIZES else "A", spread_over=count)
+            self.say(f"producing {count:,} records to {topic}")
+            self.create(topic)
+            self._topics[topic] = produce(self.broker.bootstrap, topic, events, count)
+        return topic, self._topics[topic]
 
     def create(self, name: str) -> None:
         from confluent_kafka.admin import AdminClient
@@ -78,7 +79,7 @@ class Stage:
         """A home with everything dumped and nothing loaded, and the order of a run on a copy."""
         warm_topic, warm = self.topic("warm")
         upsert = kind == "upsert"
-        topic = "events-updates" if upsert else self.topic("A")[0]
+        topic = "events-updates" if upsert else self.topic("load")[0]
         home = self.work / f"prepared-{kind}"
         if kind not in self._prepared:
             order = self.order(topic, Expected(), kind=kind, warm_topic=warm_topic)
@@ -99,13 +100,13 @@ class Stage:
 
     def _prepare(self, order: Order) -> int:
         """Two dumps, so that a raw commit ends where the base of the table ends."""
-        events = Events(update_share=0.1, spread_over=self.records)
+        events = Events(update_share=0.1, spread_over=self.load_records)
         self.create(order.topic)
-        self.say(f"producing {self.records:,} records to {order.topic}")
-        base = self.records // BASE_SHARE
+        self.say(f"producing {self.load_records:,} records to {order.topic}")
+        base = self.load_records // BASE_SHARE
         produce(self.broker.bootstrap, order.topic, events, base)
         base_seq = self.run("prepare", order)
-        rest = self.records - base
+        rest = self.load_records - base
         self._topics[order.topic] = produce(self.broker.bootstrap, order.topic, events, rest)
         self.run("prepare", order)
         return int(base_seq)
@@ -147,7 +148,7 @@ def open_stage(work: Path, jars: Path, records: int, say: Callable[[str], None])
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     with Broker(work / "kafka", jars=kafka, java_home=java_home(), heap="1g") as broker:
-        yield Stage(broker, work, jars, records, say)
+        yield Stage(broker, work, jars, records, load_records, say)
     for path in work.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
