@@ -46,7 +46,7 @@ class Stage:
     _runs: int = 0
 
     def topic(self, name: str) -> tuple[str, Expected]:
-        """`A` and `B` by the size of their records; `load` (A) for phase 2, `warm` a little of it."""
+        """`A`, `B`: by the size of the records; `load`: A for phase 2, `warm`: a little of it."""
         topic = f"events-{name.lower()}"
         if topic not in self._topics:
             warm = min(_WARM_RECORDS, self.load_records // 4)
@@ -142,7 +142,9 @@ class Stage:
 
 
 @contextmanager
-def open_stage(work: Path, jars: Path, records: int, say: Callable[[str], None]) -> Iterator[Stage]:
+def open_stage(
+    work: Path, jars: Path, records: int, load_records: int, say: Callable[[str], None]
+) -> Iterator[Stage]:
     """Starts a broker for the run; everything under `work` is gone afterwards, but for logs."""
     kafka = ensure_jars(jars, ["kafka", "spark"])[0].directory
     shutil.rmtree(work, ignore_errors=True)
