@@ -10,7 +10,7 @@ from assets.metadata import balance_table, changes_table, rows_table
 from assets.translator import asset_key
 from assets.windows import when
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.domain.ports import DatasetRecord, Progress, lag_seconds
 from lake_platform.ingest import checks as ingest_checks
 from lake_platform.ingest.results import LoadResult, Ports
 
@@ -43,14 +43,6 @@ def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
         )
         for name in check_names(dataset)
     ]
-
-
-def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float:
-    """Age of the newest moment up to which the table is known to be complete."""
-    through = progress.complete_through
-    if progress.applied_seq >= progress.head_seq:
-        through = max(through, progress.complete_as_of)
-    return max(0, now_ms - (through or record.registered_at)) / 1000
 
 
 def schema_passed(table: str, results: Sequence[LoadResult], version: int) -> dg.AssetCheckResult:

@@ -94,6 +94,7 @@ def load_events(
         except SchemaBlockedError as error:
             incident = platform.catalogue.incidents(dataset.table, "OPEN", 1)[0]
             yield checks.schema_blocked(dataset.table, incident.changes, incident.samples)
+            yield from _judge(tally, platform, want, blocked=True)
             raise dg.Failure(str(error), allow_retries=False) from error
     with translated(want, log):
         yield from _judge(tally, platform, want)
@@ -131,18 +132,20 @@ def _apply(
 
 
 def _judge(
-    tally: LoadTally, platform: PlatformResource, want: Asked
+    tally: LoadTally, platform: PlatformResource, want: Asked, blocked: bool = False
 ) -> Iterator[dg.AssetCheckResult]:
+    """`blocked`: the schema check has spoken; the others still say how the table stands, else
+    Dagster would show them as failed."""
     table, ports = tally.dataset.table, platform.ports
     schema = ports.metastore.active_schema(table)
-    if "schema" in want.checks and want.load and schema is not None:
+    if "schema" in want.checks and want.load and schema is not None and not blocked:
         yield checks.schema_passed(table, tally.results, schema.version)
-    if "balance" in want.checks and tally.results:
+    if "balance" in want.checks and (tally.results or blocked):
         yield checks.balance(table, tally.results)
     if "freshness" in want.checks:
         record, progress = ports.metastore.get(table), ports.metastore.progress(table)
         yield checks.freshness(record, progress, ports.clock())
-    if want.checks & {"primary_key", "rules"}:
+    if want.checks & {"primary_key", "rules"} and ports.metastore.progress(table).applied_seq:
         yield from checks.table_checks(tally.dataset, ports, want.checks)
 
 

@@ -7,6 +7,7 @@ Kafka client nor Spark.
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -46,12 +47,21 @@ def build_store(settings: Settings) -> ObjectStore:
     return open_store(settings.storage_root, settings.storage_options)
 
 
+def ensure_java(settings: Settings) -> None:
+    """pyspark finds its JVM by the environment. Raises: SetupError when there is no Java 17."""
+    from lake_platform.embedded.java import java_home
+
+    if not settings.spark_remote:
+        os.environ.setdefault("JAVA_HOME", str(java_home()))
+
+
 def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
     """Starts Spark in this process when an engine first needs it."""
 
     def session() -> SparkSession:
         from lake_platform.adapters.spark import open_session, session_config
 
+        ensure_java(settings)
         remote, master = settings.spark_remote, settings.spark_master
         config = (
             {}

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lake_platform.adapters.spark import session_config
+from lake_platform.adapters.spark import session_config, started
+from lake_platform.compose import ensure_java
 from lake_platform.errors import EngineError
 from lake_platform.settings import Settings
 
@@ -26,21 +27,16 @@ class RunSpark:
         from dagster_pyspark import LazyPySparkResource
 
         if self._lazy is None:
+            ensure_java(self.settings)
             self._lazy = LazyPySparkResource(spark_config=self._config())
+        lazy = self._lazy
         try:
-            session: SparkSession = self._lazy.spark_session
-        except Exception as error:  # whatever py4j or grpc throw, the remedy is the same
+            return started(
+                lambda: lazy.spark_session, self.settings.spark_master, self.settings.spark_remote
+            )
+        except EngineError:
             self._lazy = None
-            where = self.settings.spark_remote or self.settings.spark_master
-            raise EngineError(
-                f"Spark at {where} did not start: {type(error).__name__}: {str(error)[:500]}; "
-                f"check JAVA_HOME (17) or SPARK_REMOTE"
-            ) from error
-        if self.settings.spark_remote:
-            session.conf.set("spark.sql.session.timeZone", "UTC")
-        else:
-            session.sparkContext.setLogLevel("ERROR")
-        return session
+            raise
 
     def stop(self) -> None:
         if self._lazy is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,22 +72,35 @@ def open_session(
     Raises:
         EngineError: the JVM or the Spark Connect server does not start or answer.
     """
-    from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.appName(app)
-    try:
+    def build() -> SparkSession:
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder.appName(app)
         if remote:
-            session = builder.remote(remote).getOrCreate()
-            session.conf.set("spark.sql.session.timeZone", "UTC")
-            return session
+            return builder.remote(remote).getOrCreate()
         for name, value in config.items():
             builder = builder.config(name, value)
-        session = builder.master(master).getOrCreate()
+        return builder.master(master).getOrCreate()
+
+    return started(build, master, remote)
+
+
+def started(build: Callable[[], SparkSession], master: str, remote: str) -> SparkSession:
+    """What `build` opens, with the settings that only an open session takes.
+
+    Raises:
+        EngineError: it did not start.
+    """
+    try:
+        session = build()
+        if remote:
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+        else:
+            session.sparkContext.setLogLevel("ERROR")
     except Exception as error:  # whatever py4j or grpc throw, the remedy is the same
-        where = remote or master
         raise EngineError(
-            f"Spark at {where} did not start: {type(error).__name__}: {str(error)[:500]}; check "
-            f"JAVA_HOME (17) or SPARK_REMOTE"
+            f"Spark at {remote or master} did not start: {type(error).__name__}: "
+            f"{str(error)[:500]}; check JAVA_HOME (17) or SPARK_REMOTE"
         ) from error
-    session.sparkContext.setLogLevel("ERROR")
     return session

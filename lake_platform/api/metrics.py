@@ -12,9 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lake_platform.domain.ports import Clock, Progress
+from lake_platform.domain.ports import Clock, Progress, lag_seconds
 from lake_platform.metastore.repository import Repository
-from lake_platform.metastore.statistics import lag_seconds
 
 _PROGRESS = {
     "records_ingested": "Records in the raw log.",

@@ -209,6 +209,15 @@ class Progress:
     last_error: str = ""
 
 
+def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float:
+    """Age of the newest moment up to which the table is known to be complete; before the first
+    load the age of the dataset."""
+    through = progress.complete_through
+    if progress.applied_seq >= progress.head_seq:
+        through = max(through, progress.complete_as_of)
+    return max(0, now_ms - (through or record.registered_at)) / 1000
+
+
 class Metastore(Protocol):
     """What `ingest` needs of the metastore (implemented by metastore.repository)."""
 

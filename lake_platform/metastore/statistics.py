@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lake_platform.domain.batches import WriteResult
 from lake_platform.domain.offsets import Gap
-from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.domain.ports import Progress
 from lake_platform.domain.quality import Balance
 from lake_platform.errors import DatasetNotFoundError
 from lake_platform.metastore.tables import BatchRow, GapRow, ProgressRow
@@ -53,12 +53,6 @@ class BatchStatistics:
     files: int
     bytes: int
     recorded_at: int
-
-
-def lag_seconds(record: DatasetRecord, progress: Progress, now: int) -> float:
-    """How old the newest moment is up to which the table is complete; before the first load the
-    age of the dataset. `now` in ms."""
-    return max(0, now - (progress.complete_through or record.registered_at)) / 1000
 
 
 class Statistics(Unit):

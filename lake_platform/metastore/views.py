@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from lake_platform.domain.ports import DatasetRecord, Progress, SchemaVersion
+from lake_platform.domain.ports import DatasetRecord, Progress, SchemaVersion, lag_seconds
 from lake_platform.domain.schema import Struct, columns
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.service import Registration
-from lake_platform.metastore.statistics import lag_seconds
 
 
 def dataset_view(record: DatasetRecord) -> dict[str, Any]:
