@@ -178,17 +178,38 @@ class HudiEngine:
         if dataset.mode == "upsert":
             if job.deletes:
                 tombstones = delete_rows(spark, job.deletes, frame, dataset.primary_key)
+                if dataset.ordering_field:
+                    tombstones = self._dated(tombstones, frame, dataset)
                 frame = frame.unionByName(tombstones)
             if dataset.ordering_field:
                 frame = _newest_only(frame, dataset)
         return frame
+
+    def _dated(self, tombstones: DataFrame, batch: DataFrame, dataset: Dataset) -> DataFrame:
+        """Gives tombstones the greatest ordering value their key has so far: they carry none, and
+        follow what was sent before them. Tombstones of keys never seen are left out."""
+        from pyspark.sql import functions as F
+
+        key, ordering = list(dataset.primary_key), str(dataset.ordering_field)
+        chosen = [F.col(f"`{c}`") for c in (*key, ordering)]
+        known = batch.select(*chosen)
+        if timeline.table_exists(self._store, dataset.table):
+            stored = self._table(dataset)
+            if set(stored.columns) >= {*key, ordering}:
+                known = known.unionByName(stored.select(*chosen))
+        highest = known.groupBy(*chosen[:-1]).agg(F.max(chosen[-1]).alias("_lake_highest"))
+        dated = tombstones.drop(ordering).join(highest, key)
+        return dated.withColumnRenamed("_lake_highest", ordering).select(*batch.columns)
 
     def _options(self, job: BatchJob) -> dict[str, str]:
         dataset, claim = job.dataset, job.claim
         tasks = str(_tasks(sum(o.raw_bytes for o in job.objects)))
         planned = AppliedBatch(
             job.batch, job.applied, claim.epoch, "", job.schema_version, job.replay, job.reapply,
-            Balance(records=job.records, dropped=job.dropped, quarantined=job.quarantined),
+            Balance(
+                records=job.records, deleted=len(job.deletes), dropped=job.dropped,
+                quarantined=job.quarantined,
+            ),
             job.quarantine_keys,
         )  # fmt: skip
         lock = self._store.url(lock_prefix(dataset.table, claim.epoch).rstrip("/"))

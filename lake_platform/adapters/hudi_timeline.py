@@ -120,7 +120,11 @@ def _with_balance(
     updates = sum(s.get("numUpdateWrites") or 0 for s in stats)
     deletes = sum(s.get("numDeletes") or 0 for s in stats)
     written = sum(s.get("numWrites") or 0 for s in stats) if bulk else inserts + updates
-    rest = known.records - known.quarantined - known.dropped - written - deletes
+    left = known.records - known.quarantined - known.dropped - written
+    if set(dataset.partition_by) - set(dataset.primary_key):
+        # A row that moves to another partition counts as deleted there and inserted here.
+        deletes = min(deletes, max(0, left if dataset.delete_when else known.deleted))
+    rest = left - deletes
     # What is left: in upsert older records of the same keys, with transforms records a WHERE left
     # out. In a plain append nothing may be left, so there it stays a difference.
     merged = max(0, rest) if dataset.mode == "upsert" else 0

@@ -44,7 +44,10 @@ def rows(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
     if job.excluded:
         frame = _without_excluded(spark, frame, job)
     frame = _transform(spark, dataset, frame, job)
-    return frame.select(*_projection(frame, job.table_schema), *_technical(dataset))
+    columns = _projection(frame, job.table_schema)
+    if dataset.transformed and dataset.mode == "upsert":
+        columns = _keyed(columns, job)
+    return frame.select(*columns, *_technical(dataset))
 
 
 def derive(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
@@ -235,6 +238,21 @@ def _projection(frame: DataFrame, target: Struct) -> list[Column]:
                 column = column.cast(field.dataType)
         out.append(column.alias(field.name))
     return out
+
+
+def _keyed(columns: list[Column], job: BatchJob) -> list[Column]:
+    """Fails the batch when a transform leaves a key column empty; the scan cannot see that."""
+    from pyspark.sql import functions as F
+
+    names = [f.name for f in job.table_schema.fields]
+    for name in job.dataset.primary_key:
+        if name not in names:
+            why = f"its output has no column {name!r}, which is in primary_key"
+            raise TransformError(job.dataset.table, "sql", job.batch.id, _first_record(job), why)
+        place = names.index(name)
+        failure = F.raise_error(F.lit(f"lake_transform: primary key column {name} is null"))
+        columns[place] = F.coalesce(columns[place], failure).alias(name)
+    return columns
 
 
 def _technical(dataset: Dataset) -> list[Column]:

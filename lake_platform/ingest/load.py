@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
@@ -76,13 +77,14 @@ def load(
         state = engine.state(record.dataset)
         _catch_up_statistics(record.dataset, ports, state)
         _undo_doubled(record.dataset, ports, state)
+        left = claims.open_claim(table, ports, state, limits)
         if todo is None:
-            work = _next_work(record.dataset, ports, limits, state)
+            work = _next_work(record.dataset, ports, limits, state, left)
         else:
             work = next(todo, None)
         if work is None:
             break
-        yield _apply(record.dataset, ports, limits, state, work)
+        yield _apply(record.dataset, ports, state, left, work)
 
 
 _REMEDY = {
@@ -96,31 +98,34 @@ def _pending(table: str, ports: Ports, applied_seq: int) -> bool:
     return next(raw_log.iter_commits_after(ports.store, table, applied_seq), None) is not None
 
 
-def _next_work(dataset: Dataset, ports: Ports, limits: Limits, state: TableState) -> _Work | None:
-    """The open claim's batch if a writer left one, else as many commits as fit a batch."""
+def _next_work(
+    dataset: Dataset, ports: Ports, limits: Limits, state: TableState, left: Claim | None
+) -> _Work | None:
+    """The batch of a claim that a writer left, else as many commits as fit a batch."""
     last = state.last
     if last is not None and last.reapply:
-        held = raw_log.commits_after(ports.store, dataset.table, last.batch.first_seq - 1)
-        again = [c for c in held if c.seq <= last.batch.last_seq]
+        held = raw_log.iter_commits_after(ports.store, dataset.table, last.batch.first_seq - 1)
+        again = takewhile(lambda c: c.seq <= last.batch.last_seq, held)
         return _Work(tuple(again), state.applied, replay=True)
-    commits = raw_log.commits_after(ports.store, dataset.table, state.applied)
-    if not commits:
-        _publish_applied(dataset.table, ports, state.applied, [])
-        return None
-    left = claims.open_claim(dataset.table, ports, state, limits)
-    if left and not left.replay and left.batch.first_seq == commits[0].seq:
-        chosen = [c for c in commits if c.seq <= left.batch.last_seq]
+    commits = raw_log.iter_commits_after(ports.store, dataset.table, state.applied)
+    if left and not left.replay and left.batch.first_seq == state.applied + 1:
+        end = left.batch.last_seq
+        chosen = list(takewhile(lambda c: c.seq <= end, commits))
     else:
         chosen = _fitting(commits, limits.batch_bytes)
+    if not chosen:
+        _publish_applied(dataset.table, ports, state.applied, [])
+        return None
     return _Work(tuple(chosen), chosen[-1].seq, replay=False)
 
 
-def _fitting(commits: Sequence[RawCommit], most_bytes: int) -> list[RawCommit]:
-    chosen = [commits[0]]
-    size = commits[0].raw_bytes
-    for commit in commits[1:]:
+def _fitting(commits: Iterable[RawCommit], most_bytes: int) -> list[RawCommit]:
+    """The first commit whatever its size, and those behind it that fit with it."""
+    chosen: list[RawCommit] = []
+    size = 0
+    for commit in commits:
         size += commit.raw_bytes
-        if size > most_bytes:
+        if chosen and size > most_bytes:
             break
         chosen.append(commit)
     return chosen
@@ -192,10 +197,10 @@ def _undo_doubled(dataset: Dataset, ports: Ports, state: TableState) -> None:
 
 
 def _apply(
-    dataset: Dataset, ports: Ports, limits: Limits, state: TableState, work: _Work
+    dataset: Dataset, ports: Ports, state: TableState, left: Claim | None, work: _Work
 ) -> LoadResult:
     began = ports.clock()
-    claim = _take_claim(dataset, ports, limits, state, work)
+    claim = _take_claim(dataset, ports, state, left, work)
     try:
         report, job = _prepare(dataset, ports, claim, work)
         result = ports.engine(dataset.format).write(job)
@@ -221,12 +226,11 @@ def _apply(
 
 
 def _take_claim(
-    dataset: Dataset, ports: Ports, limits: Limits, state: TableState, work: _Work
+    dataset: Dataset, ports: Ports, state: TableState, left: Claim | None, work: _Work
 ) -> Claim:
-    claims.open_claim(dataset.table, ports, state, limits)  # raises while its writer lives
+    """Claims the batch and fences every claim since the table's last commit."""
     known = state.last.epoch if state.last else 0
-    newest, _ = claims.latest(ports.store, dataset.table, known)
-    after = max(known, newest.epoch if newest else 0)
+    after = left.epoch if left else known
     claim = claims.take(dataset.table, ports, work.batch, after, work.replay)
     for epoch in range(known + 1, claim.epoch):
         ports.engine(dataset.format).fence(dataset, epoch)

@@ -77,7 +77,7 @@ class Scanner:
     def scan(self, objects: Iterable[RawObject], store: ObjectStore) -> ScanReport:
         """Raises: CorruptRawError when an object is not what its commit says."""
         for raw in objects:
-            self._scan_object(raw, read_lines(store, raw))
+            self._scan_object(raw, read_text(store, raw))
             if self._breaking_lines > _BREAKING_LINES:
                 break
         return self.report
@@ -97,10 +97,10 @@ class Scanner:
         ]
         self._checks = bool(self._key or self._ordering or self._partition)
 
-    def _scan_object(self, raw: RawObject, lines: list[bytes]) -> None:
-        self.report.records += len(lines)
-        suspicious = self._conformer.suspicious(b"".join(lines))
-        for line in lines:
+    def _scan_object(self, raw: RawObject, text: bytes) -> None:
+        self.report.records += raw.records
+        suspicious = self._conformer.suspicious(text)
+        for line in split_lines(text):
             if suspicious and self._conformer.suspicious(line):
                 self._slow(raw, line)
                 continue
@@ -192,8 +192,11 @@ class Scanner:
         self.report.excluded.append(Exclusion(head.partition, head.offset))
 
 
-def read_lines(store: ObjectStore, raw: RawObject) -> list[bytes]:
-    """The lines of a raw object, after its checksum and count were held against the commit."""
+def read_text(store: ObjectStore, raw: RawObject) -> bytes:
+    """A raw object's lines, after checksum and count were held against the commit.
+
+    Raises: CorruptRawError.
+    """
     try:
         data = store.get(raw.key)
     except KeyError:
@@ -201,11 +204,22 @@ def read_lines(store: ObjectStore, raw: RawObject) -> list[bytes]:
     if hashlib.sha256(data).hexdigest() != raw.sha256:
         raise CorruptRawError(raw.key, "its sha256 is not the committed one")
     text: bytes = igzip.decompress(data)
+    lines = text.count(b"\n")
+    if lines != raw.records:
+        raise CorruptRawError(raw.key, f"it has {lines} lines, not {raw.records}")
+    return text
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """Not splitlines(): that also splits at characters that are fine inside a value."""
     lines = text.split(b"\n")
     lines.pop()  # every line ends in a newline
-    if len(lines) != raw.records:
-        raise CorruptRawError(raw.key, f"it has {len(lines)} lines, not {raw.records}")
     return lines
+
+
+def read_lines(store: ObjectStore, raw: RawObject) -> list[bytes]:
+    """Raises: CorruptRawError."""
+    return split_lines(read_text(store, raw))
 
 
 def key_of_tombstone(
