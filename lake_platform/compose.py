@@ -55,19 +55,23 @@ def ensure_java(settings: Settings) -> None:
         os.environ.setdefault("JAVA_HOME", str(java_home()))
 
 
+def spark_config(settings: Settings) -> dict[str, str]:
+    """Options of the session in this process. Raises: SetupError when the jars are missing."""
+    from lake_platform.adapters.spark import session_config, storage_config
+
+    extra = storage_config(settings.storage_options) | settings.spark_conf
+    return session_config(settings.spark_master, settings.spark_memory, settings.jars, extra)
+
+
 def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
     """Starts Spark in this process when an engine first needs it."""
 
     def session() -> SparkSession:
-        from lake_platform.adapters.spark import open_session, session_config
+        from lake_platform.adapters.spark import open_session
 
         ensure_java(settings)
         remote, master = settings.spark_remote, settings.spark_master
-        config = (
-            {}
-            if remote
-            else session_config(master, settings.spark_memory, settings.jars, settings.spark_conf)
-        )
+        config = {} if remote else spark_config(settings)
         return open_session(config, master, remote)
 
     def engine(format_: Format) -> TableEngine:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lake_platform.adapters.spark import session_config, started
-from lake_platform.compose import ensure_java
+from lake_platform.adapters.spark import started
+from lake_platform.compose import ensure_java, spark_config
 from lake_platform.errors import EngineError
 from lake_platform.settings import Settings
 
@@ -46,10 +46,8 @@ class RunSpark:
     def _config(self) -> dict[str, Any]:
         if self.settings.spark_remote:
             return {"spark.remote": self.settings.spark_remote}
-        settings = self.settings
-        config = session_config(
-            settings.spark_master, settings.spark_memory, settings.jars, settings.spark_conf
-        )
         return {
-            **config, "spark.master": settings.spark_master, "spark.app.name": "lake-platform",
-        }  # fmt: skip
+            **spark_config(self.settings),
+            "spark.master": self.settings.spark_master,
+            "spark.app.name": "lake-platform",
+        }

@@ -101,13 +101,23 @@ def open_store(url: str, options: Mapping[str, str] | None = None) -> ObstoreObj
         root = Path(unquote(parts.path))
         root.mkdir(parents=True, exist_ok=True)
         return ObstoreObjectStore(obstore.store.LocalStore(root), root.as_uri())
+    config = dict(options or {})
+    plain_http = any(v.startswith("http://") for v in config.values())
     try:
         store = obstore.store.from_url(
-            url, config=cast(Any, dict(options or {})), retry_config=cast(Any, _RETRY)
+            url,
+            config=cast(Any, config),
+            client_options={"allow_http": plain_http},
+            retry_config=cast(Any, _RETRY),
         )
-    except (BaseError, ValueError) as error:
+    except BaseException as error:  # obstore panics, which is no Exception, on an unknown option
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
         raise InvalidFieldError(
-            "storage_url", url, str(error), "see LAKE_STORAGE_OPTIONS in docs/architecture.md"
+            "storage_options",
+            sorted(config),
+            f"not accepted for {parts.scheme}: {str(error).splitlines()[0]}",
+            "use the object store's own names, such as endpoint and region",
         ) from None
     return ObstoreObjectStore(store, url.replace("s3://", "s3a://", 1))
 

@@ -44,10 +44,24 @@ _S3A_CONFIG: Mapping[str, str] = {
 }
 
 
+def storage_config(options: Mapping[str, str]) -> dict[str, str]:
+    """S3A's view of the object store client's options; credentials come from the environment."""
+    endpoint = options.get("endpoint") or options.get("aws_endpoint") or ""
+    region = options.get("region") or options.get("aws_region") or ""
+    config = {"spark.hadoop.fs.s3a.endpoint.region": region} if region else {}
+    if endpoint:
+        config |= {
+            "spark.hadoop.fs.s3a.endpoint": endpoint,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
+        }
+    return config
+
+
 def session_config(
     master: str, memory: str, jars: Path, extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """All options of a classic session.
+    """All options of a classic session. `extra` wins; see also `storage_config`.
 
     Raises:
         SetupError: the jars were not resolved.
