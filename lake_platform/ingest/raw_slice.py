@@ -101,7 +101,7 @@ class RawSlice:
         partition, hour, low, size = -1, -1, EARLIEST_MS, 0
         prefix, buffer = b"", None
         for message in messages:
-            at, offset = message.partition() or 0, message.offset() or 0
+            at, offset = message.partition(), message.offset()
             kind, timestamp = message.timestamp()
             key, value = message.key(), message.value()
             if at != partition:
@@ -143,7 +143,7 @@ class RawSlice:
 
     def _unusual(self, message: KafkaMessage, ingest_ms: int) -> int:
         """Tombstones, headers, bad values, clocks that are not believed or go backwards."""
-        partition, offset = message.partition() or 0, message.offset() or 0
+        partition, offset = message.partition(), message.offset()
         kind, timestamp = message.timestamp()
         value, mark = message.value(), self.order_marks.get(partition, 0)
         head = b'{"partition":%d,"offset":%d,"timestamp":%d' % (partition, offset, timestamp)
