@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -109,16 +109,26 @@ def _follow(settings: Settings, wanted: dict[str, int], bars: Progress) -> None:
         for name, progress in held.items():
             bars.update(raw[name], completed=progress["records_ingested"])
             bars.update(table[name], completed=demo.accounted(progress))
+        if (now := _standing(held, wanted)) != seen:
+            seen, moved_at = now, time.monotonic()
+            if not bars.console.is_terminal:  # no bar can be drawn in a log file
+                bars.console.print(now, highlight=False)
         if all(demo.accounted(held[t]) >= n for t, n in wanted.items()):
             return
-        if (now := str(held)) != seen:
-            seen, moved_at = now, time.monotonic()
-        elif time.monotonic() - moved_at > _STUCK_SECONDS:
+        if time.monotonic() - moved_at > _STUCK_SECONDS:
             raise SetupError(
                 f"nothing moved for {_STUCK_SECONDS:.0f} s: {held}; look at the runs in Dagster "
                 f"and at `lake logs`"
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _standing(held: dict[str, dict[str, Any]], wanted: dict[str, int]) -> str:
+    return "; ".join(
+        f"{t}: of {wanted[t]:,} records {p['records_ingested']:,} in raw, "
+        f"{demo.accounted(p):,} through to the table"
+        for t, p in held.items()
+    )
 
 
 def _tell(verdicts: list[Verdict], stack: Stack, console: Console) -> None:

@@ -54,11 +54,11 @@ def _relock(console: Console) -> None:
 
 
 def _fetching(console: Console, name: str, count: int) -> None:
-    console.print(f"{name}: fetching {count} jars ...", highlight=False)
+    console.print(f"{name}: fetching {_count(count)} ...", highlight=False)
 
 
 def _line(report: SetReport, seconds: float) -> str:
-    size = f"{report.jars} jars, {report.size_bytes / 1e6:.0f} MB"
+    size = f"{_count(report.jars)}, {report.size_bytes / 1e6:.0f} MB"
     done = f"fetched and checked in {seconds:.0f} s" if report.fetched else "already there"
     return f"{report.name}: {size}, {done}"
 
@@ -71,3 +71,7 @@ def _as_json(report: SetReport) -> dict[str, object]:
         "size_bytes": report.size_bytes,
         "fetched": report.fetched,
     }
+
+
+def _count(jars: int) -> str:
+    return "1 jar" if jars == 1 else f"{jars} jars"
