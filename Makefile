@@ -75,7 +75,7 @@ bench: $(STAMP) ## the numbers of docs/performance.md
 	$(BIN)/python -m bench
 
 screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromium
-	$(BIN)/python -m bench.screenshots
+	$(BIN)/python docs/screenshots/take.py
 
 clean: ## virtual environment and caches; keeps .lake (data)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
