@@ -72,5 +72,5 @@ def quarantine_prefix(table: str) -> str:
     return f"quarantine/{table}/"
 
 
-def quarantine_key(table: str, window: str, batch: str) -> str:
-    return f"{quarantine_prefix(table)}{window_path(window)}/{batch}.json.gz"
+def quarantine_key(table: str, window: str, commit: str) -> str:
+    return f"{quarantine_prefix(table)}{window_path(window)}/{commit}.json.gz"

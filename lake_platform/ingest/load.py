@@ -78,7 +78,7 @@ def load(
         _catch_up_statistics(record.dataset, ports, state)
         _undo_doubled(record.dataset, ports, state)
         left = claims.open_claim(table, ports, state, limits)
-        if todo is None:
+        if todo is None or (state.last and state.last.reapply):
             work = _next_work(record.dataset, ports, limits, state, left)
         else:
             work = next(todo, None)
@@ -106,7 +106,7 @@ def _next_work(
     if last is not None and last.reapply:
         held = raw_log.iter_commits_after(ports.store, dataset.table, last.batch.first_seq - 1)
         again = takewhile(lambda c: c.seq <= last.batch.last_seq, held)
-        return _Work(tuple(again), state.applied, replay=True)
+        return _Work(tuple(again), max(state.applied, last.batch.last_seq), replay=True)
     commits = raw_log.iter_commits_after(ports.store, dataset.table, state.applied)
     if left and not left.replay and left.batch.first_seq == state.applied + 1:
         end = left.batch.last_seq
@@ -210,7 +210,7 @@ def _apply(
             ports.metastore.update_progress(dataset.table, last_error=str(error))
         raise
     ports.metastore.record_batch(dataset.table, result, work.windows)
-    _publish_applied(dataset.table, ports, work.applied, work.commits)
+    _publish_applied(dataset.table, ports, result.applied.applied, work.commits)
     return LoadResult(
         table=dataset.table,
         applied=result.applied,
@@ -253,7 +253,9 @@ def _prepare(
     additions = [c for c in report.changes.values() if c.verdict == "automatic"]
     late = bool(additions) and dataset.evolution == "next_batch" and not work.replay
     schema = evolve.next_version(dataset, ports, active, report.observed, additions, late)
-    keys = write_quarantine(ports.store, dataset.table, work.batch, schema.version, report.rejected)
+    keys = write_quarantine(
+        ports.store, dataset.table, work.commits, schema.version, report.rejected
+    )
     job = BatchJob(
         dataset=dataset,
         claim=claim,
@@ -261,7 +263,9 @@ def _prepare(
         source=active.source if late else schema.source,
         table_schema=_table_schema(schema),
         schema_version=schema.version,
-        applied=work.applied,
+        # Not applied before its new columns are in the table: else a crash in between would leave
+        # nothing pending, and the columns out until new records come.
+        applied=work.commits[0].seq - 1 if late else work.applied,
         excluded=tuple(report.excluded),
         deletes=tuple(report.deletes),
         quarantine_keys=keys,

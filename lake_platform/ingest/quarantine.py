@@ -1,7 +1,8 @@
 """Quarantine objects: bad records as they came, with reason and coordinates.
 
-One gzip NDJSON object per batch and window; its name and bytes follow from the batch, so a re-run
-overwrites it with itself. `record` is the raw line (see ingest/envelope), byte for byte.
+One gzip NDJSON object per raw commit and window. Its name follows from the commit alone, so a
+re-run overwrites it, also when a replay or another writer cuts the commits into other batches.
+`record` is the raw line (see ingest/envelope), byte for byte.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import orjson
 from isal import igzip
 
 from lake_platform.domain.batches import BatchRange
-from lake_platform.domain.layout import quarantine_key
+from lake_platform.domain.layout import quarantine_key, seq_name
+from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.ingest.scan import Rejected
 
 
 def write_quarantine(
-    store: ObjectStore, table: str, batch: BatchRange, version: int, rejected: Sequence[Rejected]
+    store: ObjectStore,
+    table: str,
+    commits: Sequence[RawCommit],
+    version: int,
+    rejected: Sequence[Rejected],
 ) -> tuple[str, ...]:
-    """Puts the batch's rejected records; returns the keys."""
-    by_window: dict[str, list[bytes]] = {}
+    """Puts the rejected records of a batch, which is `commits`; returns the keys."""
+    batch = BatchRange(commits[0].seq, commits[-1].seq)
+    seqs = {o.key: c.seq for c in commits for o in c.objects}
+    by_key: dict[str, list[bytes]] = {}
     for record in rejected:
         head = orjson.dumps({"reason": record.reason, "batch": batch.id, "schema_version": version})
         line = head[:-1] + b',"record":' + record.line + b"}"
-        by_window.setdefault(record.window, []).append(line)
-    keys = []
-    for window, lines in sorted(by_window.items()):
-        key = quarantine_key(table, window, batch.id)
+        seq = seq_name(seqs[record.raw.key])
+        by_key.setdefault(quarantine_key(table, record.raw.window, seq), []).append(line)
+    for key, lines in by_key.items():
         store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
-        keys.append(key)
-    return tuple(keys)
+    return tuple(sorted(by_key))

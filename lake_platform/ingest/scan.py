@@ -34,9 +34,9 @@ head_of = msgspec.json.Decoder(Line).decode
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record for quarantine: its raw line, whole."""
+    """A record for quarantine: its raw line, whole, and the object it is in."""
 
-    window: str
+    raw: RawObject
     line: bytes
     reason: str
 
@@ -136,22 +136,26 @@ class Scanner:
         changes = diff(self._source, seen, partial=True)
         # Columns that are new in this batch must agree among its records too.
         changes += [c for c in diff(merged, seen, partial=True) if c.kind in {"type", "case_twin"}]
-        known = len(self.report.changes)
-        for change in changes:
-            self.report.changes.setdefault(change.path, change)
+        news = [c for c in changes if self._is_news(c)]
+        self.report.changes |= {c.path: c for c in news}
         if any(c.verdict == "breaking" for c in changes):
             self._breaking_lines += 1
-        if len(self.report.changes) > known and len(self.report.samples) < _SAMPLES:
+        if news and len(self.report.samples) < _SAMPLES:
             coordinates = {"partition": head.partition, "offset": head.offset}
             self.report.samples.append({**coordinates, "window": raw.window, "value": value})
         if merged != self.report.observed:
             self.report.observed = merged
             self._use(Conformer(_working(self._source, merged)))
 
+    def _is_news(self, change: Change) -> bool:
+        """A column's first change, or the first that breaks it after one that did not."""
+        known = self.report.changes.get(change.path)
+        return known is None or (known.verdict != "breaking" and change.verdict == "breaking")
+
     def _no_value(self, raw: RawObject, line: bytes) -> None:
         head = head_of(line)
         if head.reason is not None:
-            self.report.rejected.append(Rejected(raw.window, line, head.reason))
+            self.report.rejected.append(Rejected(raw, line, head.reason))
         elif not self._upsert:
             if self._quarantine_tombstones:
                 self._reject(raw, line, Reason.TOMBSTONE)
@@ -188,7 +192,7 @@ class Scanner:
 
     def _reject(self, raw: RawObject, line: bytes, reason: Reason) -> None:
         head = head_of(line)
-        self.report.rejected.append(Rejected(raw.window, line, reason.value))
+        self.report.rejected.append(Rejected(raw, line, reason.value))
         self.report.excluded.append(Exclusion(head.partition, head.offset))
 
 
