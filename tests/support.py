@@ -18,13 +18,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+
 from lake_platform.adapters.memory import MemoryKafka
 from lake_platform.adapters.memory_engine import MemoryEngine
 from lake_platform.adapters.object_store import open_store
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, Slice
-from lake_platform.domain.ports import Kafka, ObjectStore, TableEngine
+from lake_platform.domain.ports import ObjectStore, TableEngine
 from lake_platform.domain.schema import Struct
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.dump import dump
@@ -92,7 +94,10 @@ class Lab:
     def __post_init__(self) -> None:
         path = self.home / "metastore.db"
         shutil.copy(_migrated(), path)
-        self.metastore = Repository(open_engine(f"sqlite:///{path}"), lambda: self.now_ms)
+        database = open_engine(f"sqlite:///{path}")
+        # No test pulls the plug of the machine.
+        event.listen(database, "connect", lambda c, _: c.execute("PRAGMA synchronous=OFF"))
+        self.metastore = Repository(database, lambda: self.now_ms)
         self.workers = FakeWorkers()
         self.engine: TableEngine = MemoryEngine(self.store)
         self.read_rows: ReadRows = lambda d: MemoryEngine(self.store).rows(d)
@@ -141,6 +146,9 @@ class Lab:
     def send_all(self, values: Iterable[Any], **where: Any) -> None:
         for value in values:
             self.send(value, **where)
+
+    def close(self) -> None:
+        self.metastore.close()
 
     def dump(self, table: str = "t", **ports: Any) -> list[RawCommit]:
         return list(dump(table, self.ports(**ports), self.limits))
@@ -327,19 +335,45 @@ def _same(found: Counter[Any], expected: Counter[Any], place: str) -> None:
 
 
 class Fault(Exception):
-    """What a `Faulty` port raises: no error of ours, as a kill is none."""
+    """What a trap raises for a kill: no error of ours, so nothing may handle it."""
+
+
+# What changes something outside. A kill anywhere else equals one at the next of these.
+CHANGES = frozenset(
+    ["put", "put_new", "delete", "move", "write", "fence", "undo", "add_schema_version", "block",
+     "set_status", "update_progress", "record_batch", "report_offsets"]
+)  # fmt: skip
+STORE_CALLS = frozenset(["get", "put", "put_new", "list", "head", "delete", "move"])
+
+
+@dataclass
+class Trap:
+    """Springs once, at call number `at` (from 1) of those in `calls`, before or after it."""
+
+    at: int
+    calls: frozenset[str] = CHANGES
+    when: str = "before"
+    error: Exception = field(default_factory=lambda: Fault("killed here"))
+    seen: int = 0
+    where: str = ""
+
+    def step(self, name: str, when: str) -> None:
+        if name not in self.calls or when != self.when:
+            return
+        self.seen += 1
+        if self.seen == self.at:
+            self.where = f"{when} {name}"
+            raise self.error
 
 
 class Faulty:
-    """Counts the calls of a port and, at the chosen one, raises before or after it is done."""
+    """A port whose calls pass the trap."""
 
     def __init__(self, trap: Trap, inner: Any) -> None:
         self._trap, self._inner = trap, inner
 
     def __getattr__(self, name: str) -> Any:
         inner = getattr(self._inner, name)
-        if not callable(inner):
-            return inner
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._trap.step(name, "before")
@@ -350,54 +384,12 @@ class Faulty:
         return call
 
 
-@dataclass
-class Trap:
-    """Springs once, at step `at` (1-based) over all ports it guards."""
-
-    at: int
-    error: Exception = field(default_factory=lambda: Fault("killed here"))
-    steps: int = 0
-    where: str = ""
-
-    def step(self, name: str, when: str) -> None:
-        self.steps += 1
-        if self.steps == self.at:
-            self.where = f"{when} {name}"
-            raise self.error
-
-    @property
-    def sprung(self) -> bool:
-        return bool(self.where)
-
-
-class FaultyKafka:
-    """A reader is a port too: its polls count."""
-
-    def __init__(self, trap: Trap, inner: Kafka) -> None:
-        self._trap, self._inner = trap, inner
-
-    def open(self, topic: str, ranges: Any) -> Any:
-        from contextlib import contextmanager
-
-        @contextmanager
-        def opened() -> Any:
-            with self._inner.open(topic, ranges) as reader:
-                yield Faulty(self._trap, reader)
-
-        return opened()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(Faulty(self._trap, self._inner), name)
-
-
 def faulty_ports(lab: Lab, trap: Trap) -> dict[str, Any]:
     """The lab's ports with one trap over all of them; the engine's own storage calls count too."""
     store: Any = Faulty(trap, lab.store)
-    engine = lab.engine
-    if isinstance(engine, MemoryEngine):
-        engine = MemoryEngine(store)
+    engine = MemoryEngine(store) if isinstance(lab.engine, MemoryEngine) else lab.engine
     return {
-        "kafka": FaultyKafka(trap, lab.kafka),
+        "kafka": Faulty(trap, lab.kafka),
         "store": store,
         "metastore": Faulty(trap, lab.metastore),
         "engine": Faulty(trap, engine),
