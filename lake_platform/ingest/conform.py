@@ -13,6 +13,7 @@ import datetime as dt
 import decimal
 import json
 import re
+import uuid
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -31,8 +32,8 @@ from lake_platform.domain.schema import (
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _INT32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-# Beyond 2^53 a double skips integers: such a number is looked at closely.
-_DOUBLE = Annotated[float, msgspec.Meta(ge=-(2.0**53), le=2.0**53)]
+# From 2^53 on a double skips integers (and 2^53 may be 2^53 + 1 rounded): looked at closely.
+_DOUBLE = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]
 _NOTHING = (
     Annotated[list[Any], msgspec.Meta(max_length=0)]
     | Annotated[dict[str, Any], msgspec.Meta(max_length=0)]
@@ -55,6 +56,7 @@ _FAST: dict[str, Any] = {
 _INEXACT = re.compile(rb"[1-9][0-9.]{18,}")
 _RUN = b"0" * 19
 _DIGITS = bytes(0x30 if chr(c) in "0123456789." else 0x20 for c in range(256))
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 _MAX_DECIMAL_DIGITS = 38
 _EXACT = decimal.Context(prec=1200)
 
@@ -248,8 +250,14 @@ def _struct_type(struct: Struct, name: str) -> Any:
         (f"f{i}", _fast_type(f.type, f"{name}_{i}") | None, None)
         for i, f in enumerate(struct.fields)
     ]
-    rename = {f"f{i}": f.name for i, f in enumerate(struct.fields)}
+    rename = {f"f{i}": _fast_name(f.name) for i, f in enumerate(struct.fields)}
     return msgspec.defstruct(name, fields, rename=rename, gc=False, forbid_unknown_fields=True)
+
+
+def _fast_name(name: str) -> str:
+    """msgspec refuses names that JSON must escape. One that no record can have takes the place, so
+    a record with such a column is an unknown field to the fast path and takes the slow one."""
+    return uuid.uuid4().hex if _ESCAPED.search(name) else name
 
 
 def _fast_type(kind: Type, name: str) -> Any:
@@ -260,5 +268,5 @@ def _fast_type(kind: Type, name: str) -> Any:
     if isinstance(kind, Map):
         return dict[str, _fast_type(kind.value, name) | None]  # type: ignore[misc]
     if isinstance(kind, Decimal):
-        return decimal.Decimal
+        return type(None)  # the fast path would take any number, and numbers in quotes
     return _FAST[kind.name]
