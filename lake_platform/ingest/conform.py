@@ -99,7 +99,7 @@ class Conformer:
             gc=False,
         )
         self._decoder = msgspec.json.Decoder(line)
-        self._doubles = any(str(kind) in {"float", "double"} for _, kind in columns(schema))
+        self._doubles = any(str(_leaf(k)) in {"float", "double"} for _, k in columns(schema))
 
     def decode(self, line: bytes) -> Any:
         """An object with partition, offset and value (None for tombstones and rejected values).
@@ -252,6 +252,12 @@ def _struct_type(struct: Struct, name: str) -> Any:
     ]
     rename = {f"f{i}": _fast_name(f.name) for i, f in enumerate(struct.fields)}
     return msgspec.defstruct(name, fields, rename=rename, gc=False, forbid_unknown_fields=True)
+
+
+def _leaf(kind: Type) -> Type:
+    while isinstance(kind, Array | Map):
+        kind = kind.element if isinstance(kind, Array) else kind.value
+    return kind
 
 
 def _fast_name(name: str) -> str:
