@@ -1,0 +1,132 @@
+"""The import rules of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_REPO = Path(__file__).parents[2]
+_PACKAGES = ("lake_platform", "assets", "resources", "sensors", "bench", "definitions")
+# What each part may import of the others; `errors` and `domain` are free to all above them.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": {"errors"},
+    "domain": {"errors"},
+    "ingest": {"errors", "domain"},
+    "metastore": {"errors", "domain"},
+    "adapters": {"errors", "domain"},
+    "embedded": {"errors", "domain", "settings", "metastore", "ingest", "adapters", "compose"},
+    # The composition root finds Java for its sessions.
+    "compose": {"errors", "domain", "settings", "ingest", "metastore", "adapters", "embedded"},
+    "api": {"errors", "domain", "settings", "metastore", "ingest", "compose"},
+    "cli": {"errors", "domain", "settings", "metastore", "ingest", "compose", "embedded", "api"},
+    "resources": {"errors", "domain", "settings", "ingest", "metastore", "compose", "adapters"},
+    "assets": {"errors", "domain", "ingest", "metastore", "resources"},
+    "sensors": {"errors", "domain", "ingest", "metastore", "resources", "assets"},
+}
+# Heavy libraries, and the only modules that may name them.
+HEAVY: dict[str, tuple[str, ...]] = {
+    "pyspark": ("lake_platform.adapters.", "lake_platform.compose", "resources.", "bench."),
+    "py4j": ("lake_platform.adapters.",),
+    "confluent_kafka": ("lake_platform.adapters.kafka", "lake_platform.embedded.", "bench."),
+    "obstore": ("lake_platform.adapters.object_store", "bench."),
+    "boto3": ("lake_platform.adapters.",),
+    "fastavro": ("lake_platform.adapters.",),
+    "dagster": ("assets.", "resources.", "sensors.", "lake_platform.definitions"),
+    "sqlalchemy": ("lake_platform.metastore.",),
+    "fastapi": ("lake_platform.api.",),
+    "typer": ("lake_platform.cli.", "bench."),
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in _PACKAGES[:-1]:
+        for path in sorted((_REPO / package).rglob("*.py")):
+            name = ".".join(path.relative_to(_REPO).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(name: str) -> str:
+    parts = name.split(".")
+    if parts[0] == "lake_platform":
+        return parts[1] if len(parts) > 1 else ""
+    return parts[0] if parts[0] in _PACKAGES else ""
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_parts_import_only_what_is_below_them(part: str) -> None:
+    found = [
+        f"{name} imports {other}"
+        for name, path in modules()
+        if part_of(name) == part
+        for other in imported(path)
+        if (target := part_of(other)) and target != part and target not in ALLOWED[part]
+    ]
+    assert found == []
+
+
+def test_every_part_has_a_rule() -> None:
+    parts = {part_of(name) for name, _ in modules()} - {"", "bench", "definitions"}
+    assert parts == set(ALLOWED)
+
+
+def test_domain_needs_the_standard_library_only() -> None:
+    allowed = {*sys.stdlib_module_names, "lake_platform"}
+    for name, path in modules():
+        if part_of(name) in {"domain", "errors"}:
+            foreign = {i.split(".")[0] for i in imported(path)} - allowed
+            assert foreign == set(), name
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_heavy_libraries_stay_in_their_adapter(library: str) -> None:
+    found = [
+        name
+        for name, path in modules()
+        if any(i == library or i.startswith(f"{library}.") for i in imported(path))
+        and not f"{name}.".startswith(tuple(HEAVY[library]))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "absent"),
+    [
+        ("lake_platform.ingest.dump, lake_platform.ingest.load, lake_platform.ingest.compact_log, "
+         "lake_platform.ingest.verify, lake_platform.ingest.checks",
+         "pyspark py4j confluent_kafka obstore boto3 dagster sqlalchemy pandas"),
+        ("lake_platform.compose", "pyspark py4j confluent_kafka obstore boto3 dagster pandas"),
+        ("lake_platform.api.app", "pyspark py4j boto3 dagster pandas"),
+        ("lake_platform.cli.main", "pyspark py4j boto3 dagster pandas"),
+        ("lake_platform.adapters.engines", "pyspark py4j pandas"),
+        ("lake_platform.definitions", "pyspark py4j confluent_kafka boto3"),
+    ],
+)  # fmt: skip
+def test_importing_loads_no_heavy_library(entry: str, absent: str) -> None:
+    code = (
+        f"import sys; import {entry}; "
+        f"print(' '.join(m for m in {absent.split()!r} if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=_REPO,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == []
