@@ -13,8 +13,8 @@ from lake_platform.ingest.dump import dump
 _MESSAGES, _SECONDS = 5_000, 0.05
 # What adapters/kafka.py gives its consumer: the floor must not read in an easier way.
 _CONSUMER: dict[str, str | int | float | bool] = {
-    "queued.max.messages.kbytes": 65_536,
-    "fetch.message.max.bytes": 8 << 20,
+    "queued.max.messages.kbytes": 16_384,
+    "fetch.message.max.bytes": 1 << 20,
     "log_level": 3,
     "group.id": "bench-floor",
     "enable.auto.commit": False,

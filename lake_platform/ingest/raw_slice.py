@@ -17,8 +17,8 @@ from lake_platform.ingest.envelope import Classifier, OrderMarks, encode_key, si
 
 _FLUSH_BYTES = 1 << 20
 _FLUSH_LINES = 1_000
-_KEYS = 50_000  # encoded keys kept: most topics repeat theirs
-_UPLOADS = 8
+_KEYS = 20_000  # encoded keys kept: most topics repeat theirs
+_UPLOADS = 4
 _DIGEST_MODULUS = 1 << 64
 _GZIP = 31  # zlib's window bits for a gzip stream
 
@@ -62,7 +62,9 @@ class _Buffer:
     def close(self) -> bytes:
         self.flush()
         self._parts.append(self._gzip.flush())
-        return b"".join(self._parts)
+        whole = b"".join(self._parts)
+        self._parts.clear()  # else a slice's objects are in memory twice while they are put
+        return whole
 
 
 class RawSlice:
