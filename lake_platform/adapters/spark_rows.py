@@ -109,7 +109,7 @@ def profile(table: DataFrame, key: Sequence[str]) -> TableProfile:
         F.countDistinct(F.struct(*columns)).alias("keys"),
         F.coalesce(F.sum(missing.cast("long")), F.lit(0)).alias("null_keys"),
     ).first()
-    return TableProfile(*counted) if counted else TableProfile(0, 0, 0)
+    return TableProfile(*map(int, counted)) if counted else TableProfile(0, 0, 0)
 
 
 def newest_rows(
