@@ -31,7 +31,13 @@ from lake_platform.domain.batches import (
     WriteResult,
 )
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.layout import batch_log_prefix, seq_name, staging_prefix, table_prefix
+from lake_platform.domain.layout import (
+    batch_log_prefix,
+    lock_prefix,
+    seq_name,
+    staging_prefix,
+    table_prefix,
+)
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
@@ -93,7 +99,9 @@ class ParquetEngine:
         return BatchRange(first, last)
 
     def fence(self, dataset: Dataset, epoch: int) -> None:
-        """Nothing to do: the batch log takes one record a number, whoever writes it."""
+        """A mark that a sleeping writer finds before its commit. Safety does not hang on it: the
+        batch log takes one record a number, and none of a batch that is applied already."""
+        self._store.put(_fence_key(dataset.table, epoch), b"")
 
     def profile(self, dataset: Dataset) -> TableProfile:
         return profile(self._table(dataset), ("_kafka_partition", "_kafka_offset"))
@@ -120,6 +128,7 @@ class ParquetEngine:
         spark = self._session()
         table = job.dataset.table
         last = self._last(table)
+        self._check_next(job, last)
         staging = staging_prefix(table, job.batch.id, job.claim.nonce)
         with engine_errors(job):
             frame = _laid_out(rows(spark, job, self._store), job)
@@ -143,7 +152,21 @@ class ParquetEngine:
         self._publish(table, record)
         return WriteResult(record.batch, schema, len(staged), record.size_bytes)
 
+    def _check_next(self, job: BatchJob, last: BatchRecord | None) -> None:
+        """Raises: CommitRaceError when a later claim was made, or this batch is in the table."""
+        held = last.batch if last else None
+        behind = held is not None and (
+            held.epoch >= job.claim.epoch
+            or (not job.replay and held.applied >= job.batch.first_seq)
+        )
+        if behind or self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None:
+            raise CommitRaceError(
+                f"table {job.dataset.table!r}: another writer took over batch {job.batch}; "
+                f"nothing of this attempt is in the table"
+            )
+
     def _commit(self, job: BatchJob, record: BatchRecord) -> None:
+        self._check_next(job, None)
         key = _record_key(job.dataset.table, record.number)
         try:
             won = self._store.put_new(key, record.to_bytes())
@@ -169,7 +192,8 @@ class ParquetEngine:
 
     def _count(self, spark: SparkSession, keys: list[str]) -> int:
         """Rows in the staged files, from their footers."""
-        return spark.read.parquet(*[self._store.url(k) for k in keys]).count() if keys else 0
+        # int(): Spark Connect counts in numpy integers, which JSON does not know.
+        return int(spark.read.parquet(*[self._store.url(k) for k in keys]).count()) if keys else 0
 
     def _replaced(self, job: BatchJob) -> Iterator[str]:
         dead: set[str] = set()
@@ -196,6 +220,10 @@ def _record_key(table: str, number: int) -> str:
 
 def _published_key(table: str, number: int) -> str:
     return f"{batch_log_prefix(table)}{seq_name(number)}.published"
+
+
+def _fence_key(table: str, epoch: int) -> str:
+    return f"{lock_prefix(table, epoch)}fenced"
 
 
 def _laid_out(frame: DataFrame, job: BatchJob) -> DataFrame:
