@@ -10,13 +10,14 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from lake_platform.domain.layout import check_name
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import Struct, Type, fields
 from lake_platform.errors import InvalidFieldError, UnsupportedError
 
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
 _RESERVED = ("_hoodie_", "_kafka_")
 _CRON_FIELDS = 5
+_AVRO_NAME = re.compile(r"[^\W\d]\w*\Z")
 _PLAIN_COLUMN = re.compile(r"[^\x00-\x1f]{1,249}\Z")
 
 
@@ -206,20 +207,32 @@ def check_change(before: Dataset, after: Dataset) -> None:
             )
 
 
+def unstorable(format_: Format, struct: Struct) -> list[tuple[str, Type]]:
+    """Path and type of each column the table cannot have.
+
+    `_kafka_*` and `_hoodie_*` are ours; Hudi's schema is Avro's, with names of letters, digits and
+    `_` at any depth, no digit first.
+    """
+    found = [(f.name, f.type) for f in struct.fields if f.name.lower().startswith(_RESERVED)]
+    if format_ == "hudi":
+        found += [(path, f.type) for path, f in fields(struct) if not _AVRO_NAME.match(f.name)]
+    return found
+
+
 def check_against_schema(dataset: Dataset, source: Struct) -> None:
     """Named columns must exist. With transforms the output is known only to the engine.
 
     Raises:
         InvalidFieldError: names field and column and lists the columns there are.
     """
-    reserved = [f.name for f in source.fields if f.name.lower().startswith(_RESERVED)]
-    if reserved and not dataset.transformed:
-        raise InvalidFieldError(
-            "topic", dataset.topic, f"its records have reserved columns {reserved}",
-            "rename them with a sql transform: SELECT `x` AS y FROM input",
-        )  # fmt: skip
     if dataset.transformed:
         return
+    bad = [path for path, _ in unstorable(dataset.format, source)]
+    if bad:
+        raise InvalidFieldError(
+            "topic", dataset.topic, f"its records have columns {bad}, which a {dataset.format} "
+            f"table cannot store", "rename them in a sql transform: SELECT `x.y` AS xy",
+        )  # fmt: skip
     ordering = (dataset.ordering_field,) if dataset.ordering_field else ()
     for name, values in (
         ("primary_key", dataset.primary_key),

@@ -92,7 +92,7 @@ class Change:
     """One difference between two schemas at one path; `before`/`after` are types or empty."""
 
     path: str
-    kind: Literal["add", "widen", "absent", "narrow", "type", "required", "case_twin"]
+    kind: Literal["add", "widen", "absent", "narrow", "type", "required", "case_twin", "name"]
     verdict: Verdict
     before: str = ""
     after: str = ""
@@ -104,6 +104,8 @@ class Change:
             return f"column {self.path} {self.before} is absent"
         if self.kind == "case_twin":
             return f"column {self.after} differs from {self.before} only in case"
+        if self.kind == "name":
+            return f"new column {self.path} {self.after} has a name the table cannot store"
         if self.kind == "required":
             return f"new column {self.path} {self.after} is not nullable"
         return f"column {self.path}: {self.before} became {self.after} ({self.kind})"
@@ -159,11 +161,16 @@ def without_unknown(kind: Type) -> Type | None:
     return None if kind == UNKNOWN else kind
 
 
-def columns(struct: Struct, prefix: str = "") -> Iterator[tuple[str, Type]]:
+def columns(struct: Struct) -> Iterator[tuple[str, Type]]:
     """Every root column and nested field with its path (`a.b`, `items[].id`)."""
+    return ((path, field.type) for path, field in fields(struct))
+
+
+def fields(struct: Struct, prefix: str = "") -> Iterator[tuple[str, Field]]:
+    """As `columns`; a field's name may hold a dot itself, so the path alone does not give it."""
     for field in struct.fields:
         path = f"{prefix}{field.name}"
-        yield path, field.type
+        yield path, field
         inner, step = field.type, ""
         while isinstance(inner, Array | Map):
             inner, step = (
@@ -172,7 +179,7 @@ def columns(struct: Struct, prefix: str = "") -> Iterator[tuple[str, Type]]:
                 else (inner.value, step + "{}")
             )
         if isinstance(inner, Struct):
-            yield from columns(inner, f"{path}{step}.")
+            yield from fields(inner, f"{path}{step}.")
 
 
 def to_json(kind: Type) -> Any:

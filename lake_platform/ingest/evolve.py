@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NoReturn
 
-from lake_platform.domain.dataset import Dataset, check_against_schema
+from lake_platform.domain.dataset import Dataset, check_against_schema, unstorable
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import SchemaVersion
 from lake_platform.domain.schema import Change, Struct, diff, merge
@@ -58,7 +58,8 @@ def next_version(
     `late`: this batch keeps the old projection, so nothing is recorded yet.
 
     Raises:
-        SchemaBlockedError: the transforms turn the change into a breaking one of the table.
+        SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
+            the table cannot have a column of this name.
     """
     if late:
         return active
@@ -69,6 +70,10 @@ def next_version(
     before = active.table if active.table is not None else active.source
     table_changes = [c for c in diff(before, derived) if c.kind != "absent"]
     breaking = [c for c in table_changes if c.verdict == "breaking"]
+    breaking += [
+        Change(path, "name", "breaking", "", str(kind))
+        for path, kind in unstorable(dataset.format, derived)
+    ]
     if breaking:
         block(dataset, ports, breaking, "transforms", [])
     if not additions and not table_changes:

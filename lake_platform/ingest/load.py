@@ -76,7 +76,10 @@ def load(
     while not stop() and ports.clock() - started <= limits.load_budget_seconds * 1000:
         state = engine.state(record.dataset)
         _catch_up_statistics(record.dataset, ports, state)
-        _undo_doubled(record.dataset, ports, state)
+        if state.doubled:
+            # Changes what the table says of itself, so look again.
+            _undo_doubled(record.dataset, ports, state)
+            continue
         left = claims.open_claim(table, ports, state, limits)
         if todo is None or (state.last and state.last.reapply):
             work = _next_work(record.dataset, ports, limits, state, left)
@@ -187,13 +190,10 @@ def _catch_up_statistics(dataset: Dataset, ports: Ports, state: TableState) -> N
 
 
 def _undo_doubled(dataset: Dataset, ports: Ports, state: TableState) -> None:
-    if state.doubled:
-        engine = ports.engine(dataset.format)
-        last = claims.latest(ports.store, dataset.table, 0)[0]
-        claim = claims.take(
-            dataset.table, ports, state.doubled[0].batch, last.epoch if last else 0, replay=True
-        )
-        engine.undo(dataset, state, claim)
+    last = claims.latest(ports.store, dataset.table, 0)[0]
+    after = last.epoch if last else 0
+    claim = claims.take(dataset.table, ports, state.doubled[0].batch, after, replay=True)
+    ports.engine(dataset.format).undo(dataset, state, claim)
 
 
 def _apply(
