@@ -57,7 +57,8 @@ class FakeWorkers:
     def alive(self, worker: Worker) -> bool | None:
         if worker in self.unknown:
             return None
-        return worker not in self.dead
+        # An earlier try of this very process has ended.
+        return worker not in self.dead and worker != self.current
 
     def crash(self) -> None:
         """The current writer dies; another process takes its place."""
