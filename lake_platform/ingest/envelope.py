@@ -102,12 +102,16 @@ class Classifier:
         return start + kept + b'"}\n', True
 
 
+_PLAIN = bytes(c for c in range(0x20, 0x7F) if c not in b'"\\')  # as they are inside a JSON string
+
+
 def encode_key(key: bytes | None) -> bytes:
     if key is None:
         return b"null"
+    if not key.translate(None, _PLAIN):
+        return b'"%b"' % key
     try:
-        # A copy of its own: what orjson returns keeps a kilobyte behind it, and keys are cached.
-        return orjson.dumps(key.decode())[:-1] + b'"'
+        return orjson.dumps(key.decode())
     except UnicodeDecodeError:
         return b'null,"key_bytes":"' + b64encode(key) + b'"'
 

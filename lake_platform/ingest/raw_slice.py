@@ -17,7 +17,6 @@ from lake_platform.ingest.envelope import Classifier, OrderMarks, encode_key, si
 
 _FLUSH_BYTES = 1 << 20
 _FLUSH_LINES = 1_000
-_KEYS = 20_000  # encoded keys kept: most topics repeat theirs
 _UPLOADS = 4
 _DIGEST_MODULUS = 1 << 64
 _GZIP = 31  # zlib's window bits for a gzip stream
@@ -82,7 +81,6 @@ class RawSlice:
         self._classifier = Classifier()
         self._buffers: dict[tuple[int, int], _Buffer] = {}
         self._rolled: list[_Buffer] = []
-        self._keys: dict[bytes | None, bytes] = {}
         self.order_marks = marks
         self.records = self.value_bytes = self.misfiled = 0
 
@@ -98,7 +96,7 @@ class RawSlice:
         This loop is what phase 1 spends its time in: a plain record takes the straight path, and
         everything unusual goes to `_unusual`.
         """
-        sound, keys, marks = self._classifier.sound, self._keys, self.order_marks
+        sound, marks = self._classifier.sound, self.order_marks
         latest = ingest_ms + HOUR_MS
         partition, hour, low, size = -1, -1, EARLIEST_MS, 0
         prefix, buffer = b"", None
@@ -124,7 +122,7 @@ class RawSlice:
             if timestamp // HOUR_MS != hour or buffer is None:
                 hour = timestamp // HOUR_MS
                 buffer = self._buffer(at, hour)
-            text = keys.get(key) or self._key(key)
+            text = encode_key(key)
             line = b'%b%d,"timestamp":%d,"key":%b,"value":%b}\n' % (
                 prefix, offset, timestamp, text, value,
             )  # fmt: skip
@@ -169,12 +167,6 @@ class RawSlice:
         if buffer is None:
             buffer = self._buffers[partition, hour] = _Buffer(partition, hour)
         return buffer
-
-    def _key(self, key: bytes | None) -> bytes:
-        if len(self._keys) >= _KEYS:
-            self._keys.clear()
-        text = self._keys[key] = encode_key(key)
-        return text
 
     def _flush_and_roll(self, everything: bool) -> None:
         for place, buffer in list(self._buffers.items()):
