@@ -1,0 +1,253 @@
+"""The daily cleaner and the commit log it keeps short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.ports import ObjectInfo
+from lake_platform.errors import CorruptRawError
+from lake_platform.ingest import raw_log
+from lake_platform.ingest.compact_log import compact_log
+from lake_platform.ingest.verify import verify_window
+from tests.support import Fault, Faulty, Lab, Trap
+
+DAY_MS = 86_400_000
+
+
+class DatedStore:
+    """Objects are as old as the test says; real stores stamp them with the wall clock."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.made: dict[str, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @property
+    def _inner(self) -> Any:
+        return self._lab.plain  # type: ignore[attr-defined]
+
+    def put(self, key: str, data: bytes) -> None:
+        self.made[key] = self._lab.now_ms
+        self._inner.put(key, data)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        for info in self._inner.list(prefix, after):
+            yield ObjectInfo(info.key, info.size, self.made.get(info.key, self._lab.now_ms))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = filled(tmp_path)
+    yield lab
+    lab.close()
+
+
+def filled(home: Path, commits: int = 12) -> Lab:
+    lab = Lab(home)
+    lab.plain = lab.store  # type: ignore[attr-defined]
+    lab.store = DatedStore(lab)
+    lab.register()
+    for n in range(commits):
+        lab.send({"n": n})
+        lab.dump()
+    lab.load()
+    return lab
+
+
+def log(lab: Lab) -> list[RawCommit]:
+    return raw_log.commits_after(lab.store, "t", 0)
+
+
+def commit_files(lab: Lab) -> int:
+    return len(list(lab.store.list("checkpoints/t/phase1/")))
+
+
+def test_the_log_gets_short_and_reads_the_same(lab: Lab) -> None:
+    before = log(lab)
+    done = compact_log("t", lab.ports(), keep_commits=5)
+    assert (done.commits_removed, done.snapshot_seq) == (7, 7)
+    assert commit_files(lab) == 5
+    assert log(lab) == before
+    for seq in range(13):
+        assert raw_log.commits_after(lab.store, "t", seq) == before[seq:]
+    assert raw_log.head(lab.store, "t") == before[-1]
+
+
+def test_it_stays_short_over_many_days(lab: Lab) -> None:
+    for n in range(4):
+        compact_log("t", lab.ports(), keep_commits=5)
+        lab.send({"n": 100 + n})
+        lab.cycle()
+    assert commit_files(lab) == 6
+    assert [c.seq for c in log(lab)] == list(range(1, 17))
+    assert len(list(lab.store.list("checkpoints/t/phase1-snapshots/"))) == 1
+    lab.account()
+
+
+def test_a_second_run_does_nothing(lab: Lab) -> None:
+    compact_log("t", lab.ports(), keep_commits=5)
+    again = compact_log("t", lab.ports(), keep_commits=5)
+    assert (again.commits_removed, again.orphans_removed) == (0, 0)
+
+
+def test_what_phase_two_has_not_read_stays(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.register()
+    for n in range(6):
+        lab.send({"n": n})
+        lab.dump()
+    assert compact_log("t", lab.ports(), keep_commits=2).commits_removed == 0
+    lab.load()
+    assert compact_log("t", lab.ports(), keep_commits=2).commits_removed == 4
+    lab.account()
+    lab.close()
+
+
+def test_dump_load_and_replay_go_on_over_a_trimmed_log(lab: Lab) -> None:
+    compact_log("t", lab.ports(), keep_commits=1)
+    lab.load(replay=["2026-11-01-00:00"])
+    lab.send({"n": 99})
+    lab.cycle()
+    lab.account()
+
+
+def test_a_kill_before_every_change_leaves_a_log_that_reads_the_same(tmp_path: Path) -> None:
+    at, reached = 0, True
+    while reached:
+        at += 1
+        home = tmp_path / str(at)
+        home.mkdir()
+        lab = filled(home, 6)
+        compact_log("t", lab.ports(), keep_commits=4)
+        lab.send({"n": 7})
+        lab.cycle()
+        before = log(lab)
+        trap = Trap(at)
+        store: Any = OneByOne(trap, lab.store)
+        with suppress(Fault):
+            compact_log("t", lab.ports(store=store), keep_commits=2)
+        assert log(lab) == before, f"after a kill {trap.where} ({at})"
+        compact_log("t", lab.ports(), keep_commits=2)
+        assert log(lab) == before
+        assert commit_files(lab) == 2
+        lab.account()
+        reached = bool(trap.where)
+        lab.close()
+    assert at > 4
+
+
+class OneByOne(Faulty):
+    """Deletes key by key through the trap, as the store does it."""
+
+    def delete(self, keys: Any) -> None:
+        for key in keys:
+            self._trap.step("delete", "before")
+            self._inner.delete([key])
+
+
+def test_orphans_go_after_a_day_and_nothing_else(lab: Lab) -> None:
+    known = {o.key for c in log(lab) for o in c.objects}
+    orphan = "raw/topic.t/2026/11/01/00/t-p0-0-5-dead.json.gz"
+    of_another = "raw/topic.t/2026/11/01/00/t-x-p0-0-5-dead.json.gz"
+    strange = "raw/topic.t/2026/11/01/00/notes.txt"
+    for key in (orphan, of_another, strange):
+        lab.store.put(key, b"x")
+    lab.now_ms += DAY_MS - 1
+    assert compact_log("t", lab.ports()).orphans_removed == 0
+    lab.now_ms += 2
+    assert compact_log("t", lab.ports()).orphans_removed == 1
+    left = {i.key for i in lab.store.list("raw/topic.t/")}
+    assert left == known | {of_another, strange}
+
+
+def test_orphans_of_a_table_with_dashes_are_known(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.plain = lab.store  # type: ignore[attr-defined]
+    lab.store = DatedStore(lab)
+    lab.register("a-b-p1")
+    lab.store.put("raw/topic.a-b-p1/2026/11/01/00/a-b-p1-p0-0-5-dead.json.gz", b"x")
+    lab.now_ms += DAY_MS + 1
+    assert compact_log("a-b-p1", lab.ports()).orphans_removed == 1
+    lab.close()
+
+
+def test_raw_retention_takes_only_old_trimmed_objects(lab: Lab) -> None:
+    lab.now_ms += 10 * DAY_MS
+    assert compact_log("t", lab.ports(), keep_commits=5).raw_removed == 0
+    lab.send({"n": 50})
+    lab.cycle()
+    done = compact_log("t", lab.ports(), keep_commits=5, raw_retention_days=7)
+    assert done.raw_removed == 8
+    assert len(list(lab.store.list("raw/topic.t/"))) == 5
+
+
+def test_a_snapshot_that_does_not_read_back_removes_nothing(lab: Lab) -> None:
+    class Lossy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lab.store, name)
+
+        def get(self, key: str) -> bytes:
+            data = lab.store.get(key)
+            if "phase1-snapshots" not in key:
+                return data
+            import gzip
+
+            return gzip.compress(gzip.decompress(data).split(b"\n")[0])
+
+    with pytest.raises(CorruptRawError):
+        compact_log("t", lab.ports(store=Lossy()), keep_commits=5)
+    assert commit_files(lab) == 12
+
+
+def test_a_commit_removed_by_hand_is_found(lab: Lab) -> None:
+    lab.store.delete([raw_log.commit_key("t", 6)])
+    with pytest.raises(CorruptRawError, match="not in the log"):
+        log(lab)
+
+
+def test_old_claims_go_the_newest_stay(lab: Lab) -> None:
+    for n in range(30):
+        lab.send({"n": n})
+        lab.cycle()
+    compact_log("t", lab.ports())
+    claims = [i.key for i in lab.store.list("checkpoints/t/phase2/claims/")]
+    assert len(claims) == 20
+    lab.send({"n": 99})
+    lab.cycle()
+    lab.account()
+
+
+class TestVerify:
+    WINDOW = "2026-11-01-00:00"
+
+    def test_a_sound_window(self, lab: Lab) -> None:
+        report = verify_window("t", lab.ports(), self.WINDOW)
+        assert (report.objects, report.records, report.applied) == (12, 12, True)
+        assert report.problems == ()
+
+    def test_not_applied_yet(self, lab: Lab) -> None:
+        lab.send({"n": 1})
+        lab.dump()
+        assert not verify_window("t", lab.ports(), self.WINDOW).applied
+
+    def test_an_unknown_window_is_empty(self, lab: Lab) -> None:
+        assert verify_window("t", lab.ports(), "2020-01-01-00:00").objects == 0
+
+    @pytest.mark.parametrize("damage", ["gone", "changed", "truncated"])
+    def test_damage_is_named(self, lab: Lab, damage: str) -> None:
+        key = log(lab)[3].objects[0].key
+        if damage == "gone":
+            lab.store.delete([key])
+        else:
+            data = lab.store.get(key)
+            lab.store.put(key, data[:-5] if damage == "truncated" else data + b"x")
+        (problem,) = verify_window("t", lab.ports(), self.WINDOW).problems
+        assert key in problem
