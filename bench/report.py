@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,16 @@ class Setting:
         return f"{psutil.cpu_count()} cores ({_cpu_model()}), {memory:.0f} GB, {platform.system()}"
 
     @property
+    def commit(self) -> str:
+        """What was measured; empty outside of a git work tree."""
+        git = ["git", "-C", str(PAGE.parent), "describe", "--always", "--dirty", "--exclude=*"]
+        try:
+            done = subprocess.run(git, capture_output=True, text=True, timeout=20, check=False)
+        except OSError:
+            return ""
+        return done.stdout.strip()
+
+    @property
     def versions(self) -> str:
         packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
         return f"Python {platform.python_version()}, {packages}, Hudi 1.2.0, Kafka 4.3.1"
@@ -55,6 +66,7 @@ def table(lines: Sequence[Line]) -> Table:
 def as_json(lines: Sequence[Line], setting: Setting) -> dict[str, Any]:
     return {
         **asdict(setting),
+        "commit": setting.commit,
         "machine": setting.machine,
         "versions": setting.versions,
         "date": _today(),
@@ -68,7 +80,9 @@ def page(lines: Sequence[Line], setting: Setting) -> str:
         for x in lines
     )
     disturbed = max((r for x in lines for r in _elsewhere(x)), default=0.0)
+    commit = f" of commit {setting.commit}" if setting.commit else ""
     return _PAGE.format(
+        commit=commit,
         command=setting.command, date=_today(), machine=setting.machine,
         versions=setting.versions, records=setting.records,
         load_records=setting.load_records, pairs=setting.pairs, body=body,
@@ -107,8 +121,8 @@ def _cpu_model() -> str:
 _PAGE = """\
 # Performance
 
-Written by `{command}` on {date}; do not edit. Ratios are what counts: both sides of a ratio run in
-turns on the same machine (ours, other, ours, other; the median of {pairs} pairs), each in a process
+Written by `{command}`{commit} on {date}; do not edit. Ratios are what counts: both sides of a
+ratio run in turns on the same machine (ours, other, ours, other; the median of {pairs} pairs), each in a process
 of its own. Absolute numbers belong to this machine: {machine}. {versions}.
 
 | row | what | measure | target | found | numbers |
