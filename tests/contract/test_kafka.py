@@ -76,7 +76,7 @@ class Real:
             try:
                 self.kafka.describe(topic)
                 return topic
-            except InvalidFieldError:
+            except (InvalidFieldError, KafkaUnavailableError):
                 assert time.monotonic() < deadline
 
     def send(self, topic: str, values: list[bytes | None], partition: int = 0) -> None:
