@@ -122,8 +122,8 @@ _PAGE = """\
 # Performance
 
 Written by `{command}`{commit} on {date}; do not edit. Ratios are what counts: both sides of a
-ratio run in turns on the same machine (ours, other, ours, other; the median of {pairs} pairs), each in a process
-of its own. Absolute numbers belong to this machine: {machine}. {versions}.
+ratio run in turns on the same machine (ours, other, ours, other; the median of {pairs} pairs), each
+in a process of its own. Absolute numbers belong to this machine: {machine}. {versions}.
 
 | row | what | measure | target | found | numbers |
 |---|---|---|---|---|---|
