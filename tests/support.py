@@ -234,7 +234,7 @@ def _expected_value(record: Sent) -> tuple[str, Any]:
         return "tombstone", None
     try:
         parsed = json.loads(record.value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "bytes", record.value
     return ("json", parsed) if isinstance(parsed, dict) else ("bytes", record.value)
 
