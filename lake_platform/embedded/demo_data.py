@@ -21,7 +21,6 @@ import orjson
 
 from lake_platform.errors import SetupError
 
-FLIGHTS_TOPIC, WEATHER_TOPIC = "flights", "weather"
 SPAN_MS = 3 * 24 * 3_600_000
 EVENTS_PER_FLIGHT = 3
 _HOUR = 3600

@@ -93,6 +93,7 @@ class Real:
     def transaction(self, topic: str, values: list[bytes], *, commit: bool) -> None:
         from confluent_kafka import Producer
 
+        end = self._end(topic) + len(values) + 1
         producer = Producer({**self._config, "transactional.id": uuid.uuid4().hex})
         producer.init_transactions(20)
         producer.begin_transaction()
@@ -103,6 +104,13 @@ class Real:
             producer.commit_transaction(20)
         else:
             producer.abort_transaction(20)
+        # The broker answers before the marker is in the log: what is sent next could overtake it.
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while self._end(topic) < end:
+            assert time.monotonic() < deadline, f"no transaction marker before offset {end}"
+
+    def _end(self, topic: str) -> int:
+        return self.kafka.describe(topic).ranges[0].end
 
     def expire(self, topic: str, before: int) -> None:
         from confluent_kafka import TopicPartition
