@@ -61,11 +61,10 @@ test-all: test ## the same as `make test`
 test-fast: $(STAMP) ## the tests without Spark and Kafka, under one minute
 	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster
 
-lint: $(STAMP) ## ruff, mypy strict, import rules
+lint: $(STAMP) ## ruff and mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
-	@if grep -q '^\[tool\.importlinter\]' pyproject.toml || test -f .importlinter; then $(BIN)/lint-imports; fi
 
 format: $(STAMP) ## let ruff format and fix
 	$(BIN)/ruff format .
@@ -78,4 +77,4 @@ screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromi
 	$(BIN)/python docs/screenshots/take.py
 
 clean: ## virtual environment and caches; keeps .lake (data)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
