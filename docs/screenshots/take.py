@@ -27,7 +27,7 @@ _PAGES = {
     "group": "/locations/lake_platform/asset-groups/aviation",
     "lake-asset": "/assets/lake/flights?view=events",
     "lake-checks": "/assets/lake/flights?view=checks",
-    "quarantine": "/assets/quarantine/weather",
+    "quarantine": "/assets/quarantine/weather?view=events",
     "schema-blocked": "/assets/lake/gates?view=checks&checkDetail=schema",
 }
 _DEADLINE_SECONDS = 240
@@ -42,7 +42,8 @@ def main() -> None:
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking",
                   "--disable-component-update", "--disable-sync", "--no-first-run"],
         )  # fmt: skip
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        # High enough for the three datasets of the group.
+        page = browser.new_page(viewport={"width": 1440, "height": 1150})
         for name, path in _PAGES.items():
             take(page, f"http://{settings.dagster_host}:{settings.dagster_port}{path}", name)
         browser.close()
