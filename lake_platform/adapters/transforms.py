@@ -83,6 +83,9 @@ def output_columns(sql: str) -> list[str] | None:
 
 def _check_reach(field: str, sql: str, parsed: exp.Expr) -> None:
     """A step sees the batch alone: no other table, no file, no code of the JVM."""
+    if "${" in sql:
+        # Spark fills it in before it parses: ${env:AWS_SECRET_ACCESS_KEY} would go to the table.
+        raise InvalidFieldError(field, sql, "${...} is a variable of Spark", "write the value")
     own = {"input", *(cte.alias_or_name.lower() for cte in parsed.find_all(exp.CTE))}
     for table in parsed.find_all(exp.Table):
         if table.db or table.name.lower() not in own:

@@ -35,6 +35,7 @@ def test_step_over_input_is_taken(sql: str) -> None:
         ("SELECT * FROM identifier('other')", "reads"),
         ("SELECT * FROM range(10)", "reads"),
         ("SELECT 1", "reads nothing"),
+        ("SELECT '${env:AWS_SECRET_ACCESS_KEY}' AS x FROM input", "variable of Spark"),
         ("SELECT reflect('java.lang.System', 'getenv', 'X') FROM input", "calls reflect"),
         ("SELECT builtin.java_method('a', 'b') FROM input", "calls java_method"),
         ("SELECT TRANSFORM(a) USING 'cat' AS (b) FROM input", "runs a program"),
@@ -64,6 +65,7 @@ def test_condition_is_taken(sql: str) -> None:
         ("op AS x", "not one condition"),
         ("id IN (SELECT id FROM input)", "beyond its row"),
         ("count(*) > 1", "beyond its row"),
+        ("op = '${env:HOME}'", "variable of Spark"),
         ("reflect('a', 'b')", "calls reflect"),
     ],
 )
