@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
-from lake_platform.domain.dataset import Dataset, Format
+from lake_platform.domain.dataset import Dataset, Format, check_columns
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import Kafka, ObjectStore, TableEngine
 from lake_platform.ingest.results import EngineFor, Limits, Ports
@@ -134,11 +134,17 @@ def build_use_cases(
 
 
 def check_steps(dataset: Dataset) -> None:
-    """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT."""
-    from lake_platform.adapters.transforms import check_select
+    """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT over `input`, a
+    `delete_when` that is no condition, and a named column the last step does not give."""
+    from lake_platform.adapters.transforms import check_predicate, check_select, output_columns
 
     for step in dataset.transforms:
         check_select(step.sql)
+    if dataset.delete_when:
+        check_predicate(dataset.delete_when)
+    given = output_columns(dataset.transforms[-1].sql) if dataset.transforms else None
+    if given is not None:
+        check_columns(dataset, given)
 
 
 def shell_actor() -> str:

@@ -17,7 +17,15 @@ class LakeError(Exception):
 
 
 class FixConfigError(LakeError):
-    """The caller must change what was asked for; a retry gives the same answer."""
+    """The caller must change what was asked for; a retry gives the same answer.
+
+    Where it is about one field, the attributes say which, what was given, why not, what to do.
+    """
+
+    field: str | None = None
+    value: object = None
+    reason: str | None = None
+    remedy: str | None = None
 
 
 class InvalidFieldError(FixConfigError):
@@ -31,33 +39,39 @@ class InvalidFieldError(FixConfigError):
 
 class DatasetNotFoundError(FixConfigError):
     def __init__(self, dataset: str) -> None:
-        super().__init__(f"dataset {dataset!r} is not registered; `lake datasets list` shows all")
-        self.dataset = dataset
+        self.reason, self.remedy = "is not registered", "`lake datasets list` shows all"
+        super().__init__(f"dataset {dataset!r} {self.reason}; {self.remedy}")
+        self.field, self.value, self.dataset = "table", dataset, dataset
 
 
 class NameTakenError(FixConfigError):
     def __init__(self, table: str) -> None:
-        super().__init__(
-            f"table {table!r} is already registered; choose another table name, or change the "
-            f"existing dataset with PATCH /datasets/{table}"
+        self.reason = "is already registered"
+        self.remedy = (
+            "choose another name (case does not count), or change the dataset there is with "
+            "`lake datasets set` or PATCH /datasets/<table>"
         )
-        self.table = table
+        super().__init__(f"table {table!r} {self.reason}; {self.remedy}")
+        self.field, self.value, self.table = "table", table, table
 
 
 class IncidentNotFoundError(FixConfigError):
     def __init__(self, incident: int) -> None:
-        super().__init__(f"there is no incident {incident}; `lake incidents list` shows all")
-        self.incident = incident
+        self.reason, self.remedy = "there is none", "`lake incidents list --all` shows all"
+        super().__init__(f"there is no incident {incident}; {self.remedy}")
+        self.field, self.value, self.incident = "incident", incident, incident
 
 
 class ConflictError(FixConfigError):
     """A compare-and-set lost: somebody changed the dataset in between."""
 
     def __init__(self, dataset: str, expected: int, actual: int) -> None:
+        self.reason = f"dataset {dataset!r} is at version {actual}"
+        self.remedy = "read it again and repeat the change"
         super().__init__(
-            f"dataset {dataset!r} is at version {actual}, your change was made against version "
-            f"{expected}; read it again and repeat the change"
+            f"{self.reason}, your change was made against version {expected}; {self.remedy}"
         )
+        self.field, self.value = "version", expected
         self.dataset, self.expected, self.actual = dataset, expected, actual
 
 
@@ -71,10 +85,10 @@ class NotAllowedError(FixConfigError):
 
 class BodyTooLargeError(FixConfigError):
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(
-            f"the request body is larger than {limit_bytes} bytes; nothing was changed, send less"
-        )
-        self.limit_bytes = limit_bytes
+        self.reason = f"larger than {limit_bytes} bytes"
+        self.remedy = "nothing was changed, send less"
+        super().__init__(f"the request body is {self.reason}; {self.remedy}")
+        self.field, self.limit_bytes = "body", limit_bytes
 
 
 class UnsupportedError(FixConfigError):
@@ -181,9 +195,15 @@ class OffsetsWentBackError(StopDatasetError):
 class NotRunnableError(FixConfigError):
     """The dataset's status forbids this."""
 
-    def __init__(self, dataset: str, status: str, remedy: str) -> None:
-        super().__init__(f"dataset {dataset!r} is {status}; {remedy}")
-        self.dataset, self.status = dataset, status
+    def __init__(self, dataset: str, status: str) -> None:
+        remedies = {
+            "PAUSED": f"resume it first: lake datasets resume {dataset}",
+            "RETIRED": "that is for good; register a new table on the same topic",
+            "BLOCKED": f"see the breaking change: lake incidents list --table {dataset}",
+        }
+        self.reason, self.remedy = "its status forbids it", remedies[status]
+        super().__init__(f"dataset {dataset!r} is {status}; {self.remedy}")
+        self.field, self.value, self.dataset, self.status = "status", status, dataset, status
 
 
 class SchemaBlockedError(StopDatasetError):
@@ -223,6 +243,6 @@ class CorruptRawError(StopDatasetError):
     def __init__(self, key: str, why: str) -> None:
         super().__init__(
             f"raw object {key!r}: {why}; it was changed outside the platform. Restore it from a "
-            f"backup, or ask what happened with: lake datasets show"
+            f"backup"
         )
         self.key = key

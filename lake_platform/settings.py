@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -21,9 +22,14 @@ from pydantic_settings import (
 
 from lake_platform.errors import SetupError
 
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
 
 class Settings(BaseSettings):
-    """Settings of one installation. Every field can be set as `LAKE_<NAME>`."""
+    """Settings of one installation. Every field can be set as `LAKE_<NAME>`.
+
+    What may hold a secret is left out of the repr, so no log or traceback shows it.
+    """
 
     model_config = SettingsConfigDict(env_prefix="LAKE_", frozen=True, extra="ignore")
 
@@ -35,25 +41,30 @@ class Settings(BaseSettings):
     )
     storage_options: dict[str, str] = Field(
         default_factory=dict,
+        repr=False,
         description="Options of the object store client, e.g. endpoint and region; "
         "credentials come from the environment.",
     )
     metastore_url: str = Field(
-        "", description="SQLAlchemy URL of the metastore. Empty: SQLite in `<home>`."
+        "", repr=False, description="SQLAlchemy URL of the metastore. Empty: SQLite in `<home>`."
     )
-    kafka_bootstrap: str = Field("127.0.0.1:19092", description="Kafka bootstrap servers.")
+    kafka_bootstrap: str = Field(
+        "127.0.0.1:19092", min_length=1, description="Kafka bootstrap servers."
+    )
     kafka_options: dict[str, str] = Field(
-        default_factory=dict, description="Extra librdkafka options (SASL_SSL and the like)."
+        default_factory=dict,
+        repr=False,
+        description="Extra librdkafka options (SASL_SSL and the like).",
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
-    api_port: int = Field(18600, description="Port of the API.")
+    api_port: Port = Field(18600, description="Port of the API.")
     api_tokens: dict[str, SecretStr] = Field(
         default_factory=dict,
         description='Bearer tokens of the API: JSON of `"<name>:<role>": "<token>"`, role viewer, '
         "editor or admin. Without any the API is open, on a loopback address only.",
     )
     dagster_host: str = Field("127.0.0.1", description="Address the Dagster UI listens on.")
-    dagster_port: int = Field(13000, description="Port of the Dagster UI.")
+    dagster_port: Port = Field(13000, description="Port of the Dagster UI.")
     definitions_dir: Path = Field(
         Path("definitions"), description="Directory of datasets as code, read by `lake plan`."
     )
@@ -68,27 +79,29 @@ class Settings(BaseSettings):
         description="Spark Connect URL, `sc://host:port`; used instead of spark_master if set.",
     )
     spark_memory: str = Field("2g", description="Memory of the local Spark driver.")
-    spark_conf: dict[str, str] = Field(default_factory=dict, description="Extra Spark options.")
+    spark_conf: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Extra Spark options."
+    )
     jars_dir: Path | None = Field(
         None, description="Directory of the resolved jars. None: `<home>/jars`."
     )
     slice_bytes: int = Field(
-        128 << 20, description="Most value bytes one dump slice commits at once."
+        128 << 20, ge=1, description="Most value bytes one dump slice commits at once."
     )
-    slice_records: int = Field(1_000_000, description="Most records of one dump slice.")
+    slice_records: int = Field(1_000_000, ge=1, description="Most records of one dump slice.")
     batch_bytes: int = Field(
-        512 << 20, description="Most uncompressed raw bytes one load batch applies at once."
+        512 << 20, ge=1, description="Most uncompressed raw bytes one load batch applies at once."
     )
     load_budget_seconds: float = Field(
-        600.0, description="A load run takes no new batch after this many seconds."
+        600.0, gt=0, description="A load run takes no new batch after this many seconds."
     )
     claim_lease_seconds: float = Field(
-        900.0, description="A claim of a writer on another host counts as dead after this."
+        900.0, gt=0, description="A claim of a writer on another host counts as dead after this."
     )
     raw_retention_days: int = Field(
-        0, description="Applied raw objects older than this may be deleted; 0 keeps all."
+        0, ge=0, description="Applied raw objects older than this may be deleted; 0 keeps all."
     )
-    log_keep_commits: int = Field(1_000, description="Raw commits the daily cleaner keeps.")
+    log_keep_commits: int = Field(1_000, ge=1, description="Raw commits the daily cleaner keeps.")
 
     @classmethod
     def settings_customise_sources(
@@ -133,6 +146,8 @@ def load_settings(home: Path | None = None) -> Settings:
             stored = json.loads(path.read_text())
         except ValueError as error:
             raise SetupError(f"{path} is not JSON ({error}); delete it and run `lake up`") from None
+        if not isinstance(stored, dict):
+            raise SetupError(f"{path} is not a JSON object; delete it and run `lake up`")
     stored["home"] = base
     try:
         # LAKE_HOME in the environment may be relative: the absolute one must win.
@@ -145,4 +160,9 @@ def load_settings(home: Path | None = None) -> Settings:
             f"setting {name}: {first['msg']}; set LAKE_{name.upper()} to a valid value"
         ) from None
     except SettingsError as error:
-        raise SetupError(f"{error}; a mapping is given as one JSON object") from None
+        found = re.search(r'field "(\w+)"', str(error))
+        name = found.group(1) if found else "?"
+        raise SetupError(
+            f"setting {name}: not JSON; set LAKE_{name.upper()} to one JSON object, as in "
+            f'{{"name": "value"}}'
+        ) from None

@@ -136,7 +136,7 @@ class Reloader:
                 self._condition.notify_all()
 
     def _reload_until_healthy(self) -> None:
-        deadline = time.monotonic() + self._deadline_seconds
+        deadline, said = time.monotonic() + self._deadline_seconds, ""
         while True:
             try:
                 names = self._dagster.reload()
@@ -144,7 +144,9 @@ class Reloader:
                 if time.monotonic() >= deadline:
                     _log.error("code location not reloaded", error=str(error)[:500])
                     return
-                _log.warning("code location not healthy yet", error=str(error)[:500])
+                if str(error) != said:  # once, not at every try
+                    said = str(error)
+                    _log.warning("code location not healthy yet", error=said[:500])
             else:
                 _log.info("code locations reloaded", names=names)
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -20,11 +21,17 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from lake_platform.domain.offsets import OffsetRange, TopicInfo
-from lake_platform.errors import InvalidFieldError, KafkaUnavailableError, OffsetsMissingError
+from lake_platform.errors import (
+    InvalidFieldError,
+    KafkaUnavailableError,
+    OffsetsMissingError,
+    SetupError,
+)
 
 _TIMEOUT_SECONDS = 6.0
 _POLL_SECONDS = 0.05  # consume() waits all of it when fewer messages than asked for arrive
 _POLL_MESSAGES = 2_000
+_OPTION = re.compile(r'property:? "([^"]+)"')
 _FORBIDDEN = ("sasl.jaas.config",)
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
@@ -115,10 +122,20 @@ class ConfluentKafka:
         try:
             yield
         except KafkaException as error:
-            raise KafkaUnavailableError(
-                f"Kafka at {self._bootstrap} did not answer: {error.args[0].str()}; nothing was "
-                f"changed, check LAKE_KAFKA_BOOTSTRAP and that the broker runs"
-            ) from error
+            raise self._named(error) from None  # the cause's text has values of options
+
+    def _named(self, error: KafkaException) -> KafkaUnavailableError | SetupError:
+        why = str(error.args[0].str())
+        if error.args[0].code() == KafkaError._INVALID_ARG:
+            option = _OPTION.search(why)
+            # Only its name: librdkafka's text has the value too, which may be a secret.
+            what = f"librdkafka does not take {option.group(1)!r} as given" if option else why
+            return SetupError(f"kafka_options: {what}; correct LAKE_KAFKA_OPTIONS")
+        return KafkaUnavailableError(
+            f"Kafka at {self._bootstrap} did not answer: {why}; nothing was "
+            f"changed, check that the broker runs, LAKE_KAFKA_BOOTSTRAP, and for a secured broker "
+            f"LAKE_KAFKA_OPTIONS"
+        )
 
 
 class ConfluentReader:

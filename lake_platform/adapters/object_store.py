@@ -93,7 +93,10 @@ def open_store(url: str, options: Mapping[str, str] | None = None) -> ObstoreObj
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
         raise InvalidFieldError(
-            "storage_url", url, "unknown scheme", f"use one of {', '.join(_SCHEMES)}"
+            "storage_url",
+            f"{parts.scheme}:...",
+            "unknown scheme",
+            f"use one of {', '.join(_SCHEMES)}",
         )
     if parts.scheme == "memory":
         return ObstoreObjectStore(obstore.store.MemoryStore(), "memory:")
@@ -136,6 +139,11 @@ def _translated(key: str) -> Iterator[None]:
         raise KeyError(key) from None
     except (BaseError, OSError) as error:
         raise StorageUnavailableError(
-            f"object store did not serve {key!r}: {type(error).__name__}: {error}; nothing was "
-            f"changed, try again, and check LAKE_STORAGE_URL and its credentials"
+            f"object store did not serve {key!r}: {type(error).__name__}: {_first_line(error)}; "
+            f"nothing was changed, try again, and check LAKE_STORAGE_URL and its credentials"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """obstore adds its internals below, a page of them."""
+    return next(iter(str(error).splitlines()), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
@@ -21,10 +21,10 @@ def incidents(
     _who: Viewer,
     parts: PartsOf,
     table: str | None = None,
-    status: str | None = None,
+    status: Literal["OPEN", "RESOLVED"] | None = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """Newest first; `status` is OPEN or RESOLVED."""
+    """Newest first."""
     found = parts.metastore.incidents(table, status, limit)
     return {"incidents": [asdict(incident) for incident in found]}
 
@@ -71,7 +71,7 @@ def audit(
     parts: PartsOf,
     table: str | None = None,
     limit: Limit = 100,
-    before_id: int | None = None,
+    before_id: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
 ) -> dict[str, Any]:
     """Newest first; `before_id` pages on."""
     found = parts.metastore.audit_log(table, limit, before_id)

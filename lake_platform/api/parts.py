@@ -44,7 +44,8 @@ def table_name(table: Annotated[str, PathParameter(description="Table name.")]) 
 
 async def json_body(request: Request) -> dict[str, Any]:
     """One JSON object of at most 1 MiB. Raises: BodyTooLargeError, InvalidFieldError."""
-    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json":
         raise InvalidFieldError(
             "content-type", request.headers.get("content-type"), "not JSON", "send application/json"
         )

@@ -24,7 +24,7 @@ Directory = Annotated[
 def plan(home: Home = None, definitions: Directory = None, as_json: AsJson = False) -> None:
     """What `lake apply` would do. Exit code 0: nothing, 2: something, 1: an error."""
     with open_shell(home, as_json=as_json) as shell:
-        found = make_plan(definitions or shell.settings.definitions_dir, shell.metastore)
+        found = _plan_of(shell, definitions)
         if as_json:
             shell.show(_as_json(found))
         else:
@@ -39,7 +39,7 @@ def plan(home: Home = None, definitions: Directory = None, as_json: AsJson = Fal
 def apply(home: Home = None, definitions: Directory = None, as_json: AsJson = False) -> None:
     """Carry out the plan, each dataset on its own. Exit code 1 if one could not be."""
     with open_shell(home, as_json=as_json) as shell:
-        found = make_plan(definitions or shell.settings.definitions_dir, shell.metastore)
+        found = _plan_of(shell, definitions)
         outcomes = []
         for outcome in apply_plan(found, shell.use_cases(), shell.actor):
             outcomes.append(outcome)
@@ -51,6 +51,11 @@ def apply(home: Home = None, definitions: Directory = None, as_json: AsJson = Fa
             shell.say("nothing to do")
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _plan_of(shell: Shell, definitions: Path | None) -> Plan:
+    directory = definitions or shell.settings.definitions_dir
+    return make_plan(directory, shell.metastore, shell.use_cases().check)
 
 
 def _show(shell: Shell, found: Plan) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
@@ -107,7 +107,12 @@ def add(
 @app.command("set")
 def set_(
     table: TableName,
-    changes: Annotated[list[str], typer.Argument(help="field=value; a value is JSON or text.")],
+    changes: Annotated[
+        list[str],
+        typer.Argument(
+            help="field=value; JSON or text, quoted where text looks like JSON: owner='\"5\"'."
+        ),
+    ],
     version: Annotated[
         int | None, typer.Option(help="Refuse unless the dataset is at this version.")
     ] = None,
@@ -174,7 +179,9 @@ def stats(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
 
 
 def _overview(records: list[DatasetRecord], stats: list[dict[str, Any]]) -> Table:
-    grid = Table("table", "topic", "mode", "format", "status", "lag", "backlog", "records")
+    names = [Column(name, overflow="fold") for name in ("table", "topic")]
+    rest = ("mode", "format", "status", "lag", "backlog", "records")
+    grid = Table(*names, *(Column(name, no_wrap=True) for name in rest))
     for record, found in zip(records, stats, strict=True):
         dataset = record.dataset
         grid.add_row(

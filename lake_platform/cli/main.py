@@ -19,8 +19,10 @@ class _OneSentence(TyperGroup):
         try:
             return super().invoke(ctx)
         except LakeError as error:
-            # Plain text: offsets such as [5, 9) are no markup.
-            Console(stderr=True).print(f"error: {error}", markup=False, highlight=False)
+            # Plain text: offsets such as [5, 9) are no markup, and commands must stay in one line.
+            Console(stderr=True).print(
+                f"error: {error}", markup=False, highlight=False, soft_wrap=True
+            )
             raise typer.Exit(1) from None
 
 

@@ -53,7 +53,7 @@ class Shell:
         typer.echo(json.dumps(data, default=str))
 
     def say(self, text: str) -> None:
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True)
 
     def _note(self, _table: str) -> None:
         self.changed = True

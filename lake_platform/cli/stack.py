@@ -41,7 +41,8 @@ def up(
     api_port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
     dagster_port: Annotated[int | None, typer.Option(help="Port of the Dagster UI.")] = None,
 ) -> None:
-    """Start Kafka, the API and Dagster on this machine; Ctrl-C stops them."""
+    """Start Kafka (unless LAKE_KAFKA_BOOTSTRAP names one elsewhere), the API and Dagster on this
+    machine; Ctrl-C stops them."""
     console = Console()
     stored = load_settings(home)
     if Stack(stored).running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,8 @@ Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
 _RESERVED = ("_hoodie_", "_kafka_")
 _CRON_FIELDS = 5
+# A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
+_TABLE_CHARS = 160
 _AVRO_NAME = re.compile(r"[^\W\d]\w*\Z")
 _PLAIN_COLUMN = re.compile(r"[^\x00-\x1f]{1,249}\Z")
 
@@ -63,6 +65,12 @@ class Rule:
     min: float | None = None
     max: float | None = None
     isin: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise InvalidFieldError(
+                "rules.min", self.min, f"above max={self.max:g}", "no value can satisfy both"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +125,10 @@ class Dataset:
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
         check_name("table", self.table)
+        if len(self.table) > _TABLE_CHARS:
+            raise InvalidFieldError(
+                "table", self.table, f"longer than {_TABLE_CHARS} characters", "give a shorter name"
+            )
         check_name("domain", self.domain)
         self._check_mode()
         self._check_columns()
@@ -155,20 +167,24 @@ class Dataset:
             )
 
     def _check_columns(self) -> None:
-        ordering = (self.ordering_field,) if self.ordering_field else ()
-        named = {
-            "primary_key": self.primary_key,
-            "partition_by": self.partition_by,
-            "ordering_field": ordering,
-        }
-        for name, values in named.items():
+        for name in ("primary_key", "partition_by"):
+            values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise InvalidFieldError(name, list(values), "a column twice", "name each once")
-            for column in values:
-                if not _PLAIN_COLUMN.match(column) or column.startswith(_RESERVED):
-                    raise InvalidFieldError(
-                        name, column, "not a usable column name", "_kafka_* and _hoodie_* are ours"
-                    )
+        for name, column in self.named_columns():
+            if not _PLAIN_COLUMN.match(column) or column.startswith(_RESERVED):
+                raise InvalidFieldError(
+                    name,
+                    column,
+                    "not a usable column name",
+                    "give 1 to 249 printable characters; _kafka_* and _hoodie_* are ours",
+                )
+
+    def named_columns(self) -> list[tuple[str, str]]:
+        """Field and column of every column that a field names."""
+        named = [("primary_key", c) for c in self.primary_key]
+        named += [("partition_by", c) for c in self.partition_by]
+        return named + ([("ordering_field", self.ordering_field)] if self.ordering_field else [])
 
     @property
     def transformed(self) -> bool:
@@ -233,20 +249,20 @@ def check_against_schema(dataset: Dataset, source: Struct) -> None:
             "topic", dataset.topic, f"its records have columns {bad}, which a {dataset.format} "
             f"table cannot store", "rename them in a sql transform: SELECT `x.y` AS xy",
         )  # fmt: skip
-    ordering = (dataset.ordering_field,) if dataset.ordering_field else ()
-    for name, values in (
-        ("primary_key", dataset.primary_key),
-        ("partition_by", dataset.partition_by),
-        ("ordering_field", ordering),
-    ):
-        for column in values:
-            found = source.get(column)
-            if found is None:
-                known = ", ".join(f.name for f in source.fields) or "none"
-                raise InvalidFieldError(
-                    name, column, "no such column in the schema", f"columns are: {known}"
-                )
-            if not str(found.type).isalpha() and not str(found.type).startswith("decimal"):
-                raise InvalidFieldError(
-                    name, column, f"is a {found.type}", "name a column with a plain value"
-                )
+    check_columns(dataset, [f.name for f in source.fields])
+    for name, column in dataset.named_columns():
+        kind = str(getattr(source.get(column), "type", ""))
+        if not kind.isalpha() and not kind.startswith("decimal"):
+            raise InvalidFieldError(
+                name, column, f"is a {kind}", "name a column with a plain value"
+            )
+
+
+def check_columns(dataset: Dataset, known: Sequence[str]) -> None:
+    """Raises: InvalidFieldError for a named column that is not among `known`."""
+    for name, column in dataset.named_columns():
+        if column not in known:
+            listed = ", ".join(known) or "none"
+            raise InvalidFieldError(
+                name, column, "no such column in the schema", f"columns are: {listed}"
+            )

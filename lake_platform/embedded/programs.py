@@ -41,21 +41,16 @@ class Program:
 
 
 def programs(
-    settings: Settings, home: StackHome, node: KafkaNode, modules: Modules
+    settings: Settings, home: StackHome, node: KafkaNode | None, modules: Modules
 ) -> list[Program]:
-    """All programs, in the order they start; they stop in the opposite order."""
+    """All programs, in the order they start; they stop in the opposite order. `node` is our own
+    broker, if there is to be one."""
     socket = home.code_server_socket
     ui = f"http://{settings.dagster_host}:{settings.dagster_port}"
     api = f"http://{settings.api_host}:{settings.api_port}"
     workspace = ("-w", str(home.workspace_file))
     return [
-        Program(
-            "kafka",
-            tuple(node.command()),
-            node.bootstrap,
-            lambda: kafka.answers(node.bootstrap),
-            stop_seconds=40,  # it closes its log segments, so the next start needs no recovery
-        ),
+        *([_kafka(node)] if node else []),
         Program("api", _api_command(settings, modules), api, lambda: _http_ok(f"{api}/health")),
         Program(
             "code-server",
@@ -86,6 +81,16 @@ def programs(
             after=("code-server", "dagster-webserver"),
         ),
     ]
+
+
+def _kafka(node: KafkaNode) -> Program:
+    return Program(
+        "kafka",
+        tuple(node.command()),
+        node.bootstrap,
+        lambda: kafka.answers(node.bootstrap),
+        stop_seconds=40,  # it closes its log segments, so the next start needs no recovery
+    )
 
 
 def _api_command(settings: Settings, modules: Modules) -> tuple[str, ...]:

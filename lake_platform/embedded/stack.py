@@ -48,7 +48,10 @@ class PartStatus:
 
 
 class Stack:
-    """Kafka, the API and Dagster on 127.0.0.1, all state in `settings.home`."""
+    """Kafka, the API and Dagster on 127.0.0.1, all state in `settings.home`.
+
+    Without Kafka when `settings.kafka_bootstrap` names one elsewhere.
+    """
 
     def __init__(self, settings: Settings, modules: Modules | None = None) -> None:
         self.settings = settings
@@ -84,9 +87,11 @@ class Stack:
             leftovers.end(self.home.root)  # of a stack whose supervisord was killed
             java = java_home(environ)
             self._require_ports()
-            ensure_jars(self.settings.jars, JAR_SETS, environ=environ, on_fetch=on_fetch)
             node = self._node(java, free_port())
-            node.prepare()
+            sets = [name for name in JAR_SETS if node or name != "kafka"]
+            ensure_jars(self.settings.jars, sets, environ=environ, on_fetch=on_fetch)
+            if node:
+                node.prepare()
             write_dagster_home(self.home)
             self.write_settings()
             self.launched = True
@@ -187,22 +192,21 @@ class Stack:
         node = node or self._node(Path("java"), 0)
         return programs(self.settings, self.home, node, self._modules)
 
-    def _node(self, java: Path, controller_port: int) -> KafkaNode:
+    def _node(self, java: Path, controller_port: int) -> KafkaNode | None:
+        if self._kafka_port is None:
+            return None
         jars = self.settings.jars / "kafka"
         return KafkaNode(self.home.kafka, jars, java, self._kafka_port, controller_port)
 
     @property
-    def _kafka_port(self) -> int:
+    def _kafka_port(self) -> int | None:
+        """Of our own broker; None when the settings name a Kafka elsewhere."""
         host, _, port = self.settings.kafka_bootstrap.rpartition(":")
-        if host not in {"127.0.0.1", "localhost"} or not port.isdigit():
-            raise SetupError(
-                f"kafka_bootstrap={self.settings.kafka_bootstrap!r} is not this machine: `lake up` "
-                f"starts its own Kafka on 127.0.0.1; unset LAKE_KAFKA_BOOTSTRAP"
-            )
-        return int(port)
+        return int(port) if host in {"127.0.0.1", "localhost"} and port.isdigit() else None
 
     def _require_ports(self) -> None:
-        require_free("Kafka", self._kafka_port, "--kafka-port")
+        if self._kafka_port is not None:
+            require_free("Kafka", self._kafka_port, "--kafka-port")
         require_free("the API", self.settings.api_port, "--api-port")
         require_free("the Dagster UI", self.settings.dagster_port, "--dagster-port")
 

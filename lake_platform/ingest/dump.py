@@ -50,9 +50,7 @@ def dump(
     """
     record = ports.metastore.get(table)
     if record.status in {Status.PAUSED, Status.RETIRED}:
-        raise NotRunnableError(
-            table, record.status, f"resume it first: lake datasets resume {table}"
-        )
+        raise NotRunnableError(table, record.status)
     known = ports.metastore.progress(table).head_seq
     head = raw_log.head(ports.store, table, known)
     if record.status == Status.REGISTERED:

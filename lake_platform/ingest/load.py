@@ -66,7 +66,7 @@ def load(
     """
     record = ports.metastore.get(table)
     if record.status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
-        raise NotRunnableError(table, record.status, _REMEDY[record.status])
+        raise NotRunnableError(table, record.status)
     started = ports.clock()
     progress = ports.metastore.progress(table)
     if not replay and not _pending(table, ports, progress.applied_seq):
@@ -88,13 +88,6 @@ def load(
         if work is None:
             break
         yield _apply(record.dataset, ports, state, left, work)
-
-
-_REMEDY = {
-    Status.PAUSED: "resume it first: lake datasets resume <table>",
-    Status.RETIRED: "register it again to load it",
-    Status.BLOCKED: "an incident waits for an operator: lake incidents list",
-}
 
 
 def _pending(table: str, ports: Ports, applied_seq: int) -> bool:

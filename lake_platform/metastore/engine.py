@@ -15,6 +15,8 @@ from sqlalchemy.pool import QueuePool
 from lake_platform.errors import InvalidFieldError, MetastoreUnavailableError, SetupError
 
 WRITE = "lake_write"
+# What the drivers say of something else at that place; they have no class of their own for it.
+_FOREIGN = ("file is not a database", "already exists")
 _BUSY_MILLISECONDS = 15_000
 _MIGRATION_LOCK = 0x6C616B65  # any fixed number: two starting processes must name the same lock
 
@@ -24,6 +26,7 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         InvalidFieldError: another kind of database, or no URL at all.
+        SetupError: the directory of a SQLite file cannot be made.
     """
     try:
         parsed = make_url(url)
@@ -50,7 +53,7 @@ def upgrade(engine: Engine) -> None:
 
     Raises:
         MetastoreUnavailableError: the database does not answer.
-        SetupError: the database was made by a newer release.
+        SetupError: it is no database, not a metastore, or made by a newer release.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -64,26 +67,42 @@ def upgrade(engine: Engine) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
+        if any(said in str(error.orig) for said in _FOREIGN):
+            raise SetupError(
+                f"metastore {_shown(engine)} is not one of ours ({error.orig}); nothing was "
+                f"changed, set LAKE_METASTORE_URL to a database of its own"
+            ) from error
         raise unavailable(engine, error) from error
     except CommandError as error:
         raise SetupError(
-            f"metastore {engine.url.render_as_string(hide_password=True)}: {error}; it was made by "
-            f"a newer release, install that one"
+            f"metastore {_shown(engine)}: {error}; it was made by a newer release, install that one"
         ) from error
 
 
 def unavailable(engine: Engine, error: DBAPIError) -> MetastoreUnavailableError:
-    where = engine.url.render_as_string(hide_password=True)
+    why = " ".join(str(error.orig).split())
     return MetastoreUnavailableError(
-        f"metastore {where} did not answer: {error.orig}; nothing was changed, try again, and "
+        f"metastore {_shown(engine)} did not answer: {why}; nothing was changed, try again, and "
         f"check LAKE_METASTORE_URL"
     )
+
+
+def _shown(engine: Engine) -> str:
+    # Without its query too: a password may stand there as well.
+    return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def _sqlite(url: URL) -> Engine:
     memory = url.database in (None, "", ":memory:")
     if not memory:
-        Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+        directory = Path(str(url.database)).absolute().parent
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"metastore {url.database}: its directory cannot be made ({error}); set LAKE_HOME "
+                f"or LAKE_METASTORE_URL"
+            ) from None
     # A database in memory lives in its one connection; threads take turns at it.
     size: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if memory else {}
     engine = create_engine(

@@ -49,4 +49,6 @@ def invalid_field(error: ErrorDetails, known: tuple[str, ...] = ()) -> InvalidFi
         return InvalidFieldError(name, error["input"], "unknown field", allowed)
     if error["type"] in {"missing", "missing_argument"}:
         return InvalidFieldError(name, None, "missing", "give a value")
-    return InvalidFieldError(name, error["input"], error["msg"], "see the description of the field")
+    return InvalidFieldError(
+        name, error["input"], error["msg"], "see the field's description at /docs of the API"
+    )

@@ -6,10 +6,11 @@ only the metastore knows are left alone: the API and code may register side by s
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from typing import Any, Literal
 
 from lake_platform.domain.dataset import Dataset, Status, check_change
 from lake_platform.domain.ports import DatasetRecord
-from lake_platform.errors import InvalidFieldError, LakeError, SetupError
+from lake_platform.errors import InvalidFieldError, LakeError, NameTakenError, SetupError
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
@@ -73,7 +74,11 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def make_plan(directory: Path, metastore: Repository) -> Plan:
+Check = Callable[[Dataset], None]
+"""Raises InvalidFieldError for a definition that could not be applied (UseCases.check)."""
+
+
+def make_plan(directory: Path, metastore: Repository, check: Check = lambda _: None) -> Plan:
     """Compares; changes nothing. A file that cannot be read is one step with an error.
 
     Raises:
@@ -94,9 +99,9 @@ def make_plan(directory: Path, metastore: Repository) -> Plan:
     known = {r.dataset.table: r for r in stored}
     seen: dict[str, str] = {}
     for path in sorted(directory.glob("*.py")):
-        steps += _steps_of(path, known, seen)
+        steps += _steps_of(path, known, seen, check)
     live = [t for t, record in known.items() if record.status is not Status.RETIRED]
-    return Plan(tuple(steps), tuple(t for t in live if t not in seen))
+    return Plan(tuple(steps), tuple(t for t in live if t.casefold() not in seen))
 
 
 def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]:
@@ -121,28 +126,35 @@ def _carry_out(step: Step, dataset: Dataset, use_cases: UseCases, actor: str) ->
     return ()
 
 
-def _steps_of(path: Path, known: dict[str, DatasetRecord], seen: dict[str, str]) -> Iterator[Step]:
+def _steps_of(
+    path: Path, known: dict[str, DatasetRecord], seen: dict[str, str], check: Check
+) -> Iterator[Step]:
     try:
         found = list(_datasets_in(_load(path)))
-    except Exception as error:  # the file is somebody's code: whatever it raises is its error
+    except (Exception, SystemExit) as error:  # somebody's code: whatever it raises is its error
         reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
         yield Step(path.name, path.name, "error", error=f"{path.name}: {reason}")
         return
     for dataset in found:
-        first = seen.setdefault(dataset.table, path.name)
-        if first != path.name or any(d is not dataset and d.table == dataset.table for d in found):
+        name = dataset.table.casefold()  # catalogs fold it
+        first = seen.setdefault(name, path.name)
+        if first != path.name or sum(d.table.casefold() == name for d in found) > 1:
             why = f"table {dataset.table} is defined twice, in {first} and {path.name}"
             yield Step(dataset.table, path.name, "error", error=why)
             continue
-        yield _step(dataset, path.name, known.get(dataset.table))
+        yield _step(dataset, path.name, known, check)
 
 
-def _step(dataset: Dataset, source: str, record: DatasetRecord | None) -> Step:
+def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check: Check) -> Step:
+    record = known.get(dataset.table)
     try:
         # A Python file can hold any type; the same strict check as the API's.
         checked = parse_dataset(dataclasses.asdict(dataset))
+        check(checked)
         wanted = dataset_to_dict(checked)
         if record is None:
+            if dataset.table.casefold() in {table.casefold() for table in known}:
+                raise NameTakenError(dataset.table)
             given = _not_default(checked, wanted)
             differences = tuple(Difference(name, None, value) for name, value in given.items())
             return Step(dataset.table, source, "register", differences, dataset=checked)
@@ -178,7 +190,9 @@ def _load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look a module up by its name
     try:
-        spec.loader.exec_module(module)
+        # What a file prints is no part of our answer, which may be JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     finally:
         del sys.modules[name]
     return module

@@ -17,6 +17,8 @@ from lake_platform.errors import ConflictError, IncidentNotFoundError
 from lake_platform.metastore.definitions import Definitions
 from lake_platform.metastore.tables import IncidentRow, SchemaVersionRow
 
+_GREATEST_ID = (1 << 63) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:
@@ -133,22 +135,21 @@ class Schemas(Definitions):
     def incidents(
         self, table: str | None = None, status: str | None = None, limit: int = 100
     ) -> list[Incident]:
-        """Newest first."""
+        """Newest first. Raises: DatasetNotFoundError."""
         query = select(IncidentRow).order_by(IncidentRow.id.desc()).limit(limit)
         if table is not None:
             query = query.where(IncidentRow.table_name == table)
         if status is not None:
             query = query.where(IncidentRow.status == status)
         with self._read() as session:
+            if table is not None:
+                self._row(session, table)
             return [_incident(row) for row in session.scalars(query)]
 
     def incident(self, incident_id: int) -> Incident:
         """Raises: IncidentNotFoundError."""
         with self._read() as session:
-            row = session.get(IncidentRow, incident_id)
-            if row is None:
-                raise IncidentNotFoundError(incident_id)
-            return _incident(row)
+            return _incident(_incident_row(session, incident_id))
 
     def resolve(self, incident_id: int, resolution: str, actor: str) -> Incident:
         """Closes the incident; once no other is open the dataset goes back to LIVE.
@@ -156,9 +157,7 @@ class Schemas(Definitions):
         Raises: IncidentNotFoundError.
         """
         with self._write() as session:
-            row = session.get(IncidentRow, incident_id)
-            if row is None:
-                raise IncidentNotFoundError(incident_id)
+            row = _incident_row(session, incident_id)
             dataset = self._row(session, row.table_name, lock=True)
             if row.status == "OPEN":
                 row.status, row.resolution, row.resolved_by = "RESOLVED", resolution, actor
@@ -186,6 +185,14 @@ def _active(session: Session, table: str) -> SchemaVersionRow | None:
             SchemaVersionRow.table_name == table, SchemaVersionRow.status == "ACTIVE"
         )
     )
+
+
+def _incident_row(session: Session, incident_id: int) -> IncidentRow:
+    known = 0 < incident_id <= _GREATEST_ID  # no database takes a larger number
+    row = session.get(IncidentRow, incident_id) if known else None
+    if row is None:
+        raise IncidentNotFoundError(incident_id)
+    return row
 
 
 def _version(row: SchemaVersionRow) -> SchemaVersion:

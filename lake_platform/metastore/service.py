@@ -54,7 +54,7 @@ class UseCases:
             InvalidFieldError: no such topic, or a column the first messages do not have.
             KafkaUnavailableError, MetastoreUnavailableError: try again; nothing was kept.
         """
-        self._check(dataset)
+        self.check(dataset)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
         source, warnings = self.infer(self.kafka, dataset.topic)
@@ -75,7 +75,7 @@ class UseCases:
         """Replaces fields by JSON values. Raises: ConflictError, InvalidFieldError."""
         before = self.store.get(table)
         after = changed(before.dataset, changes)
-        self._check(after)
+        self.check(after)
         schema = self.store.active_schema(table)
         if schema is not None:
             check_against_schema(after, schema.source)
@@ -142,7 +142,8 @@ class UseCases:
         self.store.accept_gaps(table, gaps)
         return gaps
 
-    def _check(self, dataset: Dataset) -> None:
+    def check(self, dataset: Dataset) -> None:
+        """What can be said of a definition without Kafka. Raises: InvalidFieldError."""
         if not croniter.is_valid(dataset.schedule):
             raise InvalidFieldError(
                 "schedule", dataset.schedule, "not a cron line", "give five fields: */5 * * * *"

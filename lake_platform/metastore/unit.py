@@ -41,13 +41,15 @@ class Unit:
     def audit_log(
         self, table: str | None = None, limit: int = 100, before_id: int | None = None
     ) -> list[AuditEntry]:
-        """Newest first; `before_id` pages on."""
+        """Newest first; `before_id` pages on. Raises: DatasetNotFoundError."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
         if table is not None:
             query = query.where(AuditRow.table_name == table)
         if before_id is not None:
             query = query.where(AuditRow.id < before_id)
         with self._read() as session:
+            if table is not None:
+                self._row(session, table)
             return [
                 AuditEntry(r.id, r.at, r.actor, r.action, r.table_name, r.before, r.after)
                 for r in session.scalars(query)

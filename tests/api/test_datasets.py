@@ -67,6 +67,14 @@ def test_empty_topic_is_registered_without_schema(stack: Stack) -> None:
         ({"transforms": [{"kind": "sql", "sql": "DROP TABLE x"}]}, "transforms.sql"),
         ({"transforms": [{"sql": "SELECT 1", "more": 1}]}, "transforms.0.more"),
         ({"rules": [{"not_null": True}]}, "rules.0.column"),
+        ({"transforms": [{"sql": "SELECT * FROM other"}]}, "transforms.sql"),
+        (
+            {"transforms": [{"sql": "SELECT id FROM input"}], "partition_by": ["day"]},
+            "partition_by",
+        ),
+        ({"mode": "upsert", "primary_key": ["id"], "delete_when": "1=1); DROP"}, "delete_when"),
+        ({"table": "x" * 161}, "table"),
+        ({"rules": [{"column": "id", "min": 5, "max": 1}]}, "rules.min"),
         ({"tags": {"a": 1}}, "tags.a"),
         ({"domain": "../x"}, "domain"),
     ],
@@ -138,7 +146,10 @@ def test_unsupported_transform_says_so(client: TestClient) -> None:
 @pytest.mark.parametrize("table", ["orders", "Orders"])
 def test_taken_table_name_is_a_conflict(orders: Stack, table: str) -> None:
     reply = orders.client.post("/datasets", json={"topic": "orders", "table": table})
-    assert (reply.status_code, reply.json()["error"]) == (409, "NameTakenError")
+    found = reply.json()
+    assert (reply.status_code, found["error"]) == (409, "NameTakenError")
+    assert (found["field"], found["value"]) == ("table", table)
+    assert "lake datasets set" in found["remedy"]
     assert len(orders.client.get("/datasets").json()["datasets"]) == 1
 
 
@@ -164,7 +175,10 @@ def test_change_by_if_match(orders: Stack) -> None:
     reply = orders.client.patch("/datasets/orders", json={"owner": "x"}, headers=headers)
     assert (reply.status_code, reply.headers["etag"]) == (200, '"2"')
     reply = orders.client.patch("/datasets/orders", json={"owner": "y"}, headers=headers)
-    assert (reply.status_code, reply.json()["error"]) == (409, "ConflictError")
+    found = reply.json()
+    assert (reply.status_code, found["error"]) == (409, "ConflictError")
+    assert (found["field"], found["value"]) == ("version", 1)
+    assert found["reason"] and found["remedy"]
     assert orders.notified == ["orders", "orders"]
 
 
@@ -200,7 +214,10 @@ def test_unknown_dataset_is_404_everywhere(client: TestClient) -> None:
         ("GET", "/schema"), ("GET", "/schema/versions"), ("DELETE", "/schema/columns/x"),
     ):  # fmt: skip
         reply = client.request(method, f"/datasets/nope{path}")
-        assert (reply.status_code, reply.json()["error"]) == (404, "DatasetNotFoundError"), path
+        found = reply.json()
+        assert (reply.status_code, found["error"]) == (404, "DatasetNotFoundError"), path
+        assert (found["field"], found["value"]) == ("table", "nope"), path
+        assert found["remedy"], path
     assert client.patch("/datasets/nope", json={"version": 1}).status_code == 404
 
 

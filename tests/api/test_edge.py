@@ -31,7 +31,7 @@ JSON = {"content-type": "application/json"}
         (b"\xff", JSON, 422, "body"),
         (b"[" * 100_000, JSON, 422, "body"),
         (b"{}", {"content-type": "text/plain"}, 422, "content-type"),
-        (b'{"table":"' + b"x" * (1 << 20) + b'"}', JSON, 413, None),
+        (b'{"table":"' + b"x" * (1 << 20) + b'"}', JSON, 413, "body"),
     ],
 )
 def test_bad_body_is_refused(
@@ -40,6 +40,34 @@ def test_bad_body_is_refused(
     reply = client.post("/datasets", content=content, headers=headers)
     assert (reply.status_code, reply.json()["field"]) == (status, field)
     assert client.get("/datasets").json()["datasets"] == []
+
+
+def test_content_type_is_read_in_any_case(client: TestClient) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    reply = client.post("/datasets", content=b'{"topic":"orders","table":"t"}', headers=headers)
+    assert reply.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        (f"/incidents/{1 << 64}", 404, "incident"),
+        ("/incidents/0", 404, "incident"),
+        ("/incidents/x", 422, "incident_id"),
+        ("/incidents?status=open", 422, "status"),
+        ("/incidents?table=nope", 404, "table"),
+        ("/audit?table=nope", 404, "table"),
+        (f"/audit?before_id={1 << 64}", 422, "before_id"),
+        ("/gaps?table=nope", 404, "table"),
+        ("/gaps", 422, "table"),
+    ],
+)
+def test_bad_question_names_the_field(
+    client: TestClient, path: str, status: int, field: str
+) -> None:
+    reply = client.get(path)
+    assert (reply.status_code, reply.json()["field"]) == (status, field)
+    assert reply.json()["remedy"]
 
 
 def test_every_error_has_the_same_form(client: TestClient) -> None:

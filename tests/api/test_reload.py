@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import structlog
 
+from lake_platform.adapters import dagster_graphql
 from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
 from lake_platform.errors import DagsterUnavailableError, ReloadError
 
@@ -143,3 +145,14 @@ def test_absent_dagster_never_disturbs_who_notifies() -> None:
     reloader.notify("orders")
     assert reloader.wait_idle(10)
     reloader.close()
+
+
+def test_the_same_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dagster_graphql, "_RETRY_SECONDS", 0.01)
+    reloader = Reloader(DagsterGraphQL("http://127.0.0.1:1"), 0.0, deadline_seconds=0.3)
+    with structlog.testing.capture_logs() as lines:
+        reloader.notify("orders")
+        assert reloader.wait_idle(10.0)
+    reloader.close()
+    levels = [line["log_level"] for line in lines]
+    assert sorted(levels) == ["error", "info", "warning"]

@@ -239,11 +239,14 @@ def test_a_log_that_went_back_stops(lab: Lab) -> None:
     assert (caught.value.read, caught.value.end) == (5, 3)
 
 
-@pytest.mark.parametrize("status", [Status.PAUSED, Status.RETIRED])
-def test_status_forbids(lab: Lab, status: Status) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(Status.PAUSED, "lake datasets resume t"), (Status.RETIRED, "register a new table")],
+)
+def test_status_forbids(lab: Lab, status: Status, said: str) -> None:
     lab.register()
     lab.metastore.set_status("t", status)
-    with pytest.raises(NotRunnableError):
+    with pytest.raises(NotRunnableError, match=said):
         lab.dump()
 
 

@@ -14,9 +14,11 @@ import pytest
 
 from lake_platform.cli.logs import Followed
 from lake_platform.embedded import leftovers
+from lake_platform.embedded import stack as stack_module
 from lake_platform.embedded.ports import free_port
+from lake_platform.embedded.programs import Program
 from lake_platform.embedded.stack import Stack, tail
-from lake_platform.errors import SetupError
+from lake_platform.embedded.supervisor import Supervisor
 from lake_platform.settings import load_settings
 
 Spawn = Callable[..., subprocess.Popen[bytes]]
@@ -87,12 +89,30 @@ def test_chosen_ports_are_found_by_other_commands(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "settings.json").read_text())["dagster_port"] == 13000
 
 
-def test_a_kafka_elsewhere_is_not_started_here(tmp_path: Path) -> None:
-    elsewhere = {"kafka_bootstrap": "broker.example:9092"}
-    stack = Stack(load_settings(tmp_path).model_copy(update=elsewhere))
-    with pytest.raises(SetupError, match=r"broker\.example:9092.*unset LAKE_KAFKA_BOOTSTRAP"):
-        stack.prepare({})
-    assert not stack.launched
+@pytest.mark.parametrize("bootstrap", ["broker.example:9092", "127.0.0.1:1,127.0.0.1:2"])
+def test_with_a_kafka_elsewhere_all_but_kafka_is_launched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bootstrap: str
+) -> None:
+    jars: list[str] = []
+    launched: list[str] = []
+    environ: dict[str, str] = {}
+
+    def launch(_self: Supervisor, programs: list[Program], given: dict[str, str]) -> None:
+        launched.extend(program.name for program in programs)
+        environ.update(given)
+
+    monkeypatch.setattr(stack_module, "java_home", lambda _environ: tmp_path)
+    monkeypatch.setattr(stack_module, "ensure_jars", lambda _root, sets, **_: jars.extend(sets))
+    monkeypatch.setattr(Supervisor, "launch", launch)
+    ports = {"api_port": free_port(), "dagster_port": free_port()}
+    settings = load_settings(tmp_path).model_copy(update={"kafka_bootstrap": bootstrap} | ports)
+    stack = Stack(settings)
+    stack.prepare({})
+    assert launched[0] == "api"
+    assert "kafka" not in launched
+    assert jars == ["spark"]
+    assert environ["LAKE_KAFKA_BOOTSTRAP"] == bootstrap
+    assert "kafka" not in [part.name for part in stack.status()]
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:

@@ -59,10 +59,42 @@ def test_unknown_databases_are_refused() -> None:
 
 
 def test_unreachable_database_is_named_without_its_password() -> None:
-    engine = open_engine("postgresql://user:canary@127.0.0.1:1/lake")
-    with pytest.raises(MetastoreUnavailableError, match=r"127\.0\.0\.1") as caught:
-        upgrade(engine)
-    assert "canary" not in str(caught.value)
+    for url in (
+        "postgresql://user:canary@127.0.0.1:1/lake",
+        "postgresql://127.0.0.1:1/lake?user=u&password=canary",
+    ):
+        with pytest.raises(MetastoreUnavailableError, match=r"127\.0\.0\.1") as caught:
+            upgrade(open_engine(url))
+        assert "canary" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, and they are not a database at all")
+    before = path.read_bytes()
+    with pytest.raises(SetupError, match=r"notes\.txt.*not one of ours.*LAKE_METASTORE_URL"):
+        open_repository(f"sqlite:///{path}", lambda: 1)
+    assert path.read_bytes() == before
+
+
+def test_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE datasets (x TEXT)"))
+    with pytest.raises(SetupError, match="not one of ours"):
+        open_repository(url, lambda: 1)
+    with engine.connect() as connection:
+        tables = connection.execute(text("SELECT name FROM sqlite_master")).scalars().all()
+    assert tables == ["datasets"]
+    engine.dispose()
+
+
+def test_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match="LAKE_HOME"):
+        open_engine(f"sqlite:///{tmp_path / 'file' / 'm.db'}")
 
 
 def test_broken_definition_is_reported_and_left_out(tmp_path: Path) -> None:

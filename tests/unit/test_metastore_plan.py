@@ -100,6 +100,8 @@ def test_what_changed_after_the_plan_is_not_overwritten(
     ("text", "said"),
     [
         ("x = Dataset(topic='orders'", "SyntaxError"),
+        ("import sys; sys.exit(0)", "SystemExit"),
+        ("x = Dataset(topic='orders', table='GOOD')", "defined twice"),
         ("import nowhere_to_be_found", "ModuleNotFoundError"),
         ("x = Dataset(topic='orders', table='t', colour='red')", "colour"),
         ("x = Dataset(topic='orders', table='t', mode='upsert')", "primary_key"),
@@ -127,6 +129,9 @@ def test_fixed_field_and_retired_table_are_errors(
     list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
     write(tmp_path, a="x = Dataset(topic='users', table='t')")
     assert "cannot change on an existing table" in make_plan(tmp_path, store).errors[0].error
+    write(tmp_path, a="x = Dataset(topic='orders', table='T')")
+    assert "case does not count" in make_plan(tmp_path, store).errors[0].error
+    write(tmp_path, a="x = Dataset(topic='orders', table='t')")
     store.retire("t", "ann")
     assert "is retired" in make_plan(tmp_path, store).errors[0].error
 
@@ -157,3 +162,18 @@ def test_shipped_example_is_a_valid_definition_once_copied(
 def test_missing_directory_is_named(tmp_path: Path, store: Repository) -> None:
     with pytest.raises(SetupError, match="nope"):
         make_plan(tmp_path / "nope", store)
+
+
+def test_what_could_not_be_applied_is_an_error_of_the_plan(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(
+        tmp_path,
+        a="x = Dataset(topic='orders', table='a', schedule='61 * * * *')",
+        b="from lake_platform.domain.dataset import Transform\n"
+        "x = Dataset(topic='orders', table='b', transforms=(Transform(sql='DROP TABLE x'),))",
+    )
+    plan = make_plan(tmp_path, store, use_cases.check)
+    assert [(s.table, s.action) for s in plan.steps] == [("a", "error"), ("b", "error")]
+    assert "schedule" in plan.steps[0].error
+    assert "transforms.sql" in plan.steps[1].error
