@@ -242,6 +242,18 @@ class RawExpiredError(StopDatasetError):
         self.table, self.first_seq, self.last_seq = table, first_seq, last_seq
 
 
+class TableDamagedError(StopDatasetError):
+    """A file that a table's own log names is not there."""
+
+    def __init__(self, table: str, key: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: file {key!r} is gone: {why}. It was removed outside the platform; "
+            f"bring it back, or remove the table whole (lake/{table}/ and "
+            f"checkpoints/{table}/phase2/) to build it again from raw"
+        )
+        self.table, self.key = table, key
+
+
 class CheckpointLostError(StopDatasetError):
     """A table's own checkpoint is behind what was recorded as applied to it."""
 

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     raw_retention_days: int = Field(
         0, description="Applied raw objects older than this may be deleted; 0 keeps all."
     )
-    log_keep_commits: int = Field(1_000, description="Raw commits the daily cleaner keeps.")
+    log_keep_commits: int = Field(1_000, ge=1, description="Raw commits the daily cleaner keeps.")
 
     @classmethod
     def settings_customise_sources(

@@ -60,8 +60,8 @@ def load(
 
     With `replay`, the applied commits of `windows` are applied again instead, all of them: one that
     ended halfway would leave rows that later records deleted. Else no new batch is taken once the
-    budget of `limits` is used up; the next load goes on. `stop` ends both. Nothing new costs one
-    LIST and no engine.
+    budget of `limits` is used up; the next load goes on. `stop` ends both. Nothing new costs two
+    LISTs and no engine.
 
     Raises:
         SchemaBlockedError, QuarantineRatioError, TransformError, CorruptRawError, RawExpiredError,
@@ -73,7 +73,8 @@ def load(
         raise NotRunnableError(table, record.status, _REMEDY[record.status])
     started = ports.clock()
     progress = ports.metastore.progress(table)
-    if not replay and not _pending(table, ports, progress.applied_seq):
+    abandoned = claims.abandoned(table, ports, limits)
+    if not (replay or abandoned or _pending(table, ports, progress.applied_seq)):
         return
     engine = ports.engine(record.dataset.format)
     todo = _replayed(record.dataset, ports, limits, windows or ()) if replay else None
@@ -94,6 +95,9 @@ def load(
             again = next(todo, ())
             work = _Work(again, state.applied, replay=True) if again else None
         if work is None:
+            if abandoned:  # `state` finished what it left
+                _fence(record.dataset, ports, left)
+                claims.release(table, ports, abandoned, done=True)
             break
         yield _apply(record.dataset, ports, state, left, work)
 
@@ -229,12 +233,13 @@ def _apply(
         report, job = _prepare(dataset, ports, claim, work)
         result = ports.engine(dataset.format).write(job)
     except LakeError as error:
-        claims.release(dataset.table, ports, claim)
+        claims.release(dataset.table, ports, claim, done=False)
         if isinstance(error, StopDatasetError):
             ports.metastore.update_progress(dataset.table, last_error=str(error))
         raise
     ports.metastore.record_batch(dataset.table, result, work.windows)
     _publish_applied(dataset.table, ports, result.applied.applied, work.commits)
+    claims.release(dataset.table, ports, claim, done=True)
     return LoadResult(
         table=dataset.table,
         applied=result.applied,
@@ -257,20 +262,23 @@ def _take_claim(
     Raises:
         CommitRaceError: one of them did become a commit since `state` was read.
     """
-    engine = ports.engine(dataset.format)
     known = state.last.epoch if state.last else 0
     after = left.claim.epoch if left else known
     claim = claims.take(dataset.table, ports, work.batch, after, work.replay)
-    for epoch in left.unfenced if left else ():
-        engine.fence(dataset, epoch)
+    _fence(dataset, ports, left)
     # Without `left` the claim itself proves that nobody was here in between.
-    if left and engine.state(dataset) != state:
-        claims.release(dataset.table, ports, claim)
+    if left and ports.engine(dataset.format).state(dataset) != state:
+        claims.release(dataset.table, ports, claim, done=False)
         raise CommitRaceError(
             f"table {dataset.table!r}: {left.claim.worker} was taken for dead and committed batch "
             f"{left.claim.batch} all the same; nothing was written, load again"
         )
     return claim
+
+
+def _fence(dataset: Dataset, ports: Ports, left: claims.LeftClaim | None) -> None:
+    for epoch in left.unfenced if left else ():
+        ports.engine(dataset.format).fence(dataset, epoch)
 
 
 def _prepare(

@@ -693,7 +693,7 @@ class TestWritersSideBySide:
         fenced: list[int] = []
 
         class Failing(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
+            def write(self, job: BatchJob) -> WriteResult:  # noqa: ARG002 - port
                 raise StorageUnavailableError("gone")
 
             def fence(self, dataset: Dataset, epoch: int) -> None:
