@@ -23,7 +23,7 @@ from lake_platform.errors import (
     StopDatasetError,
 )
 from lake_platform.ingest import claims, evolve, raw_log
-from lake_platform.ingest.quarantine import write_quarantine
+from lake_platform.ingest.quarantine import remove_stale, write_quarantine
 from lake_platform.ingest.results import Limits, LoadResult, Ports
 from lake_platform.ingest.scan import Scanner, ScanReport
 
@@ -237,6 +237,9 @@ def _apply(
         if isinstance(error, StopDatasetError):
             ports.metastore.update_progress(dataset.table, last_error=str(error))
         raise
+    if work.replay or left:
+        # After the commit: before it these records would be nowhere if we died.
+        remove_stale(ports.store, dataset.table, work.commits, job.quarantine_keys)
     ports.metastore.record_batch(dataset.table, result, work.windows)
     _publish_applied(dataset.table, ports, result.applied.applied, work.commits)
     claims.release(dataset.table, ports, claim, done=True)
