@@ -175,7 +175,7 @@ def kept_bytes(lab: Lab, coordinates: tuple[int, int]) -> bytes | None:
     raise AssertionError(f"{coordinates} is not in raw")
 
 
-def rows_of(cases: type) -> Any:
+def rows_of(cases: type) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("name", [n for n, c in CASES.items() if isinstance(c, cases)])
 
 
