@@ -130,8 +130,11 @@ def quarantine_events(result: LoadResult) -> list[dg.AssetMaterialization]:
 def verified_event(report: WindowReport) -> dg.AssetMaterialization:
     metadata: Metadata = {
         "verified": dg.MetadataValue.text(
-            "already applied: raw objects and commits of this window were read again and agree; "
-            "set replay: true in the run config to apply it again"
+            f"already applied; raw retention removed {report.expired} raw objects of this window, "
+            f"the others were read again and agree with their commits"
+            if report.expired
+            else "already applied: raw objects and commits of this window were read again and "
+            "agree; set replay: true in the run config to apply it again"
         ),
         "records": dg.MetadataValue.int(report.records),
         "dagster/partition_row_count": dg.MetadataValue.int(report.records),

@@ -246,3 +246,43 @@ class CorruptRawError(StopDatasetError):
             f"backup"
         )
         self.key = key
+
+
+class RawExpiredError(StopDatasetError):
+    """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`."""
+
+    def __init__(self, table: str, first_seq: int, last_seq: int, windows: Sequence[str]) -> None:
+        shown = ", ".join(windows[:5]) + (f" and {len(windows) - 5} more" if windows[5:] else "")
+        super().__init__(
+            f"table {table!r}: raw retention removed the objects of raw commits {first_seq} to "
+            f"{last_seq} (windows {shown}), so they cannot be applied again; the table keeps the "
+            f"rows it has. Replay newer windows only; LAKE_RAW_RETENTION_DAYS says how long raw "
+            f"is kept"
+        )
+        self.table, self.first_seq, self.last_seq = table, first_seq, last_seq
+
+
+class TableDamagedError(StopDatasetError):
+    """A file that a table's own log names is not there."""
+
+    def __init__(self, table: str, key: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: file {key!r} is gone: {why}. It was removed outside the platform; "
+            f"bring it back, or remove the table whole (lake/{table}/ and "
+            f"checkpoints/{table}/phase2/) to build it again from raw"
+        )
+        self.table, self.key = table, key
+
+
+class CheckpointLostError(StopDatasetError):
+    """A table's own checkpoint is behind what was recorded as applied to it."""
+
+    def __init__(self, table: str, recorded: int, found: int) -> None:
+        super().__init__(
+            f"table {table!r} says raw commits up to {found} are applied, but up to {recorded} "
+            f"were: its newest commits were rolled back or archived, or an old copy was restored. "
+            f"Nothing was written, loading on would add rows twice. Bring the newer table back, "
+            f"or remove it whole (lake/{table}/ and checkpoints/{table}/phase2/) to build it "
+            f"again from raw"
+        )
+        self.table, self.recorded, self.found = table, recorded, found

@@ -88,7 +88,9 @@ class HudiEngine:
             return TableState(True, 0)
         doubled = _doubled(ours) if dataset.mode == "append" else ()
         applied = max(c.batch.applied for c in ours)
-        return TableState(True, applied, ours[0].batch, doubled)
+        # By claim, not by time: a zombie's late commit is newer than that of who took over.
+        last = max((c.batch for c in ours), key=lambda b: b.epoch)
+        return TableState(True, applied, last, doubled)
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
         return derive(self._session(), dataset, source)

@@ -41,7 +41,7 @@ from lake_platform.domain.layout import (
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
-from lake_platform.errors import CommitRaceError, StorageUnavailableError
+from lake_platform.errors import CommitRaceError, StorageUnavailableError, TableDamagedError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -77,14 +77,11 @@ class ParquetEngine:
 
     def __init__(self, session: Callable[[], SparkSession], store: ObjectStore) -> None:
         self._session, self._store = session, store
+        self._known: dict[str, int] = {}  # table -> a record number that exists
 
     def state(self, dataset: Dataset) -> TableState:
-        last = self._last(dataset.table)
-        if last is None:
-            return TableState(False, 0)
-        if self._store.head(_published_key(dataset.table, last.number)) is None:
-            self._publish(dataset.table, last)
-        return TableState(True, last.batch.applied, last.batch)
+        last = self._published(dataset.table)
+        return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
         return derive(self._session(), dataset, source)
@@ -127,7 +124,8 @@ class ParquetEngine:
     def write(self, job: BatchJob) -> WriteResult:
         spark = self._session()
         table = job.dataset.table
-        last = self._last(table)
+        # Only the newest record is ever looked at, so it is published before it gets a successor.
+        last = self._published(table)
         self._check_next(job, last)
         staging = staging_prefix(table, job.batch.id, job.claim.nonce)
         with engine_errors(job):
@@ -180,15 +178,32 @@ class ParquetEngine:
                 f"{record.number} first; nothing of this attempt is in the table"
             )
 
+    def _published(self, table: str) -> BatchRecord | None:
+        """The newest record, after its files were moved into the table."""
+        last = self._last(table)
+        if last and self._store.head(_published_key(table, last.number)) is None:
+            self._publish(table, last)
+        return last
+
     def _publish(self, table: str, record: BatchRecord) -> None:
         self._store.delete(record.replaces)
         for staged, final in record.files.items():
             try:
                 self._store.move(staged, final)
             except KeyError:
-                if self._store.head(final) is None:
-                    raise
+                if self._store.head(final) is None and not self._published_by_another(
+                    table, record
+                ):
+                    raise TableDamagedError(
+                        table, final, f"batch record {record.number} names it, and it is not at "
+                        f"{staged!r} either",
+                    ) from None  # fmt: skip
         self._store.put(_published_key(table, record.number), b"")
+
+    def _published_by_another(self, table: str, record: BatchRecord) -> bool:
+        """Whether somebody finished this while we stood still; a later record may have replaced
+        the file since."""
+        return self._store.head(_published_key(table, record.number)) is not None
 
     def _count(self, spark: SparkSession, keys: list[str]) -> int:
         """Rows in the staged files, from their footers."""
@@ -209,9 +224,30 @@ class ParquetEngine:
                 yield BatchRecord.from_bytes(self._store.get(info.key))
 
     def _last(self, table: str) -> BatchRecord | None:
-        keys = [i.key for i in self._store.list(batch_log_prefix(table))]
-        newest = max((k for k in keys if k.endswith(".json")), default=None)
-        return BatchRecord.from_bytes(self._store.get(newest)) if newest else None
+        """Records are numbered from 1 without holes and never removed, so the newest one is found
+        by a few HEADs, however long the log is."""
+        low = self._known.get(table, 0)
+        step = 1
+        while self._has(table, low + step):
+            low += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if self._has(table, low + step):
+                low += step
+        if not low:
+            return None
+        try:
+            record = BatchRecord.from_bytes(self._store.get(_record_key(table, low)))
+        except KeyError:  # the table was removed whole, to be built again
+            if self._known.pop(table, None) is None:
+                raise
+            return self._last(table)
+        self._known[table] = low
+        return record
+
+    def _has(self, table: str, number: int) -> bool:
+        return self._store.head(_record_key(table, number)) is not None
 
 
 def _record_key(table: str, number: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COORDINATES = ("_kafka_partition", "_kafka_offset", "_kafka_timestamp", "_kafka_key")
 ORDER = "_kafka_order"
 DELETED = "_hoodie_is_deleted"
+_STORABLE_MS = (-62_135_596_800_000, 253_402_300_799_999)  # years 1 to 9999, as Parquet's readers
 
 
 def spark_type(struct: Struct) -> StructType:
@@ -163,11 +164,13 @@ def _read(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
         .option("lineSep", "\n")
         .json([store.url(o.key) for o in job.objects])
     )
+    # A producer may set any 64-bit number, on which the conversion itself would fail the batch.
+    storable = F.col("timestamp").between(*_STORABLE_MS)
     return raw.where(F.col("value").isNotNull()).select(
         *[F.col("value").getField(f.name).alias(f.name) for f in job.source.fields],
         F.col("partition").alias("_kafka_partition"),
         F.col("offset").alias("_kafka_offset"),
-        F.timestamp_millis(F.col("timestamp")).alias("_kafka_timestamp"),
+        F.timestamp_millis(F.when(storable, F.col("timestamp"))).alias("_kafka_timestamp"),
         F.col("key").alias("_kafka_key"),
         _order_text(F.coalesce(F.col("order"), F.col("timestamp")), F.col("offset")).alias(ORDER),
     )

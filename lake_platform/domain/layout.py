@@ -56,16 +56,29 @@ def batch_log_prefix(table: str) -> str:
     return f"checkpoints/{table}/phase2/batches/"
 
 
+def locks_prefix(table: str) -> str:
+    return f"checkpoints/{table}/phase2/locks/"
+
+
 def lock_prefix(table: str, epoch: int) -> str:
-    return f"checkpoints/{table}/phase2/locks/{seq_name(epoch)}/"
+    return f"{locks_prefix(table)}{seq_name(epoch)}/"
 
 
 def table_prefix(table: str) -> str:
     return f"lake/{table}/"
 
 
+def staging_root(table: str) -> str:
+    return f"staging/{table}/"
+
+
 def staging_prefix(table: str, batch: str, nonce: str) -> str:
-    return f"staging/{table}/{batch}/{nonce}/"
+    return f"{staging_root(table)}{batch}/{nonce}/"
+
+
+def staged_by(key: str) -> str:
+    """The nonce of the claim whose staging the object is in."""
+    return key.split("/")[3]
 
 
 def quarantine_prefix(table: str) -> str:

@@ -17,17 +17,19 @@ class Reason(StrEnum):
     TOO_LARGE = "value larger than 8 MiB"
     TOO_DEEP = "nested deeper than 200"
     NUMBER_RANGE = "number out of range of a double"
+    NUMBER_TOO_LONG = "number longer than 1000 characters"
+    KEY_TWICE = "a key twice in one object, with values of different types"
     NULL_KEY = "primary key is null or missing"
     KEY_TOO_LARGE = "primary key larger than 1 KB"
     NULL_ORDERING = "ordering field is null or missing"
     TOMBSTONE = "tombstone in an append table"
     TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
     PARTITION_TOO_LONG = "partition value longer than 200 bytes"
-    TYPE_CONFLICT = "value does not fit the column's type"
 
 
 MAX_VALUE_BYTES = 8 << 20
 MAX_DEPTH = 200  # far below where Spark's JSON parser (1000) and our own recursion give up
+MAX_NUMBER_CHARS = 1_000  # as Spark's JSON parser (Jackson's StreamReadConstraints)
 MAX_KEY_BYTES = 1024
 MAX_PARTITION_BYTES = 200
 _ALWAYS_TOLERATED = 10

@@ -27,6 +27,7 @@ SCALARS = frozenset(
 # Spark writes "integer" where SQL and we say "int".
 _TO_SPARK = {"int": "integer"}
 _FROM_SPARK = {"integer": "int"}
+MAX_DIGITS = 38  # of a decimal, in Spark, Parquet and Hudi
 _WIDENINGS = frozenset([("int", "long"), ("float", "double")])
 
 
@@ -42,6 +43,10 @@ class Scalar:
 class Decimal:
     precision: int
     scale: int
+
+    @property
+    def storable(self) -> bool:
+        return self.precision <= MAX_DIGITS and self.scale <= self.precision
 
     def __str__(self) -> str:
         return f"decimal({self.precision},{self.scale})"
@@ -98,6 +103,8 @@ class Change:
     after: str = ""
 
     def __str__(self) -> str:
+        if self.kind == "type" and not self.before:
+            return f"new column {self.path} has numbers that no type holds exactly ({self.after})"
         if self.kind == "add":
             return f"new column {self.path} {self.after}"
         if self.kind == "absent":
@@ -233,8 +240,18 @@ def struct_from_json(data: Any) -> Struct:
     return kind
 
 
+def _storable(kind: Type) -> bool:
+    if isinstance(kind, Struct):
+        return all(_storable(f.type) for f in kind.fields)
+    if isinstance(kind, Array | Map):
+        return _storable(kind.element if isinstance(kind, Array) else kind.value)
+    return not isinstance(kind, Decimal) or kind.storable
+
+
 def _widens(before: Type, after: Type) -> bool:
     if isinstance(before, Decimal) and isinstance(after, Decimal):
+        if not after.storable:
+            return False
         whole_grew = after.precision - after.scale >= before.precision - before.scale
         return before != after and whole_grew and after.scale >= before.scale
     if isinstance(before, Scalar) and isinstance(after, Scalar):
@@ -256,12 +273,27 @@ def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -
             yield Change(path, "case_twin", "breaking", f"{prefix}{twin}", path)
         elif not new.nullable:
             yield Change(path, "required", "breaking", "", str(new.type))
+        elif twins := list(_twins_inside(new.type, path)):
+            yield from twins
+        elif known is not None and not _storable(known):
+            yield Change(path, "type", "breaking", "", str(known))
         elif known is not None:
             yield Change(path, "add", "automatic", "", str(known))
     if not partial:
         for old in active.fields:
             if observed.get(old.name) is None:
                 yield Change(f"{prefix}{old.name}", "absent", "proposal", str(old.type), "")
+
+
+def _twins_inside(kind: Type, path: str) -> Iterator[Change]:
+    """Case twins within a column that is new itself."""
+    while isinstance(kind, Array | Map):
+        kind, path = (
+            (kind.element, f"{path}[]") if isinstance(kind, Array) else (kind.value, f"{path}{{}}")
+        )
+    if isinstance(kind, Struct):
+        inner = _diff_struct(Struct(), kind, f"{path}.", True)
+        yield from (c for c in inner if c.kind == "case_twin")
 
 
 def _diff_type(before: Type, after: Type, path: str, partial: bool) -> Iterator[Change]:

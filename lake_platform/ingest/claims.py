@@ -8,50 +8,101 @@ also fixes the batch's range: whoever takes over writes the same batch.
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from lake_platform.domain.batches import BatchRange, Claim, TableState
-from lake_platform.domain.layout import claim_prefix, seq_name
+from lake_platform.domain.layout import claim_prefix, lock_prefix, locks_prefix, seq_name
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.errors import BatchClaimedError, StorageUnavailableError
 from lake_platform.ingest.results import Limits, Ports
+
+_DONE, _FAILED = ".done", ".failed"
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeftClaim:
+    """A claim whose writer did not commit; `unfenced` are all epochs that may still try to."""
+
+    claim: Claim
+    unfenced: tuple[int, ...]
 
 
 def claim_key(table: str, epoch: int) -> str:
     return f"{claim_prefix(table)}{seq_name(epoch)}.json"
 
 
-def _released_key(table: str, epoch: int) -> str:
-    return f"{claim_prefix(table)}{seq_name(epoch)}.released"
+def latest(store: ObjectStore, table: str) -> Claim | None:
+    """The newest claim."""
+    listed = _epochs(store, table, 0)[0]
+    return _read(store, table, listed[-1]) if listed else None
 
 
-def latest(store: ObjectStore, table: str, known_epoch: int) -> tuple[Claim | None, bool]:
-    """The newest claim and whether it was released. `known_epoch`: an epoch known to exist."""
-    after = claim_key(table, known_epoch - 1) if known_epoch > 1 else ""
-    keys = sorted(i.key for i in store.list(claim_prefix(table), after))
-    claims = [k for k in keys if k.endswith(".json")]
-    if not claims:
-        return None, False
-    claim = Claim.from_bytes(store.get(claims[-1]))
-    return claim, _released_key(table, claim.epoch) in keys
+def uncommitted(store: ObjectStore, table: str, committed: int) -> list[Claim]:
+    """Claims with an epoch above `committed`, the table's own last one."""
+    return [_read(store, table, epoch) for epoch in _epochs(store, table, committed)[0]]
 
 
-def open_claim(table: str, ports: Ports, state: TableState, limits: Limits) -> Claim | None:
+def remove_old(table: str, ports: Ports, keep: int) -> None:
+    """Removes claims, oldest first, and the fences below the first one that stays.
+
+    A claim and its fence stay while its writer might commit: it is among the newest `keep`, younger
+    than a day, or did not say that it ended and lives, or is on another host and younger than a
+    week.
+    """
+    listed, ended = _epochs(ports.store, table, 0, _DONE, _FAILED)
+    first = listed[0] if listed else 0
+    for epoch in listed[:-keep]:
+        if not _is_over(_read(ports.store, table, epoch), epoch in ended, ports):
+            break
+        first = epoch + 1
+    below = f"{claim_prefix(table)}{seq_name(first)}"  # without the suffix: marks sort before it
+    old = [i for i in ports.store.list(claim_prefix(table)) if i.key < below]
+    before = ports.clock() - _DAY_MS
+    fences = [
+        i for i in ports.store.list(locks_prefix(table))
+        if i.key < lock_prefix(table, first) and i.modified_at < before
+    ]  # fmt: skip
+    # Fences first: a claim that is left behind is looked at again, a fence would be forgotten.
+    ports.store.delete([i.key for i in (*fences, *old)])
+
+
+def _is_over(claim: Claim, ended: bool, ports: Ports) -> bool:
+    age_ms, alive = ports.clock() - claim.claimed_at, ports.workers.alive(claim.worker)
+    if ended or alive is not None:
+        return age_ms > _DAY_MS and (ended or not alive)
+    return age_ms > 7 * _DAY_MS
+
+
+def open_claim(table: str, ports: Ports, state: TableState, limits: Limits) -> LeftClaim | None:
     """The claim of a writer that did not finish its batch; None when nobody left one.
 
     Raises:
         BatchClaimedError: that writer still lives.
     """
     known = state.last.epoch if state.last else 0
-    claim, released = latest(ports.store, table, known)
-    if claim is None or claim.epoch <= known:
+    listed, ended = _epochs(ports.store, table, known, _DONE, _FAILED)
+    if not listed:
         return None
-    if released:
-        return claim
-    alive = ports.workers.alive(claim.worker)
-    lease_over = ports.clock() - claim.claimed_at > limits.claim_lease_seconds * 1000
-    if alive or (alive is None and not lease_over):
+    claim = _read(ports.store, table, listed[-1])
+    # Who could say that it ended had fenced all below it before.
+    fenced = max(ended, default=0)
+    left = LeftClaim(claim, tuple(e for e in listed if e >= fenced))
+    if claim.epoch not in ended and _held(claim, ports, limits):
         raise BatchClaimedError(table, str(claim.worker))
-    return claim
+    return left
+
+
+def abandoned(table: str, ports: Ports, limits: Limits) -> Claim | None:
+    """The newest claim when its writer has ended and is not known to be done. It may have died
+    right after its commit, with something left to finish."""
+    listed, done = _epochs(ports.store, table, 0, _DONE)
+    if not listed or listed[-1] in done:
+        return None
+    claim = _read(ports.store, table, listed[-1])
+    failed = ports.store.head(f"{claim_prefix(table)}{seq_name(claim.epoch)}{_FAILED}")
+    return claim if failed or not _held(claim, ports, limits) else None
 
 
 def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) -> Claim:
@@ -83,6 +134,29 @@ def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) 
     return claim
 
 
-def release(table: str, ports: Ports, claim: Claim) -> None:
-    """Says that this writer is done without a commit, so nobody has to wait for it."""
-    ports.store.put(_released_key(table, claim.epoch), b"")
+def release(table: str, ports: Ports, claim: Claim, done: bool) -> None:
+    """Says that this writer has ended, so nobody has to wait for it. `done`: nothing is left to
+    finish; an error may have come after the commit, so the next load looks at the table."""
+    suffix = _DONE if done else _FAILED
+    ports.store.put(f"{claim_prefix(table)}{seq_name(claim.epoch)}{suffix}", b"")
+
+
+def _epochs(store: ObjectStore, table: str, after: int, *ended: str) -> tuple[list[int], set[int]]:
+    """Claimed epochs above `after`, ascending, and which of them have a mark of `ended`."""
+    start = claim_key(table, after) if after else ""
+    found = [PurePosixPath(i.key) for i in store.list(claim_prefix(table), start)]
+    above = [(p.suffix, int(p.stem)) for p in found if int(p.stem) > after]
+    return (
+        sorted(e for suffix, e in above if suffix == ".json"),
+        {e for suffix, e in above if suffix in ended},
+    )
+
+
+def _held(claim: Claim, ports: Ports, limits: Limits) -> bool:
+    alive = ports.workers.alive(claim.worker)
+    lease_over = ports.clock() - claim.claimed_at > limits.claim_lease_seconds * 1000
+    return bool(alive) or (alive is None and not lease_over)
+
+
+def _read(store: ObjectStore, table: str, epoch: int) -> Claim:
+    return Claim.from_bytes(store.get(claim_key(table, epoch)))

@@ -2,23 +2,26 @@
 
 Old commits go into one snapshot before they are removed one by one; a crash at any point leaves a
 log that reads the same. Nothing a commit refers to is ever removed, unless raw retention is set
-and the commit is applied.
+and the commit is applied; the log says so then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import (
-    claim_prefix,
     raw_log_prefix,
     raw_log_snapshot_prefix,
     raw_prefix,
+    staged_by,
+    staging_root,
 )
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectInfo
-from lake_platform.errors import CorruptRawError
-from lake_platform.ingest import raw_log
+from lake_platform.errors import CorruptRawError, InvalidFieldError
+from lake_platform.ingest import claims, raw_log
 from lake_platform.ingest.results import CleanResult, Ports
 
 _DAY_MS = 86_400_000
@@ -33,23 +36,49 @@ def compact_log(
     Raises:
         CorruptRawError: the snapshot does not read back as the log; nothing was removed.
     """
+    if keep_commits < 1:
+        raise InvalidFieldError(
+            "log_keep_commits", keep_commits, "below 1", "the newest commit tells where to go on"
+        )
     dataset = ports.metastore.get(table).dataset
     commits = raw_log.commits_after(ports.store, table, 0)
     applied = ports.metastore.progress(table).applied_seq
     # Never trim what phase 2 has still to read from the log itself.
     old = [c for c in commits[: max(0, len(commits) - keep_commits)] if c.seq <= applied]
+    old = _expired(old, ports.clock(), raw_retention_days)
     removed = _trim(table, ports, old) if old else 0
-    orphans = _remove_orphans(table, dataset.topic, ports, commits)
-    raw_removed = _remove_expired(ports, old, raw_retention_days)
-    _remove_old_claims(table, ports)
+    held = list(ports.store.list(raw_prefix(dataset.topic)))
+    # The snapshot says so by now, so nobody looks for these in vain.
+    raw_removed = _remove(ports, held, {o.key for c in old if c.expired_at for o in c.objects})
+    orphans = _orphans(table, held, commits, ports.clock() - _DAY_MS)
+    orphans |= _abandoned_staging(dataset, ports)
+    ports.store.delete(orphans)
+    claims.remove_old(table, ports, _KEEP_CLAIMS)
     return CleanResult(
         table=table,
         snapshot_seq=old[-1].seq if old else 0,
         commits_removed=removed,
-        orphans_removed=orphans,
+        orphans_removed=len(orphans),
         raw_removed=raw_removed,
         kept={"commits": len(commits) - len(old), "snapshot": len(old)},
     )
+
+
+def _expired(old: Iterable[RawCommit], now: int, retention_days: int) -> list[RawCommit]:
+    """`old` with the mark on those whose objects raw retention lets go."""
+    before = now - retention_days * _DAY_MS
+    return [
+        replace(c, expired_at=now)
+        if retention_days and not c.expired_at and c.committed_at < before
+        else c
+        for c in old
+    ]
+
+
+def _remove(ports: Ports, held: Iterable[ObjectInfo], keys: Collection[str]) -> int:
+    doomed = [i.key for i in held if i.key in keys]
+    ports.store.delete(doomed)
+    return len(doomed)
 
 
 def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
@@ -64,19 +93,15 @@ def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
     return len(doomed)
 
 
-def _remove_orphans(table: str, topic: str, ports: Ports, commits: Iterable[RawCommit]) -> int:
+def _orphans(
+    table: str, held: Iterable[ObjectInfo], commits: Iterable[RawCommit], before: int
+) -> set[str]:
     """Objects of this table that no commit refers to: left by a dump that died or lost a race."""
     known = {o.key for c in commits for o in c.objects}
-    before = ports.clock() - _DAY_MS
-    doomed = [
-        info.key
-        for info in ports.store.list(raw_prefix(topic))
-        if info.key not in known
-        and info.modified_at < before
-        and _belongs(info, table)
-    ]  # fmt: skip
-    ports.store.delete(doomed)
-    return len(doomed)
+    return {
+        i.key for i in held
+        if i.key not in known and i.modified_at < before and _belongs(i, table)
+    }  # fmt: skip
 
 
 def _belongs(info: ObjectInfo, table: str) -> bool:
@@ -86,23 +111,14 @@ def _belongs(info: ObjectInfo, table: str) -> bool:
     return len(parts) == 5 and parts[0] == table
 
 
-def _remove_expired(ports: Ports, old: Iterable[RawCommit], retention_days: int) -> int:
-    if not retention_days:
-        return 0
-    before = ports.clock() - retention_days * _DAY_MS
-    doomed = [
-        o.key
-        for c in old
-        for o in c.objects
-        if c.committed_at < before and ports.store.head(o.key) is not None
-    ]
-    ports.store.delete(doomed)
-    return len(doomed)
-
-
-def _remove_old_claims(table: str, ports: Ports) -> None:
-    keys = sorted(i.key for i in ports.store.list(claim_prefix(table)))
-    claims = [k for k in keys if k.endswith(".json")]
-    if len(claims) > _KEEP_CLAIMS:
-        first_kept = claims[-_KEEP_CLAIMS]
-        ports.store.delete(k for k in keys if k < first_kept)
+def _abandoned_staging(dataset: Dataset, ports: Ports) -> set[str]:
+    """Staged files of writers that can no longer commit: a later claim than theirs did."""
+    table, before = dataset.table, ports.clock() - _DAY_MS
+    staged = [i for i in ports.store.list(staging_root(table)) if i.modified_at < before]
+    if not staged:
+        return set()
+    # In this order: `state` moves what a commit names, and a claim is older than its staging.
+    last = ports.engine(dataset.format).state(dataset).last
+    open_claims = claims.uncommitted(ports.store, table, last.epoch if last else 0)
+    needed = {c.nonce for c in open_claims}
+    return {i.key for i in staged if staged_by(i.key) not in needed}

@@ -18,7 +18,9 @@ from typing import Annotated, Any, cast
 
 import msgspec
 
+from lake_platform.domain.quality import MAX_NUMBER_CHARS
 from lake_platform.domain.schema import (
+    MAX_DIGITS,
     UNKNOWN,
     Array,
     Decimal,
@@ -55,9 +57,9 @@ _FAST: dict[str, Any] = {
 # makes that question cost 3 ns a byte less than asking the expression alone.
 _INEXACT = re.compile(rb"[1-9][0-9.]{18,}")
 _RUN = b"0" * 19
+_LONG_RUN = b"0" * (MAX_NUMBER_CHARS // 2)
 _DIGITS = bytes(0x30 if chr(c) in "0123456789." else 0x20 for c in range(256))
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')
-_MAX_DECIMAL_DIGITS = 38
 _EXACT = decimal.Context(prec=1200)
 
 
@@ -110,16 +112,36 @@ class Conformer:
         return self._decoder.decode(line)
 
     def suspicious(self, text: bytes) -> bool:
-        """Whether a number in `text` may have more digits than a double column would keep."""
-        return (
-            self._doubles and _RUN in text.translate(_DIGITS) and _INEXACT.search(text) is not None
-        )
+        """Whether a number in `text` may have more digits than a double column would keep, or than
+        Spark's parser takes."""
+        if not self._doubles:
+            return False
+        digits = text.translate(_DIGITS)
+        return _RUN in digits and (_INEXACT.search(text) is not None or _LONG_RUN in digits)
+
+
+class LongNumberError(ValueError):
+    """A number of more than MAX_NUMBER_CHARS characters."""
 
 
 def parse_value(line: bytes) -> dict[str, Any]:
-    """The value of a raw line; inexact numbers come as `decimal.Decimal`."""
+    """The value of a raw line; inexact numbers come as `decimal.Decimal`.
+
+    Raises: LongNumberError.
+    """
     parsed = json.loads(line, parse_float=_exact_float)
     return cast("dict[str, Any]", parsed["value"])
+
+
+def repeats_a_key(line: bytes) -> bool:
+    """Whether an object of the line, at any depth, has a key more than once."""
+    found: list[bool] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        found.append(len({name for name, _ in pairs}) < len(pairs))
+
+    json.loads(line, object_pairs_hook=look)
+    return any(found)
 
 
 def observe(value: object, like: Type | None = None) -> Type:
@@ -163,7 +185,7 @@ def merge_observed(first: Type, second: Type) -> Type:
 
 
 def _wider_integer(first: Type, second: Type) -> Type:
-    whole = Decimal(_MAX_DECIMAL_DIGITS, 0)
+    whole = Decimal(MAX_DIGITS, 0)
     return whole if {str(first), str(second)} == {"long", str(whole)} else first
 
 
@@ -187,12 +209,15 @@ def _plain_type(value: object) -> Type:
     if isinstance(value, bool):
         return Scalar("boolean")
     if isinstance(value, int):
-        return Scalar("long") if -(2**63) <= value < 2**63 else Decimal(_MAX_DECIMAL_DIGITS, 0)
+        if -(2**63) <= value < 2**63:
+            return Scalar("long")
+        return Decimal(max(MAX_DIGITS, len(str(abs(value)))), 0)
     if isinstance(value, float):
         return Scalar("double")
     if isinstance(value, decimal.Decimal):
-        digits = len(value.as_tuple().digits)
-        return Decimal(digits, max(0, -cast("int", value.as_tuple().exponent)))
+        exponent = cast("int", value.as_tuple().exponent)
+        scale, digits = max(0, -exponent), len(value.as_tuple().digits) + max(0, exponent)
+        return Decimal(max(scale, digits), scale)
     return Scalar("string")
 
 
@@ -237,6 +262,8 @@ def _fits_text(value: str, name: str) -> bool:
 
 def _exact_float(text: str) -> float | decimal.Decimal:
     """A float when it is the nearest one to `text` within 17 digits, else the exact number."""
+    if len(text) > MAX_NUMBER_CHARS:
+        raise LongNumberError
     number = float(text)
     exact = _EXACT.create_decimal(text)
     if len(exact.normalize(_EXACT).as_tuple().digits) <= 17:

@@ -10,8 +10,9 @@ import structlog
 
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
-from lake_platform.domain.ports import KafkaReader
+from lake_platform.domain.ports import KafkaMessage, KafkaReader
 from lake_platform.errors import (
+    CommitRaceError,
     KafkaUnavailableError,
     NotRunnableError,
     OffsetsMissingError,
@@ -23,6 +24,7 @@ from lake_platform.ingest.raw_slice import RawSlice
 from lake_platform.ingest.results import Limits, Ports
 
 _STALL_MS = 60_000
+_MAX_SLICE_MS = 12 * 3_600_000
 _log = structlog.get_logger(__name__)
 
 
@@ -131,9 +133,9 @@ def _dump_slice(
     marks = dict(head.order_marks) if head else {}
     content = RawSlice(dataset.topic, dataset.table, limits.slice, nonce, marks)
     begin = dict(reader.positions())
-    moved_at = ports.clock()
+    began_at = moved_at = ports.clock()
     while not content.full and not reader.finished():
-        messages = reader.poll()
+        messages = _poll(reader, dataset)
         now = ports.clock()
         if messages:
             content.add(messages, now)
@@ -146,6 +148,7 @@ def _dump_slice(
             )
     positions = dict(reader.positions())
     objects = content.upload(ports.store)
+    _check_young(dataset.table, ports.clock() - began_at)
     commit = RawCommit(
         seq=head.seq + 1 if head else 1,
         nonce=nonce,
@@ -165,6 +168,22 @@ def _dump_slice(
     )
     raw_log.append(ports.store, dataset.table, commit)
     return commit
+
+
+def _poll(reader: KafkaReader, dataset: Dataset) -> Sequence[KafkaMessage]:
+    try:
+        return reader.poll()
+    except OffsetsMissingError as error:  # the reader does not know for whom it reads
+        raise OffsetsMissingError(dataset.table, dataset.topic, error.ranges) from error
+
+
+def _check_young(table: str, age_ms: int) -> None:
+    """The cleaner takes objects that no commit names after a day. Raises: CommitRaceError."""
+    if age_ms > _MAX_SLICE_MS:
+        raise CommitRaceError(
+            f"dataset {table!r}: this writer stood still for {age_ms // 3_600_000} h, so the "
+            f"cleaner may have removed what it uploaded; the slice was not committed, dump again"
+        )
 
 
 def _publish(table: str, ports: Ports, head: RawCommit, plan: _Plan) -> None:

@@ -14,13 +14,16 @@ from lake_platform.domain.ports import SchemaVersion
 from lake_platform.domain.quality import too_many
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import (
+    CheckpointLostError,
+    CommitRaceError,
     LakeError,
     NotRunnableError,
     QuarantineRatioError,
+    RawExpiredError,
     StopDatasetError,
 )
 from lake_platform.ingest import claims, evolve, raw_log
-from lake_platform.ingest.quarantine import write_quarantine
+from lake_platform.ingest.quarantine import remove_stale, write_quarantine
 from lake_platform.ingest.results import Limits, LoadResult, Ports
 from lake_platform.ingest.scan import Scanner, ScanReport
 
@@ -55,13 +58,14 @@ def load(
 ) -> Iterator[LoadResult]:
     """Applies all pending raw commits, oldest first; yields each batch after it is committed.
 
-    With `replay`, the applied commits of `windows` are applied again instead. Takes no new batch
-    once the budget of `limits` is used up or `stop` says so; the next load goes on. Nothing new
-    costs one LIST and no engine.
+    With `replay`, the applied commits of `windows` are applied again instead, all of them: one that
+    ended halfway would leave rows that later records deleted. Else no new batch is taken once the
+    budget of `limits` is used up; the next load goes on. `stop` ends both. Nothing new costs two
+    LISTs and no engine.
 
     Raises:
-        SchemaBlockedError, QuarantineRatioError, TransformError, CorruptRawError: the dataset
-            stops, nothing was written.
+        SchemaBlockedError, QuarantineRatioError, TransformError, CorruptRawError, RawExpiredError,
+            CheckpointLostError: the dataset stops, nothing was written.
         BatchClaimedError, CommitRaceError, EngineError, StorageUnavailableError: try again.
     """
     record = ports.metastore.get(table)
@@ -69,23 +73,31 @@ def load(
         raise NotRunnableError(table, record.status)
     started = ports.clock()
     progress = ports.metastore.progress(table)
-    if not replay and not _pending(table, ports, progress.applied_seq):
+    abandoned = claims.abandoned(table, ports, limits)
+    if not (replay or abandoned or _pending(table, ports, progress.applied_seq)):
         return
     engine = ports.engine(record.dataset.format)
-    todo = _replay_work(record.dataset, ports, limits, windows or ()) if replay else None
-    while not stop() and ports.clock() - started <= limits.load_budget_seconds * 1000:
+    todo = _replayed(record.dataset, ports, limits, windows or ()) if replay else None
+    while not stop() and (replay or ports.clock() - started <= limits.load_budget_seconds * 1000):
         state = engine.state(record.dataset)
+        if state.exists and state.applied < progress.applied_seq:
+            raise CheckpointLostError(table, progress.applied_seq, state.applied)
         _catch_up_statistics(record.dataset, ports, state)
+        left = claims.open_claim(table, ports, state, limits)
         if state.doubled:
             # Changes what the table says of itself, so look again.
-            _undo_doubled(record.dataset, ports, state)
+            _undo_doubled(record.dataset, ports, state, left)
             continue
-        left = claims.open_claim(table, ports, state, limits)
         if todo is None or (state.last and state.last.reapply):
-            work = _next_work(record.dataset, ports, limits, state, left)
+            work = _next_work(record.dataset, ports, limits, state, left.claim if left else None)
         else:
-            work = next(todo, None)
+            # Another writer may have applied more since the replay began.
+            again = next(todo, ())
+            work = _Work(again, state.applied, replay=True) if again else None
         if work is None:
+            if abandoned:  # `state` finished what it left
+                _fence(record.dataset, ports, left)
+                claims.release(table, ports, abandoned, done=True)
             break
         yield _apply(record.dataset, ports, state, left, work)
 
@@ -100,9 +112,8 @@ def _next_work(
     """The batch of a claim that a writer left, else as many commits as fit a batch."""
     last = state.last
     if last is not None and last.reapply:
-        held = raw_log.iter_commits_after(ports.store, dataset.table, last.batch.first_seq - 1)
-        again = takewhile(lambda c: c.seq <= last.batch.last_seq, held)
-        return _Work(tuple(again), max(state.applied, last.batch.last_seq), replay=True)
+        again = _commits_of(dataset.table, ports, last.batch)
+        return _Work(again, max(state.applied, last.batch.last_seq), replay=True)
     commits = raw_log.iter_commits_after(ports.store, dataset.table, state.applied)
     if left and not left.replay and left.batch.first_seq == state.applied + 1:
         end = left.batch.last_seq
@@ -113,6 +124,11 @@ def _next_work(
         _publish_applied(dataset.table, ports, state.applied, [])
         return None
     return _Work(tuple(chosen), chosen[-1].seq, replay=False)
+
+
+def _commits_of(table: str, ports: Ports, batch: BatchRange) -> tuple[RawCommit, ...]:
+    held = raw_log.iter_commits_after(ports.store, table, batch.first_seq - 1)
+    return tuple(takewhile(lambda c: c.seq <= batch.last_seq, held))
 
 
 def _fitting(commits: Iterable[RawCommit], most_bytes: int) -> list[RawCommit]:
@@ -127,10 +143,10 @@ def _fitting(commits: Iterable[RawCommit], most_bytes: int) -> list[RawCommit]:
     return chosen
 
 
-def _replay_work(
+def _replayed(
     dataset: Dataset, ports: Ports, limits: Limits, windows: Sequence[str]
-) -> Iterator[_Work]:
-    """Batches that cover all applied commits of `windows`, in order."""
+) -> Iterator[tuple[RawCommit, ...]]:
+    """The commits of batches that cover all applied commits of `windows`, in order."""
     engine = ports.engine(dataset.format)
     applied = engine.state(dataset).applied
     held = [c for c in raw_log.commits_after(ports.store, dataset.table, 0) if c.seq <= applied]
@@ -140,6 +156,9 @@ def _replay_work(
         return
     last = applied if _deletes_after(dataset, held, hit[0]) else hit[-1]
     seqs = set(hit) if last == hit[-1] else set(range(hit[0], last + 1))
+    _check_kept(
+        dataset.table, [c for c in held if c.seq in seqs]
+    )  # all before the first is written
     position = 0
     while position <= last:
         todo = [c for c in held if c.seq > position and c.seq in seqs]
@@ -149,7 +168,15 @@ def _replay_work(
         whole = engine.align(dataset, BatchRange(run[0].seq, run[-1].seq))
         chosen = [c for c in held if whole.first_seq <= c.seq <= whole.last_seq]
         position = whole.last_seq
-        yield _Work(tuple(chosen), applied, replay=True)
+        yield tuple(chosen)
+
+
+def _check_kept(table: str, commits: Sequence[RawCommit]) -> None:
+    """Raises: RawExpiredError when raw retention removed the objects of one."""
+    gone = [c for c in commits if c.expired_at]
+    if gone:
+        windows = sorted({w for c in gone for w in c.windows})
+        raise RawExpiredError(table, gone[0].seq, gone[-1].seq, windows)
 
 
 def _contiguous(commits: Sequence[RawCommit]) -> list[RawCommit]:
@@ -174,36 +201,41 @@ def _catch_up_statistics(dataset: Dataset, ports: Ports, state: TableState) -> N
     table, last = dataset.table, state.last
     if last is None or ports.metastore.progress(table).applied_seq >= state.applied:
         return
-    held = raw_log.commits_after(ports.store, table, last.batch.first_seq - 1)
-    work = _Work(tuple(c for c in held if c.seq <= last.batch.last_seq), state.applied, last.replay)
+    work = _Work(_commits_of(table, ports, last.batch), state.applied, last.replay)
     schema = ports.metastore.active_schema(table)
     columns = _table_schema(schema) if schema else Struct()
     ports.metastore.record_batch(table, WriteResult(last, columns, 0, 0), work.windows)
     _publish_applied(table, ports, state.applied, work.commits)
 
 
-def _undo_doubled(dataset: Dataset, ports: Ports, state: TableState) -> None:
-    last = claims.latest(ports.store, dataset.table, 0)[0]
-    after = last.epoch if last else 0
-    claim = claims.take(dataset.table, ports, state.doubled[0].batch, after, replay=True)
+def _undo_doubled(
+    dataset: Dataset, ports: Ports, state: TableState, left: claims.LeftClaim | None
+) -> None:
+    work = _Work(_commits_of(dataset.table, ports, state.doubled[0].batch), state.applied, True)
+    claim = _take_claim(dataset, ports, state, left, work)
     ports.engine(dataset.format).undo(dataset, state, claim)
 
 
 def _apply(
-    dataset: Dataset, ports: Ports, state: TableState, left: Claim | None, work: _Work
+    dataset: Dataset, ports: Ports, state: TableState, left: claims.LeftClaim | None, work: _Work
 ) -> LoadResult:
     began = ports.clock()
+    _check_kept(dataset.table, work.commits)
     claim = _take_claim(dataset, ports, state, left, work)
     try:
         report, job = _prepare(dataset, ports, claim, work)
         result = ports.engine(dataset.format).write(job)
     except LakeError as error:
-        claims.release(dataset.table, ports, claim)
+        claims.release(dataset.table, ports, claim, done=False)
         if isinstance(error, StopDatasetError):
             ports.metastore.update_progress(dataset.table, last_error=str(error))
         raise
+    if work.replay or left:
+        # After the commit: before it these records would be nowhere if we died.
+        remove_stale(ports.store, dataset.table, work.commits, job.quarantine_keys)
     ports.metastore.record_batch(dataset.table, result, work.windows)
     _publish_applied(dataset.table, ports, result.applied.applied, work.commits)
+    claims.release(dataset.table, ports, claim, done=True)
     return LoadResult(
         table=dataset.table,
         applied=result.applied,
@@ -219,15 +251,30 @@ def _apply(
 
 
 def _take_claim(
-    dataset: Dataset, ports: Ports, state: TableState, left: Claim | None, work: _Work
+    dataset: Dataset, ports: Ports, state: TableState, left: claims.LeftClaim | None, work: _Work
 ) -> Claim:
-    """Claims the batch and fences every claim since the table's last commit."""
+    """Claims the batch and fences the claims that never became a commit.
+
+    Raises:
+        CommitRaceError: one of them did become a commit since `state` was read.
+    """
     known = state.last.epoch if state.last else 0
-    after = left.epoch if left else known
+    after = left.claim.epoch if left else known
     claim = claims.take(dataset.table, ports, work.batch, after, work.replay)
-    for epoch in range(known + 1, claim.epoch):
-        ports.engine(dataset.format).fence(dataset, epoch)
+    _fence(dataset, ports, left)
+    # Without `left` the claim itself proves that nobody was here in between.
+    if left and ports.engine(dataset.format).state(dataset) != state:
+        claims.release(dataset.table, ports, claim, done=False)
+        raise CommitRaceError(
+            f"table {dataset.table!r}: {left.claim.worker} was taken for dead and committed batch "
+            f"{left.claim.batch} all the same; nothing was written, load again"
+        )
     return claim
+
+
+def _fence(dataset: Dataset, ports: Ports, left: claims.LeftClaim | None) -> None:
+    for epoch in left.unfenced if left else ():
+        ports.engine(dataset.format).fence(dataset, epoch)
 
 
 def _prepare(

@@ -7,7 +7,7 @@ re-run overwrites it, also when a replay or another writer cuts the commits into
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import orjson
 from isal import igzip
@@ -38,3 +38,14 @@ def write_quarantine(
     for key, lines in by_key.items():
         store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
     return tuple(sorted(by_key))
+
+
+def remove_stale(
+    store: ObjectStore, table: str, commits: Sequence[RawCommit], kept: Collection[str]
+) -> None:
+    """Removes quarantine objects of a batch that an earlier try wrote and this one did not: the
+    definition changed in between, and their records are rows or drops now."""
+    possible = {
+        quarantine_key(table, window, seq_name(c.seq)) for c in commits for window in c.windows
+    }
+    store.delete(sorted(possible.difference(kept)))

@@ -18,6 +18,7 @@ from lake_platform.ingest.envelope import Classifier, OrderMarks, encode_key, si
 _FLUSH_BYTES = 1 << 20
 _FLUSH_LINES = 1_000
 _UPLOADS = 4
+_MAX_BUFFERS = 2_000  # open objects, 30 KB each: a topic may hold records of any number of hours
 _DIGEST_MODULUS = 1 << 64
 _GZIP = 31  # zlib's window bits for a gzip stream
 
@@ -87,7 +88,9 @@ class RawSlice:
     @property
     def full(self) -> bool:
         return (
-            self.value_bytes >= self._limits.max_bytes or self.records >= self._limits.max_records
+            self.value_bytes >= self._limits.max_bytes
+            or self.records >= self._limits.max_records
+            or len(self._buffers) >= _MAX_BUFFERS
         )
 
     def add(self, messages: Sequence[KafkaMessage], ingest_ms: int) -> None:

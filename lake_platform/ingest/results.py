@@ -54,7 +54,8 @@ class LoadResult:
 
 @dataclass(frozen=True, slots=True)
 class WindowReport:
-    """Whether an applied window still is what its commits say. `problems` is empty when it is."""
+    """Whether an applied window still is what its commits say. `problems` is empty when it is;
+    `expired` objects were removed by raw retention."""
 
     table: str
     window: str
@@ -62,6 +63,7 @@ class WindowReport:
     records: int
     raw_bytes: int
     applied: bool
+    expired: int = 0
     problems: tuple[str, ...] = ()
 
 

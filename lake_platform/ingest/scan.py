@@ -25,7 +25,15 @@ from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import MAX_KEY_BYTES, MAX_PARTITION_BYTES, Reason
 from lake_platform.domain.schema import Change, Struct, Type, diff
 from lake_platform.errors import CorruptRawError
-from lake_platform.ingest.conform import Conformer, Line, merge_observed, observe, parse_value
+from lake_platform.ingest.conform import (
+    Conformer,
+    Line,
+    LongNumberError,
+    merge_observed,
+    observe,
+    parse_value,
+    repeats_a_key,
+)
 
 _SAMPLES = 5
 _BREAKING_LINES = 1_000  # enough to show an operator what broke; the batch is not written anyway
@@ -119,12 +127,27 @@ class Scanner:
         if head.reason is not None or head.tombstone:
             self._no_value(raw, line)
             return
-        value = parse_value(line)
+        try:
+            value = parse_value(line)
+        except LongNumberError:
+            self._reject(raw, line, Reason.NUMBER_TOO_LONG)
+            return
         self._note_changes(raw, head, value)
-        if self._checks:
+        if self._hides_a_conflict(line):
+            self._reject(raw, line, Reason.KEY_TWICE)
+        elif self._checks:
             row = {f: value.get(c) for c, f in self._conformer.attributes.items()}
             if reason := self._bad_row(SimpleNamespace(**row)):
                 self._reject(raw, line, reason)
+
+    def _hides_a_conflict(self, line: bytes) -> bool:
+        """Of a key that comes twice we see the last value, but Spark's parser stumbles over an
+        earlier one that does not fit the column, and would fail the whole batch."""
+        try:
+            self._conformer.decode(line)
+        except (ValueError, RecursionError):
+            return repeats_a_key(line)
+        return False
 
     def _note_changes(self, raw: RawObject, head: Line, value: dict[str, Any]) -> None:
         seen = observe(value, self._conformer.schema)
@@ -135,7 +158,10 @@ class Scanner:
             return
         changes = diff(self._source, seen, partial=True)
         # Columns that are new in this batch must agree among its records too.
-        changes += [c for c in diff(merged, seen, partial=True) if c.kind in {"type", "case_twin"}]
+        changes += [c for c in diff(merged, seen, partial=True) if c.kind == "type"]
+        if merged != self.report.observed:
+            whole = diff(self._source, merged, partial=True)
+            changes += [c for c in whole if c.kind == "case_twin"]
         news = [c for c in changes if self._is_news(c)]
         self.report.changes |= {c.path: c for c in news}
         if any(c.verdict == "breaking" for c in changes):

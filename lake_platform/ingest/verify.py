@@ -14,19 +14,21 @@ _DIGEST_MODULUS = 1 << 64
 def verify_window(table: str, ports: Ports, window: str) -> WindowReport:
     """Holds every raw object of `window` against its commit: checksum, count, offset digest.
 
-    `applied` is whether all of the window's commits are in the table.
+    `applied` is whether all of the window's commits are in the table. Objects that raw retention
+    removed are counted and not looked for.
     """
     commits = raw_log.commits_after(ports.store, table, 0)
-    held = [(c.seq, o) for c in commits for o in c.objects if o.window == window]
+    held = [(c, o) for c in commits for o in c.objects if o.window == window]
     applied_seq = ports.metastore.progress(table).applied_seq
-    problems = [p for _, raw in held if (p := _problem(ports, raw))]
+    problems = [p for c, raw in held if not c.expired_at and (p := _problem(ports, raw))]
     return WindowReport(
         table=table,
         window=window,
         objects=len(held),
         records=sum(o.records for _, o in held),
         raw_bytes=sum(o.raw_bytes for _, o in held),
-        applied=all(seq <= applied_seq for seq, _ in held),
+        applied=all(c.seq <= applied_seq for c, _ in held),
+        expired=sum(c.expired_at is not None for c, _ in held),
         problems=tuple(problems),
     )
 

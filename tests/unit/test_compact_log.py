@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from lake_platform.adapters.memory_engine import MemoryEngine
+from lake_platform.domain.batches import Worker
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectInfo
-from lake_platform.errors import CorruptRawError
+from lake_platform.errors import CorruptRawError, InvalidFieldError, RawExpiredError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.compact_log import compact_log
 from lake_platform.ingest.verify import verify_window
@@ -218,11 +220,110 @@ def test_old_claims_go_the_newest_stay(lab: Lab) -> None:
         lab.send({"n": n})
         lab.cycle()
     compact_log("t", lab.ports())
-    claims = [i.key for i in lab.store.list("checkpoints/t/phase2/claims/")]
-    assert len(claims) == 20
+    assert claims_of(lab) == list(range(1, 32))
+    lab.now_ms += DAY_MS + 1
+    compact_log("t", lab.ports())
+    assert claims_of(lab) == list(range(12, 32))
     lab.send({"n": 99})
     lab.cycle()
     lab.account()
+
+
+def claims_of(lab: Lab) -> list[int]:
+    held = lab.store.list("checkpoints/t/phase2/claims/")
+    return sorted({int(i.key.rsplit("/", 1)[1].split(".")[0]) for i in held})
+
+
+def fences_of(lab: Lab) -> list[int]:
+    return [int(i.key.split("/")[4]) for i in lab.store.list("checkpoints/t/phase2/locks/")]
+
+
+class TestFences:
+    """A fence goes with its claim, and that when its writer can no longer commit."""
+
+    def killed(self, lab: Lab, times: int, host: str = "here") -> None:
+        for n in range(times):
+            lab.workers.current = Worker(host, 1_000 + n, 0.0)
+            lab.send({"n": n})
+            lab.dump()
+            with pytest.raises(Fault):
+                lab.load(engine=Faulty(Trap(1, frozenset(["write"])), MemoryEngine(lab.store)))
+            lab.workers.dead.add(lab.workers.current)
+        lab.workers.crash()
+
+    def test_of_the_dead_go_after_a_day(self, lab: Lab) -> None:
+        self.killed(lab, 30)
+        lab.load()
+        assert fences_of(lab) == list(range(2, 32))
+        compact_log("t", lab.ports())
+        assert len(fences_of(lab)) == 30
+        lab.now_ms += DAY_MS + 1
+        compact_log("t", lab.ports())
+        assert claims_of(lab) == list(range(14, 34))
+        assert fences_of(lab) == list(range(14, 32))
+        lab.account()
+
+    def test_of_writers_out_of_sight_go_after_a_week(self, lab: Lab) -> None:
+        self.killed(lab, 30, "there")
+        lab.load()
+        lab.workers.unknown |= {Worker("there", 1_000 + n, 0.0) for n in range(30)}
+        lab.now_ms += 7 * DAY_MS - 1
+        compact_log("t", lab.ports())
+        assert fences_of(lab) == list(range(2, 32))
+        lab.now_ms += 2
+        compact_log("t", lab.ports())
+        assert fences_of(lab) == list(range(14, 32))
+
+
+class TestRetention:
+    WINDOW = "2026-11-01-00:00"
+
+    def expired(self, lab: Lab) -> None:
+        lab.now_ms += 10 * DAY_MS
+        lab.send({"n": 50})
+        lab.cycle()
+        compact_log("t", lab.ports(), keep_commits=5, raw_retention_days=7)
+
+    def test_a_replay_says_what_is_gone_and_writes_nothing(self, lab: Lab) -> None:
+        self.expired(lab)
+        rows = lab.rows()
+        with pytest.raises(RawExpiredError) as caught:
+            lab.load(replay=[self.WINDOW])
+        assert (caught.value.first_seq, caught.value.last_seq) == (1, 8)
+        assert self.WINDOW in str(caught.value)
+        assert "outside the platform" not in str(caught.value)
+        assert lab.rows() == rows
+        assert lab.load(replay=["2026-11-11-00:00"])
+
+    def test_a_window_is_verified_by_what_is_left(self, lab: Lab) -> None:
+        self.expired(lab)
+        report = verify_window("t", lab.ports(), self.WINDOW)
+        assert (report.objects, report.expired, report.problems) == (12, 8, ())
+
+    def test_a_table_cannot_be_built_again_without_it(self, lab: Lab) -> None:
+        self.expired(lab)
+        lab.store.delete([i.key for i in lab.store.list("lake/t/")])
+        lab.send({"n": 51})
+        lab.dump()
+        with pytest.raises(RawExpiredError):
+            lab.load()
+
+    def test_a_kill_after_the_mark_leaves_objects_for_the_next_day(self, lab: Lab) -> None:
+        lab.now_ms += 10 * DAY_MS
+        lab.send({"n": 50})
+        lab.cycle()
+        compact_log("t", lab.ports(), keep_commits=5)
+        trap: Any = Faulty(Trap(3, frozenset(["delete"])), lab.store)
+        with pytest.raises(Fault):
+            compact_log("t", lab.ports(store=trap), keep_commits=5, raw_retention_days=7)
+        assert len(list(lab.store.list("raw/topic.t/"))) == 13
+        done = compact_log("t", lab.ports(), keep_commits=5, raw_retention_days=7)
+        assert done.raw_removed == 8
+
+
+def test_a_log_without_its_newest_commit_is_refused(lab: Lab) -> None:
+    with pytest.raises(InvalidFieldError):
+        compact_log("t", lab.ports(), keep_commits=0)
 
 
 class TestVerify:

@@ -74,6 +74,16 @@ def test_byte_bound_and_rolled_objects(lab: Lab) -> None:
     check(lab)
 
 
+def test_a_slice_is_bounded_by_its_open_objects_too(lab: Lab) -> None:
+    """A compacted topic holds records of any hour, and each open object has its compressor."""
+    lab.register()
+    lab.limits = replace(lab.limits, slice=Slice(1 << 30, 1 << 30))
+    for n in range(3_000):
+        lab.send({"n": n}, at_ms=lab.now_ms - n * HOUR_MS)
+    assert len(lab.dump()) == 2
+    check(lab)
+
+
 def test_a_second_dump_reads_new_offsets_only_and_nothing_when_there_are_none(lab: Lab) -> None:
     lab.register()
     lab.send({"n": 1})
@@ -201,8 +211,9 @@ class TestMissingOffsets:
         running = dump("t", lab.ports(), lab.limits)
         next(running)
         lab.kafka.expire(TOPIC, 0, 700)
-        with pytest.raises(OffsetsMissingError):
+        with pytest.raises(OffsetsMissingError, match="accept t") as caught:
             list(running)
+        assert caught.value.dataset == "t"
         assert len(log(lab)) == 1
 
 
@@ -316,6 +327,25 @@ class TestCommit:
         with pytest.raises(CommitRaceError):
             list(stale)
         assert len(log(lab)) == 1
+        check(lab)
+
+    def test_a_writer_that_slept_for_half_a_day_does_not_commit(self, lab: Lab) -> None:
+        """The cleaner may have taken its objects for orphans: nobody could read the commit."""
+        lab.register()
+        lab.send({"n": 1})
+
+        class Sleepy:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(lab.store, name)
+
+            def put(self, key: str, data: bytes) -> None:
+                lab.store.put(key, data)
+                lab.now_ms += 25 * HOUR_MS
+
+        with pytest.raises(CommitRaceError, match="stood still for 25 h"):
+            lab.dump(store=Sleepy())
+        assert log(lab) == []
+        lab.dump()
         check(lab)
 
     def test_a_silent_broker_is_an_error_after_a_minute(self, lab: Lab) -> None:

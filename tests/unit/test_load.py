@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.domain.dataset import Status
+from lake_platform.domain.batches import BatchJob, WriteResult
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import (
     BatchClaimedError,
+    CheckpointLostError,
     CommitRaceError,
     CorruptRawError,
     InvalidFieldError,
@@ -24,6 +26,7 @@ from lake_platform.errors import (
     StorageUnavailableError,
 )
 from lake_platform.ingest import claims, raw_log
+from lake_platform.ingest.load import load
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Lab, Trap, faulty_ports
 
 SOURCE = Struct((Field("id", Scalar("long")), Field("name", Scalar("string"))))
@@ -57,8 +60,6 @@ def test_nothing_new_opens_no_engine(lab: Lab) -> None:
     assert lab.cycle()
     engines: list[str] = []
     ports = replace(lab.ports(), engine=lambda f: engines.append(f) or lab.engine)  # type: ignore[func-returns-value]
-    from lake_platform.ingest.load import load
-
     assert list(load("t", ports, lab.limits)) == []
     assert engines == []
 
@@ -96,8 +97,6 @@ def test_budget_ends_a_load_between_batches(lab: Lab) -> None:
         lab.send({"id": n})
         lab.dump()
     lab.limits = replace(lab.limits, batch_bytes=1, load_budget_seconds=0.5)
-    from lake_platform.ingest.load import load
-
     seen = 0
     for _ in load("t", lab.ports(), lab.limits):
         seen += 1
@@ -489,7 +488,7 @@ class TestClaims:
         claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
         with pytest.raises(BatchClaimedError):
             claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
-        assert claims.latest(lab.store, "t", 0)[0] is not None
+        assert claims.latest(lab.store, "t") is not None
         assert not state.exists
 
 
@@ -618,3 +617,134 @@ def test_a_store_whose_reply_is_lost_after_every_write(make_lab: MakeLab, mode: 
         return Trap(at, calls, "after", StorageUnavailableError("reply lost"))
 
     assert {"after put", "after put_new"} <= _every(make_lab, trap, mode, "same_batch")
+
+
+class TestWritersSideBySide:
+    def test_a_load_between_two_batches_of_a_replay_is_not_applied_again(self, lab: Lab) -> None:
+        """The replay's checkpoint must not take the table's back to where the replay began."""
+        lab.register(source=SOURCE)
+        for n in range(2):
+            lab.send({"id": n})
+            lab.cycle()
+        lab.limits = replace(lab.limits, batch_bytes=1)
+        replaying = load("t", lab.ports(), lab.limits, ["2026-11-01-00:00"], replay=True)
+        next(replaying)
+        lab.send({"id": 2})
+        lab.cycle()
+        assert [r.applied.applied for r in replaying] == [3]
+        lab.send({"id": 3})
+        (done,) = lab.cycle()
+        assert done.applied.batch.first_seq == 4
+        lab.account()
+
+    @pytest.mark.parametrize("replay", [(), ("2026-11-01-00:00",)])
+    def test_who_was_taken_for_dead_and_commits_all_the_same(
+        self, lab: Lab, replay: tuple[str, ...]
+    ) -> None:
+        """Its commit falls between the other one's look at the table and the fence."""
+        lab.register(source=SOURCE)
+        lab.send({"id": 1})
+        lab.cycle()
+        lab.send({"id": 2})
+        lab.dump()
+        held: list[BatchJob] = []
+
+        class Holding(MemoryEngine):
+            def write(self, job: BatchJob) -> WriteResult:
+                held.append(job)
+                raise Fault("stands still")
+
+        class Late(MemoryEngine):
+            def fence(self, dataset: Dataset, epoch: int) -> None:
+                MemoryEngine(lab.store).write(held[0])
+                super().fence(dataset, epoch)
+
+        with pytest.raises(Fault):
+            lab.load(engine=Holding(lab.store))
+        lab.workers.crash()
+        with pytest.raises(CommitRaceError, match="taken for dead"):
+            lab.load(replay=replay, engine=Late(lab.store))
+        lab.cycle()
+        lab.load(replay=replay)
+        lab.account()
+        assert lab.metastore.progress("t").applied_seq == 2
+
+    def test_a_replay_takes_over_an_unfinished_claim_and_leaves_its_batch_pending(
+        self, lab: Lab
+    ) -> None:
+        lab.register(source=SOURCE)
+        lab.send({"id": 1})
+        lab.cycle()
+        for n in (2, 3):
+            lab.send({"id": n})
+            lab.dump()
+        with pytest.raises(Fault):
+            lab.load(engine=_dying(lab, Trap(1)))
+        lab.workers.crash()
+        (done,) = lab.load(replay=["2026-11-01-00:00"])
+        assert (done.applied.replay, done.applied.applied) == (True, 1)
+        (rest,) = lab.load()
+        assert rest.applied.batch.id == "000000000002-000000000003"
+        lab.account()
+
+    def test_what_failed_and_said_so_is_fenced_once(self, lab: Lab) -> None:
+        lab.register(source=SOURCE)
+        lab.send({"id": 1})
+        lab.dump()
+        fenced: list[int] = []
+
+        class Failing(MemoryEngine):
+            def write(self, job: BatchJob) -> WriteResult:  # noqa: ARG002 - port
+                raise StorageUnavailableError("gone")
+
+            def fence(self, dataset: Dataset, epoch: int) -> None:
+                fenced.append(epoch)
+                super().fence(dataset, epoch)
+
+        for _ in range(5):
+            with pytest.raises(StorageUnavailableError):
+                lab.load(engine=Failing(lab.store))
+        assert fenced == [1, 2, 3, 4]
+
+
+def test_a_replay_goes_to_its_end_whatever_the_budget(lab: Lab) -> None:
+    """Ended halfway it would leave rows in the table that later records deleted."""
+    lab.register(mode="upsert", primary_key=("id",), source=SOURCE)
+    lab.send({"id": 1, "name": "a"})
+    lab.cycle()
+    lab.send(None, key="1")
+    lab.cycle()
+    lab.limits = replace(lab.limits, batch_bytes=1, load_budget_seconds=0.5)
+    done = 0
+    for _ in load("t", lab.ports(), lab.limits, ["2026-11-01-00:00"], replay=True):
+        done += 1
+        lab.now_ms += 400_000
+    assert done == 2
+    assert lab.rows() == []
+
+
+def test_a_table_behind_its_recorded_checkpoint_stops(lab: Lab) -> None:
+    lab.register(source=SOURCE)
+    for n in range(2):
+        lab.send({"id": n})
+        lab.cycle()
+    newest = max(i.key for i in lab.store.list("lake/t/commits/"))
+    lab.store.delete([newest])
+    lab.send({"id": 2})
+    lab.dump()
+    with pytest.raises(CheckpointLostError) as caught:
+        lab.load()
+    assert (caught.value.recorded, caught.value.found) == (2, 1)
+    assert len(lab.rows()) == 1
+
+
+def test_a_table_removed_whole_is_built_again_from_raw(lab: Lab) -> None:
+    lab.register(source=SOURCE)
+    for n in range(2):
+        lab.send({"id": n})
+        lab.cycle()
+    lab.store.delete([i.key for i in lab.store.list("lake/t/")])
+    lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/")])
+    lab.send({"id": 2})
+    lab.cycle()
+    lab.account()
