@@ -9,7 +9,7 @@ from croniter import croniter
 
 from assets.checks import check_specs
 from assets.phases import Events, asked, dump_events, load_events
-from assets.translator import Translator, groups, op_name
+from assets.translator import SPARK_POOL, Translator, groups, op_name
 from assets.windows import WINDOWS
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.ports import DatasetRecord, SchemaVersion
@@ -94,6 +94,7 @@ def _lake_asset(dataset: Dataset, spec: dg.AssetSpec) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,  # a run may leave the costly checks out
         op_tags=_op_tags(dataset),
+        pool=SPARK_POOL,
     )
     def lake(
         context: dg.AssetExecutionContext, config: LoadConfig, platform: PlatformResource

@@ -17,6 +17,8 @@ from resources.platform import PlatformResource
 
 PHASE_TAG = "lake/phase"
 DUMP_JOB, LOAD_JOB = "dump_job", "load_job"
+# Both phases have a budget of minutes, but each table of a run gets its one batch at least.
+_MAX_RUNTIME_SECONDS = 6 * 3600
 # A crashed run is retried from the step it died in. Failed steps are not: an asset retries by
 # itself what can be retried, and the sensors ask again for what is still pending.
 _RETRY_TAGS = {
@@ -37,7 +39,11 @@ def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
             name,
             selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in tables)),  # type: ignore[arg-type]
             executor_def=dg.in_process_executor,
-            tags={PHASE_TAG: name.removesuffix("_job"), **_RETRY_TAGS},
+            tags={
+                PHASE_TAG: name.removesuffix("_job"),
+                "dagster/max_runtime": str(_MAX_RUNTIME_SECONDS),
+                **_RETRY_TAGS,
+            },
             description=f"{layer} assets of all datasets that are due, in one run",
         )
         for name, layer in chosen.items()

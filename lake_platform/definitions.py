@@ -39,6 +39,9 @@ def build_definitions(
         sensors=[*phases, watchdog_sensor(tables)],
         schedules=[maintenance_schedule],
         resources={"platform": platform or PlatformResource(settings=settings)},
+        # Also what a person materialises: else every step is a process of its own with its own
+        # Spark, and the process that signed the run as its worker ends before the run does.
+        executor=dg.in_process_executor,
     )
 
 

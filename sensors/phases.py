@@ -34,7 +34,7 @@ def ingest_sensor(tables: Collection[str]) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
         ports, memory = platform.open_ports(), Memory.parse(context.cursor)
         now = ports.clock()
-        end_dead_runs(context.instance, ports.workers)
+        end_dead_runs(context.instance, ports.workers, now)
         known = Known.read(platform, tables)
         memory.keep_only(known.records)
         busy = busy_tables(context.instance, "raw", now)
@@ -71,7 +71,7 @@ def load_sensor(tables: Collection[str]) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
         ports, memory = platform.open_ports(), Memory.parse(context.cursor)
         now = ports.clock()
-        end_dead_runs(context.instance, ports.workers)
+        end_dead_runs(context.instance, ports.workers, now)
         known = Known.read(platform, tables)
         settle(ports, memory, known)
         dumping = busy_tables(context.instance, "raw", now)

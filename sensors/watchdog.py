@@ -27,7 +27,7 @@ def watchdog_sensor(tables: Collection[str]) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
         ports = platform.open_ports()
         now = ports.clock()
-        ended = end_dead_runs(context.instance, ports.workers)
+        ended = end_dead_runs(context.instance, ports.workers, now)
         known = Known.read(platform, tables)
         late: dict[str, int] = json.loads(context.cursor or "{}")
         still: dict[str, int] = {}

@@ -63,6 +63,16 @@ def test_everything_is_on_by_default(world: World) -> None:
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
+def test_what_a_person_materialises_runs_in_one_process_too(world: World) -> None:
+    """A process a step would be a Spark a step, and the run's signed worker would end early."""
+    world.register("a")
+    repository = definitions(world).get_repository_def()
+    assert {job.executor_def for job in repository.get_all_jobs()} == {dg.in_process_executor}
+    (load,) = repository.get_job("load_job").nodes
+    assert isinstance(load.definition, dg.OpDefinition)
+    assert load.definition.pool == "spark"
+
+
 def test_a_retired_dataset_has_no_assets(world: World) -> None:
     world.register("old")
     world.register("new")

@@ -276,13 +276,26 @@ def test_a_run_whose_worker_is_gone_is_ended(world: World, instance: dg.DagsterI
         elsewhere = worker_tag(other.run_id, replace(gone, host="other-host"))
         instance.add_run_tags(other.run_id, {WORKER_TAG: elsewhere})
         assert busy_tables(instance, "raw", world.now_ms) == {"a"}
-        assert end_dead_runs(instance, world.ports.workers) == [run.run_id]
+        assert end_dead_runs(instance, world.ports.workers, world.now_ms) == [run.run_id]
         statuses = {r.run_id: r.status for r in instance.get_runs()}
     assert statuses == {
         run.run_id: dg.DagsterRunStatus.FAILURE,
         other.run_id: dg.DagsterRunStatus.STARTED,
         retry.run_id: dg.DagsterRunStatus.STARTED,  # it only inherited the dead worker's tag
     }
+
+
+def test_a_run_whose_worker_died_before_it_began_is_ended(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    with open_run(world, instance, "a") as run:
+        instance.report_dagster_event(
+            dg.DagsterEvent("PIPELINE_START", run.job_name), run_id=run.run_id
+        )
+    now = clock()
+    assert end_dead_runs(instance, world.ports.workers, now + MINUTE_MS) == []
+    assert end_dead_runs(instance, world.ports.workers, now + 11 * MINUTE_MS) == [run.run_id]
 
 
 def test_a_run_about_to_be_retried_keeps_its_datasets_busy(
