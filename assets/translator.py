@@ -17,7 +17,6 @@ from lake_platform.domain.schema import Struct, columns
 
 Layer = Literal["raw", "lake", "quarantine"]
 LAYERS: tuple[Layer, ...] = ("raw", "lake", "quarantine")
-SPARK_POOL = "spark"  # an instance limits its runs; see embedded/dagster_home.py
 GROUP_TABLES = 50  # a group's page loads in about a second up to here
 
 _PLAIN = re.compile(r"(?!x__)[A-Za-z0-9_]+\Z")

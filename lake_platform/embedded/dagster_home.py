@@ -14,14 +14,12 @@ run_coordinator:
   config:
     # A run waits for its turn at most this long; the default of 5 s is most of a short run.
     dequeue_interval_seconds: 1
-concurrency:
-  runs:
     max_concurrent_runs: 4
     tag_concurrency_limits:
+      # A load owns a Spark JVM: two would not fit on a small machine. Dumps are light. A load by
+      # hand has no such tag and runs beside (pools, which would count it, need PostgreSQL).
+      - {key: lake/phase, value: load, limit: 1}
       - {key: lake/phase, value: dump, limit: 2}
-  # The pool `spark` is on every load, by a sensor or by hand: such a run owns a Spark JVM, and two
-  # would not fit on a small machine. Dumps are light.
-  pools: {granularity: run, default_limit: 1}
 run_retries:
   enabled: true
   max_retries: 3

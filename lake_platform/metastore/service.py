@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from lake_platform.domain.dataset import Dataset, check_against_schema
 from lake_platform.domain.offsets import Gap, OffsetRange
@@ -143,10 +143,7 @@ class UseCases:
         return gaps
 
     def _check(self, dataset: Dataset) -> None:
-        if not croniter.is_valid(dataset.schedule):
-            raise InvalidFieldError(
-                "schedule", dataset.schedule, "not a cron line", "give five fields: */5 * * * *"
-            )
+        check_schedule(dataset)
         self.check_steps(dataset)
 
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
@@ -176,6 +173,19 @@ class UseCases:
         )
         self.notify(table)
         return version
+
+
+def check_schedule(dataset: Dataset) -> None:
+    """Raises: InvalidFieldError for what is no cron line, or for one that never comes (30 2)."""
+    try:
+        croniter(dataset.schedule, 0).get_next()
+    except CroniterError as error:
+        raise InvalidFieldError(
+            "schedule",
+            dataset.schedule,
+            f"not a cron line ({error})",
+            "give five fields, as in */5 * * * *",
+        ) from None
 
 
 def _column_type(kind: str) -> Type:

@@ -90,9 +90,8 @@ def test_dagster_accepts_its_configuration(home: StackHome) -> None:
         "retry_on_asset_or_op_failure": False,
     }
     assert config["telemetry"] == {"enabled": False}
-    assert config["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
-    (limit,) = config["concurrency"]["runs"]["tag_concurrency_limits"]
-    assert (limit["value"], limit["limit"]) == ("dump", 2)
+    limits = config["run_coordinator"]["config"]["tag_concurrency_limits"]
+    assert {(limit["value"], limit["limit"]) for limit in limits} == {("load", 1), ("dump", 2)}
 
 
 def test_sockets_of_a_deep_home_stay_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
