@@ -59,21 +59,24 @@ def dump_events(
     """Dumps what is new, and reports each touched window."""
     ports, table = platform.ports, dataset.table
     deadline = ports.clock() + DUMP_BUDGET_SECONDS * 1000 / want.share
-    tally, pace, first, last = RawTally(), Pace(), 0, 0
+    tally, pace, seqs = RawTally(), Pace(), list[int]()
     with translated(want, log):
         for commit in dump.dump(
             table, ports, platform.limits, stop=lambda: ports.clock() > deadline
         ):
-            first, last = first or commit.seq, commit.seq
             tally.add(commit)
-            pace.touch(w for w in commit.windows if is_window(w, ports.clock()))
+            partitions = [w for w in commit.windows if is_window(w, ports.clock())]
+            if len(partitions) == len(commit.windows) and seqs[-1:] in ([], [commit.seq - 1]):
+                seqs.append(commit.seq)
+            pace.touch(partitions)
             for window in pace.due(ports.clock()):
                 yield raw_event(table, window, tally[window])
     for window in pace.rest():
         yield raw_event(table, window, tally[window])
-    # Commits of somebody else before ours are still to be reported: the load sensor does it.
-    if first and ports.metastore.progress(table).reported_seq >= first - 1:
-        ports.metastore.update_progress(table, reported_seq=last)
+    # What is still to be reported the load sensor reports: commits of somebody else before ours,
+    # and from the first commit on with an hour that has not come yet.
+    if seqs and ports.metastore.progress(table).reported_seq >= seqs[0] - 1:
+        ports.metastore.update_progress(table, reported_seq=seqs[-1])
     log.info(f"{sum(t.records for t in tally.values())} records in {len(tally)} windows")
 
 

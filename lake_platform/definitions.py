@@ -36,7 +36,7 @@ def build_definitions(
         assets=[*built.assets, spec],
         asset_checks=[check],
         jobs=[*phase_jobs(built.tables), replay_job, maintenance_job],
-        sensors=[*phases, watchdog_sensor(tables)],
+        sensors=[*phases, watchdog_sensor(built)],
         schedules=[maintenance_schedule],
         resources={"platform": platform or PlatformResource(settings=settings)},
         # Also what a person materialises: else every step is a process of its own with its own
