@@ -8,11 +8,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from assets.metadata import LoadTally, rows_table
+from assets.phases import Asked, apply, translated
 from assets.translator import asset_key
-from assets.windows import WINDOWS
-from lake_platform.domain.dataset import Status
-from lake_platform.errors import LakeError
-from lake_platform.ingest import load
+from assets.windows import WINDOWS, is_window
 from resources.platform import PlatformResource
 
 PHASE_TAG = "lake/phase"
@@ -62,20 +60,38 @@ class ReplayConfig(dg.Config):
 def replay_windows(
     context: dg.OpExecutionContext, config: ReplayConfig, platform: PlatformResource
 ) -> None:
-    windows = WINDOWS.get_partition_keys_in_range(
-        dg.PartitionKeyRange(config.first_window, config.last_window)
+    want = Asked(_windows(config, platform), load=True, checks=frozenset(), share=1)
+    with translated(want, context.log):
+        tally = LoadTally(platform.ports.metastore.get(config.table).dataset)
+        for event in apply(tally, platform, want, context.log, replay=True):
+            context.log_event(event)
+    windows = sorted(tally.windows)
+    context.add_output_metadata(
+        {
+            "batches": len(tally.results),
+            "windows": len(windows),
+            "first_window": windows[0] if windows else "none of these was applied before",
+            "last_window": windows[-1] if windows else "-",
+        }
     )
-    dataset = platform.ports.metastore.get(config.table).dataset
-    tally = LoadTally(dataset)
-    for result in load.load(dataset.table, platform.ports, platform.limits, windows, replay=True):
-        tally.add(result)
-    for window in sorted(tally.windows):
-        context.log_event(tally.event(window))
+
+
+def _windows(config: ReplayConfig, platform: PlatformResource) -> tuple[str, ...]:
+    now = platform.ports.clock()
+    first, last = config.first_window, config.last_window
+    if not (is_window(first, now) and is_window(last, now) and first <= last):
+        raise dg.Failure(
+            f"{first!r} to {last!r} is no range of windows; give hours that have begun, the first "
+            f"one first, as in 2026-11-24-03:00",
+            allow_retries=False,
+        )
+    return tuple(WINDOWS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
 
 
 @dg.job(
     name="replay",
     executor_def=dg.in_process_executor,
+    tags={PHASE_TAG: "load"},  # it owns a Spark as a load does
     description="Applies windows of one table again from raw; the table stays the same if they "
     "were right",
 )
@@ -98,9 +114,10 @@ def _compact(
     """One row a dataset; a dataset that fails keeps no other from being cleaned."""
     from lake_platform.ingest.compact_log import compact_log
 
-    for record in platform.catalogue.list_all():
-        if record.status == Status.RETIRED:
-            continue
+    held = platform.catalogue.list_all(
+        on_broken=lambda table, error: failed.append(f"{table}: {error}")
+    )
+    for record in held:
         table = record.dataset.table
         try:
             result = compact_log(
@@ -109,8 +126,8 @@ def _compact(
                 platform.settings.log_keep_commits,
                 platform.settings.raw_retention_days,
             )
-        except LakeError as error:
-            failed.append(str(error))
+        except Exception as error:  # whatever is wrong with one log, the others are cleaned
+            failed.append(f"{table}: {error}")
             continue
         yield {
             "table": table,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
-from assets.translator import asset_key, table_schema
+from assets.translator import Layer, asset_key, table_schema
 from assets.windows import WindowTotals, when
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Change
 from lake_platform.ingest.results import LoadResult, WindowReport
 
 Metadata = dict[str, dg.MetadataValue]
@@ -105,7 +103,9 @@ class LoadTally:
         return dg.AssetMaterialization(key, metadata=metadata, partition=window)
 
 
-def quarantine_events(result: LoadResult) -> list[dg.AssetMaterialization]:
+def quarantine_events(
+    result: LoadResult, is_partition: Callable[[str], bool]
+) -> list[dg.AssetMaterialization]:
     """One per window of the batch that has quarantined records."""
     reasons = rows_table({"reason": r, "records": n} for r, n in result.quarantined.items())
     by_window: dict[str, list[str]] = {}
@@ -124,15 +124,18 @@ def quarantine_events(result: LoadResult) -> list[dg.AssetMaterialization]:
             },
         )
         for window, keys in sorted(by_window.items())
+        if is_partition(window)
     ]
 
 
 def verified_event(report: WindowReport) -> dg.AssetMaterialization:
+    how = (
+        "already applied: raw objects and commits of this window were read again and agree; "
+        "set replay: true in the run config to apply it again"
+    )
     metadata: Metadata = {
-        "verified": dg.MetadataValue.text(
-            "already applied: raw objects and commits of this window were read again and agree; "
-            "set replay: true in the run config to apply it again"
-        ),
+        "verified": dg.MetadataValue.text(how),
+        "expired_objects": dg.MetadataValue.int(report.expired),
         "records": dg.MetadataValue.int(report.records),
         "dagster/partition_row_count": dg.MetadataValue.int(report.records),
         "objects": dg.MetadataValue.int(report.objects),
@@ -140,6 +143,14 @@ def verified_event(report: WindowReport) -> dg.AssetMaterialization:
     }
     return dg.AssetMaterialization(
         asset_key("lake", report.table), metadata=metadata, partition=report.window
+    )
+
+
+def empty_event(layer: Layer, table: str, window: str) -> dg.AssetMaterialization:
+    """A window a person asked for that has no records: a backfill over it would fail else."""
+    why = "no record of this hour has come so far"
+    return dg.AssetMaterialization(
+        asset_key(layer, table), partition=window, metadata={"records": 0, "empty": why}
     )
 
 
@@ -151,29 +162,14 @@ def found_event(table: str, window: str, records: int) -> dg.AssetMaterializatio
     )
 
 
-def changes_table(changes: Iterable[Change]) -> dg.MetadataValue:
+def changes_table(changes: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
+    """`domain.schema.Change` as dicts, as an incident holds them."""
+    shown = {"column": "path", "change": "kind"}
+    names = ("column", "change", "verdict", "before", "after")
+    return rows_table({n: str(c.get(shown.get(n, n), "")) for n in names} for c in changes)
+
+
+def balance_table(batches: Mapping[str, Balance]) -> dg.MetadataValue:
     return rows_table(
-        {
-            "column": c.path,
-            "change": c.kind,
-            "verdict": c.verdict,
-            "before": c.before,
-            "after": c.after,
-        }
-        for c in changes
+        {"batch": batch, **asdict(b), "difference": b.difference} for batch, b in batches.items()
     )
-
-
-def balance_table(results: Sequence[LoadResult]) -> dg.MetadataValue:
-    return rows_table(
-        {"batch": r.applied.batch.id, **asdict(b), "difference": b.difference}
-        for r in results
-        if (b := r.applied.balance) is not None
-    )
-
-
-def reasons(results: Iterable[LoadResult]) -> dict[str, int]:
-    counted: Counter[str] = Counter()
-    for result in results:
-        counted.update(result.quarantined)
-    return dict(counted)

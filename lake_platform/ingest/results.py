@@ -54,7 +54,8 @@ class LoadResult:
 
 @dataclass(frozen=True, slots=True)
 class WindowReport:
-    """Whether an applied window still is what its commits say. `problems` is empty when it is."""
+    """Whether an applied window still is what its commits say. `problems` is empty when it is;
+    `expired` objects are older than the retention of raw and were not looked at."""
 
     table: str
     window: str
@@ -63,6 +64,7 @@ class WindowReport:
     raw_bytes: int
     applied: bool
     problems: tuple[str, ...] = ()
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from lake_platform.domain.offsets import RawObject
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from lake_platform.domain.offsets import RawCommit, RawObject
 from lake_platform.errors import CorruptRawError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.results import Ports, WindowReport
 from lake_platform.ingest.scan import head_of, read_lines
 
 _DIGEST_MODULUS = 1 << 64
+_DAY_MS = 86_400_000
 
 
-def verify_window(table: str, ports: Ports, window: str) -> WindowReport:
-    """Holds every raw object of `window` against its commit: checksum, count, offset digest.
+def verify_windows(
+    table: str, ports: Ports, windows: Sequence[str], retention_days: int = 0
+) -> Iterator[WindowReport]:
+    """Holds every raw object of each window against its commit: checksum, count, offset digest.
 
-    `applied` is whether all of the window's commits are in the table.
+    `applied` is whether all of the window's commits are in the table. With `retention_days` raw
+    objects committed before that may be gone, and are not looked at.
     """
-    commits = raw_log.commits_after(ports.store, table, 0)
-    held = [(c.seq, o) for c in commits for o in c.objects if o.window == window]
+    held: defaultdict[str, list[tuple[RawCommit, RawObject]]] = defaultdict(list)
+    for commit in raw_log.iter_commits_after(ports.store, table, 0):
+        for raw in commit.objects:
+            held[raw.window].append((commit, raw))
+    kept_since = ports.clock() - retention_days * _DAY_MS if retention_days else 0
     applied_seq = ports.metastore.progress(table).applied_seq
-    problems = [p for _, raw in held if (p := _problem(ports, raw))]
-    return WindowReport(
-        table=table,
-        window=window,
-        objects=len(held),
-        records=sum(o.records for _, o in held),
-        raw_bytes=sum(o.raw_bytes for _, o in held),
-        applied=all(seq <= applied_seq for seq, _ in held),
-        problems=tuple(problems),
-    )
+    for window in windows:
+        found = held[window]
+        kept = [raw for commit, raw in found if commit.committed_at >= kept_since]
+        yield WindowReport(
+            table=table,
+            window=window,
+            objects=len(found),
+            records=sum(raw.records for _, raw in found),
+            raw_bytes=sum(raw.raw_bytes for _, raw in found),
+            applied=all(commit.seq <= applied_seq for commit, _ in found),
+            problems=tuple(p for raw in kept if (p := _problem(ports, raw))),
+            expired=len(found) - len(kept),
+        )
 
 
 def _problem(ports: Ports, raw: RawObject) -> str:
