@@ -1,16 +1,18 @@
 """The jobs: the two phases over any datasets, a replay by hand, and maintenance."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from assets.history import prune_runs
 from assets.metadata import LoadTally, rows_table
 from assets.phases import Asked, apply, translated
 from assets.translator import asset_key
-from assets.windows import WINDOWS, is_window
+from assets.windows import WINDOWS, is_window, when
 from resources.platform import PlatformResource
 
 PHASE_TAG = "lake/phase"
@@ -138,10 +140,22 @@ def _compact(
         }
 
 
+@dg.op
+def prune_history(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    days = platform.settings.dagster_keep_days
+    removed = 0
+    if days:
+        before = when(platform.ports.clock()) - timedelta(days=days)
+        removed = prune_runs(context.instance, before)
+    context.add_output_metadata({"keep_days": days, "runs_removed": removed})
+
+
 @dg.job(
     name="maintenance",
     executor_def=dg.in_process_executor,
-    description="Keeps the last commits of every commit log, removes what is left of crashes",
+    description="Keeps the last commits of every commit log, removes what is left of crashes, and "
+    "old runs of Dagster that no window or check needs",
 )
 def maintenance_job() -> None:
     compact_logs()
+    prune_history()
