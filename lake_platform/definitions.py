@@ -50,7 +50,7 @@ def _build_assets(settings: Settings) -> Built:
     broken: list[tuple[str, Exception]] = []
     try:
         records = repository.list_all(on_broken=lambda table, error: broken.append((table, error)))
-        built = build_assets(records, repository.active_schema, settings.storage_root)
+        built = build_assets(records, repository.active_schemas(), settings.storage_root)
     finally:
         repository.close()
     for table, error in broken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from croniter import CroniterError, croniter
@@ -177,15 +178,23 @@ class UseCases:
 
 def check_schedule(dataset: Dataset) -> None:
     """Raises: InvalidFieldError for what is no cron line, or for one that never comes (30 2)."""
-    try:
-        croniter(dataset.schedule, 0).get_next()
-    except CroniterError as error:
+    wrong = _wrong_with(dataset.schedule)
+    if wrong:
         raise InvalidFieldError(
             "schedule",
             dataset.schedule,
-            f"not a cron line ({error})",
+            f"not a cron line ({wrong})",
             "give five fields, as in */5 * * * *",
-        ) from None
+        )
+
+
+@cache
+def _wrong_with(schedule: str) -> str:
+    try:
+        croniter(schedule, 0).get_next()
+    except CroniterError as error:
+        return str(error)
+    return ""
 
 
 def _column_type(kind: str) -> Type:

@@ -123,6 +123,21 @@ def test_a_stored_definition_of_another_release_is_shown_and_skipped(world: Worl
     assert "odd" in str(shown)
 
 
+def test_a_stored_schema_that_cannot_be_read_skips_only_its_dataset(world: World) -> None:
+    from sqlalchemy import text
+
+    world.register("good")
+    world.register("odd")
+    with world.metastore._engine.begin() as connection:
+        connection.execute(
+            text("UPDATE schema_versions SET source = :broken WHERE table_name = 'odd'"),
+            {"broken": '{"type": 7}'},
+        )
+    keys = definitions(world).resolve_asset_graph().get_all_asset_keys()
+    assert asset_key("lake", "good") in keys
+    assert asset_key("lake", "odd") not in keys
+
+
 @pytest.mark.parametrize("schedule", ["61 99 * * *", "0 0 30 2 *"])
 def test_a_cron_line_that_never_comes_skips_only_its_dataset(world: World, schedule: str) -> None:
     world.register("good")
