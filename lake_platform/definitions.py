@@ -6,6 +6,8 @@ nothing here may import Spark, the Kafka client or an AWS client.
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from assets.factory import Built, build_assets
@@ -58,6 +60,12 @@ def _build_assets(settings: Settings) -> Built:
     return built
 
 
+@cache
+def _of_this_process() -> dg.Definitions:
+    return build_definitions(load_settings())
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(load_settings())
+    """Dagster asks more than once in a process; a reload is a new process."""
+    return _of_this_process()

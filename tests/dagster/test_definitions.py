@@ -24,6 +24,7 @@ def test_loading_the_location_loads_no_heavy_library(tmp_path: Path) -> None:
         "import json, sys\n"
         "from lake_platform.definitions import defs\n"
         "defs().get_repository_def()\n"
+        "assert defs() is defs()\n"
         "heavy = ['pyspark', 'confluent_kafka', 'boto3', 'pandas', 'pandera', 'dagster_pyspark']\n"
         "sys.stdout.write(json.dumps([m for m in heavy if m in sys.modules]))\n"
     )
