@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -11,8 +12,10 @@ from assets.translator import asset_key
 from assets.windows import when
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import DatasetRecord, Progress, lag_seconds
+from lake_platform.domain.quality import Balance
 from lake_platform.ingest import checks as ingest_checks
 from lake_platform.ingest.results import LoadResult, Ports
+from lake_platform.metastore.schemas import Incident
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "schema": "New records fit the table, or change it in a way that loses nothing.",
@@ -46,45 +49,53 @@ def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
 
 
 def schema_passed(table: str, results: Sequence[LoadResult], version: int) -> dg.AssetCheckResult:
-    changes = [c for r in results for c in r.changes]
+    changes = [asdict(c) for r in results for c in r.changes]
+    how = f"{len(changes)} changes, all taken" if changes else "no change"
     return _result(
         table,
         "schema",
         True,
         {"schema_version": version, "changes": changes_table(changes)},
-        f"{len(changes)} changes, all taken" if changes else "no change",
+        how if version else "no record has come yet, so there is no schema",
     )
 
 
-def schema_blocked(
-    table: str, changes: Sequence[Mapping[str, str]], samples: Sequence[Mapping[str, object]]
-) -> dg.AssetCheckResult:
-    """`changes` as the incident holds them; the diff is what an operator decides on."""
-    shown = ("path", "kind", "verdict", "before", "after")
+def schema_blocked(incident: Incident) -> dg.AssetCheckResult:
+    """The diff is what an operator decides on."""
     return _result(
-        table,
+        incident.table,
         "schema",
         False,
         {
-            "changes": rows_table({name: str(c.get(name, "")) for name in shown} for c in changes),
-            "samples": dg.MetadataValue.json(list(samples)[:5]),
+            "incident": incident.id,
+            "batch": dg.MetadataValue.text(incident.batch),
+            "opened": dg.MetadataValue.timestamp(when(incident.opened_at)),
+            "changes": changes_table(incident.changes),
+            "samples": dg.MetadataValue.json(list(incident.samples)[:5]),
         },
-        "breaking schema change: nothing was written, the dataset is BLOCKED",
+        "breaking schema change: nothing was written, the dataset is BLOCKED, raw goes on; see "
+        f"lake incidents show {incident.id}",
     )
 
 
-def balance(table: str, results: Sequence[LoadResult]) -> dg.AssetCheckResult:
-    off = [r for r in results if r.applied.balance.difference]
+def balance(table: str, batches: Mapping[str, Balance]) -> dg.AssetCheckResult:
+    """`batches` by their id."""
+    off = sum(1 for b in batches.values() if b.difference)
+    good = f"each of {len(batches)} batches adds up" if batches else "no batch applied yet"
     return _result(
         table,
         "balance",
         not off,
         {
-            "batches": balance_table(results),
-            "difference": sum(r.applied.balance.difference for r in results),
+            "batches": balance_table(batches),
+            "difference": sum(b.difference for b in batches.values()),
         },
-        f"{len(off)} of {len(results)} batches do not add up" if off else "every batch adds up",
+        f"{off} of {len(batches)} batches do not add up" if off else good,
     )
+
+
+def nothing_to_check(table: str, name: str) -> dg.AssetCheckResult:
+    return _result(table, name, True, {"rows": 0}, "nothing is loaded yet, there is no table")
 
 
 def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:

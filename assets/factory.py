@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import structlog
-from croniter import croniter
 
 from assets.checks import check_specs
 from assets.phases import Events, asked, dump_events, load_events
@@ -13,7 +12,7 @@ from assets.translator import Translator, groups, op_name
 from assets.windows import WINDOWS
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.ports import DatasetRecord, SchemaVersion
-from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.service import check_schedule
 from resources.platform import PlatformResource
 
 _log = structlog.get_logger(__name__)
@@ -59,10 +58,7 @@ def build_assets(records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_
 def _build(
     dataset: Dataset, translator: Translator, schema: SchemaVersion | None
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    if not croniter.is_valid(dataset.schedule):
-        raise InvalidFieldError(
-            "schedule", dataset.schedule, "not a cron line", "give five fields, as in */5 * * * *"
-        )
+    check_schedule(dataset)
     return [
         _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS)),
         _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS)),

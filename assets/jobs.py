@@ -1,22 +1,24 @@
 """The jobs: the two phases over any datasets, a replay by hand, and maintenance."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from assets.history import prune_runs
 from assets.metadata import LoadTally, rows_table
+from assets.phases import Asked, apply, translated
 from assets.translator import asset_key
-from assets.windows import WINDOWS
-from lake_platform.domain.dataset import Status
-from lake_platform.errors import LakeError
-from lake_platform.ingest import load
+from assets.windows import WINDOWS, is_window, when
 from resources.platform import PlatformResource
 
 PHASE_TAG = "lake/phase"
 DUMP_JOB, LOAD_JOB = "dump_job", "load_job"
+# Both phases have a budget of minutes, but each table of a run gets its one batch at least.
+_MAX_RUNTIME_SECONDS = 6 * 3600
 # A crashed run is retried from the step it died in. Failed steps are not: an asset retries by
 # itself what can be retried, and the sensors ask again for what is still pending.
 _RETRY_TAGS = {
@@ -37,7 +39,11 @@ def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
             name,
             selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in tables)),  # type: ignore[arg-type]
             executor_def=dg.in_process_executor,
-            tags={PHASE_TAG: name.removesuffix("_job"), **_RETRY_TAGS},
+            tags={
+                PHASE_TAG: name.removesuffix("_job"),
+                "dagster/max_runtime": str(_MAX_RUNTIME_SECONDS),
+                **_RETRY_TAGS,
+            },
             description=f"{layer} assets of all datasets that are due, in one run",
         )
         for name, layer in chosen.items()
@@ -56,20 +62,38 @@ class ReplayConfig(dg.Config):
 def replay_windows(
     context: dg.OpExecutionContext, config: ReplayConfig, platform: PlatformResource
 ) -> None:
-    windows = WINDOWS.get_partition_keys_in_range(
-        dg.PartitionKeyRange(config.first_window, config.last_window)
+    want = Asked(_windows(config, platform), load=True, checks=frozenset(), share=1)
+    with translated(want, context.log):
+        tally = LoadTally(platform.ports.metastore.get(config.table).dataset)
+        for event in apply(tally, platform, want, context.log, replay=True):
+            context.log_event(event)
+    windows = sorted(tally.windows)
+    context.add_output_metadata(
+        {
+            "batches": len(tally.results),
+            "windows": len(windows),
+            "first_window": windows[0] if windows else "none of these was applied before",
+            "last_window": windows[-1] if windows else "-",
+        }
     )
-    dataset = platform.ports.metastore.get(config.table).dataset
-    tally = LoadTally(dataset)
-    for result in load.load(dataset.table, platform.ports, platform.limits, windows, replay=True):
-        tally.add(result)
-    for window in sorted(tally.windows):
-        context.log_event(tally.event(window))
+
+
+def _windows(config: ReplayConfig, platform: PlatformResource) -> tuple[str, ...]:
+    now = platform.ports.clock()
+    first, last = config.first_window, config.last_window
+    if not (is_window(first, now) and is_window(last, now) and first <= last):
+        raise dg.Failure(
+            f"{first!r} to {last!r} is no range of windows; give hours that have begun, the first "
+            f"one first, as in 2026-11-24-03:00",
+            allow_retries=False,
+        )
+    return tuple(WINDOWS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
 
 
 @dg.job(
     name="replay",
     executor_def=dg.in_process_executor,
+    tags={PHASE_TAG: "load"},  # it owns a Spark as a load does
     description="Applies windows of one table again from raw; the table stays the same if they "
     "were right",
 )
@@ -92,9 +116,10 @@ def _compact(
     """One row a dataset; a dataset that fails keeps no other from being cleaned."""
     from lake_platform.ingest.compact_log import compact_log
 
-    for record in platform.catalogue.list_all():
-        if record.status == Status.RETIRED:
-            continue
+    held = platform.catalogue.list_all(
+        on_broken=lambda table, error: failed.append(f"{table}: {error}")
+    )
+    for record in held:
         table = record.dataset.table
         try:
             result = compact_log(
@@ -103,8 +128,8 @@ def _compact(
                 platform.settings.log_keep_commits,
                 platform.settings.raw_retention_days,
             )
-        except LakeError as error:
-            failed.append(str(error))
+        except Exception as error:  # whatever is wrong with one log, the others are cleaned
+            failed.append(f"{table}: {error}")
             continue
         yield {
             "table": table,
@@ -115,10 +140,22 @@ def _compact(
         }
 
 
+@dg.op
+def prune_history(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    days = platform.settings.dagster_keep_days
+    removed = 0
+    if days:
+        before = when(platform.ports.clock()) - timedelta(days=days)
+        removed = prune_runs(context.instance, before)
+    context.add_output_metadata({"keep_days": days, "runs_removed": removed})
+
+
 @dg.job(
     name="maintenance",
     executor_def=dg.in_process_executor,
-    description="Keeps the last commits of every commit log, removes what is left of crashes",
+    description="Keeps the last commits of every commit log, removes what is left of crashes, and "
+    "old runs of Dagster that no window or check needs",
 )
 def maintenance_job() -> None:
     compact_logs()
+    prune_history()

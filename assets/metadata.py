@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
-from assets.translator import asset_key, table_schema
+from assets.translator import Layer, asset_key, table_schema
 from assets.windows import WindowTotals, when
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Change
 from lake_platform.ingest.results import LoadResult, WindowReport
 
 Metadata = dict[str, dg.MetadataValue]
@@ -105,7 +103,9 @@ class LoadTally:
         return dg.AssetMaterialization(key, metadata=metadata, partition=window)
 
 
-def quarantine_events(result: LoadResult) -> list[dg.AssetMaterialization]:
+def quarantine_events(
+    result: LoadResult, is_partition: Callable[[str], bool]
+) -> list[dg.AssetMaterialization]:
     """One per window of the batch that has quarantined records."""
     reasons = rows_table({"reason": r, "records": n} for r, n in result.quarantined.items())
     by_window: dict[str, list[str]] = {}
@@ -124,6 +124,7 @@ def quarantine_events(result: LoadResult) -> list[dg.AssetMaterialization]:
             },
         )
         for window, keys in sorted(by_window.items())
+        if is_partition(window)
     ]
 
 
@@ -146,6 +147,14 @@ def verified_event(report: WindowReport) -> dg.AssetMaterialization:
     )
 
 
+def empty_event(layer: Layer, table: str, window: str) -> dg.AssetMaterialization:
+    """A window a person asked for that has no records: a backfill over it would fail else."""
+    why = "no record of this hour has come so far"
+    return dg.AssetMaterialization(
+        asset_key(layer, table), partition=window, metadata={"records": 0, "empty": why}
+    )
+
+
 def found_event(table: str, window: str, records: int) -> dg.AssetMaterialization:
     """A window that is in the table though no run could say so."""
     why = "applied by a run that ended before it could report, or outside Dagster"
@@ -154,29 +163,14 @@ def found_event(table: str, window: str, records: int) -> dg.AssetMaterializatio
     )
 
 
-def changes_table(changes: Iterable[Change]) -> dg.MetadataValue:
+def changes_table(changes: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
+    """`domain.schema.Change` as dicts, as an incident holds them."""
+    shown = {"column": "path", "change": "kind"}
+    names = ("column", "change", "verdict", "before", "after")
+    return rows_table({n: str(c.get(shown.get(n, n), "")) for n in names} for c in changes)
+
+
+def balance_table(batches: Mapping[str, Balance]) -> dg.MetadataValue:
     return rows_table(
-        {
-            "column": c.path,
-            "change": c.kind,
-            "verdict": c.verdict,
-            "before": c.before,
-            "after": c.after,
-        }
-        for c in changes
+        {"batch": batch, **asdict(b), "difference": b.difference} for batch, b in batches.items()
     )
-
-
-def balance_table(results: Sequence[LoadResult]) -> dg.MetadataValue:
-    return rows_table(
-        {"batch": r.applied.batch.id, **asdict(b), "difference": b.difference}
-        for r in results
-        if (b := r.applied.balance) is not None
-    )
-
-
-def reasons(results: Iterable[LoadResult]) -> dict[str, int]:
-    counted: Counter[str] = Counter()
-    for result in results:
-        counted.update(result.quarantined)
-    return dict(counted)

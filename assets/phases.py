@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
 
 from assets import checks
-from assets.metadata import LoadTally, quarantine_events, raw_event, verified_event
+from assets.metadata import (
+    LoadTally,
+    empty_event,
+    quarantine_events,
+    raw_event,
+    verified_event,
+)
 from assets.translator import Layer
 from assets.windows import Pace, RawTally, is_window
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.quality import Balance
 from lake_platform.errors import (
     BatchClaimedError,
     LakeError,
     RetryableError,
-    SchemaBlockedError,
 )
-from lake_platform.ingest import dump, load
-from lake_platform.ingest.verify import verify_window
+from lake_platform.ingest import dump, load, raw_log
+from lake_platform.ingest.results import Limits, Ports
+from lake_platform.ingest.verify import verify_windows
 from resources.platform import PlatformResource
 
 TRIGGER_TAG = "lake/trigger"  # on runs a sensor asked for: they serve what is pending
 DUMP_BUDGET_SECONDS = 300.0  # a bootstrap goes on in the next run; no table waits longer for it
 _STEP_RETRIES = 2
+_NEWEST_BATCHES = 20
+_MOST_EMPTY = 1_000  # hours without records that one run marks; each costs an event of 30 ms
 RETRY_SECONDS = 5.0
 
 Events = Iterator[dg.AssetMaterialization | dg.AssetCheckResult]
@@ -59,22 +69,37 @@ def dump_events(
     """Dumps what is new, and reports each touched window."""
     ports, table = platform.ports, dataset.table
     deadline = ports.clock() + DUMP_BUDGET_SECONDS * 1000 / want.share
-    tally, pace, first, last = RawTally(), Pace(), 0, 0
+    tally, pace, seqs = RawTally(), Pace(), list[int]()
     with translated(want, log):
         for commit in dump.dump(
             table, ports, platform.limits, stop=lambda: ports.clock() > deadline
         ):
-            first, last = first or commit.seq, commit.seq
             tally.add(commit)
-            pace.touch(w for w in commit.windows if is_window(w, ports.clock()))
+            partitions = [w for w in commit.windows if is_window(w, ports.clock())]
+            if len(partitions) == len(commit.windows) and seqs[-1:] in ([], [commit.seq - 1]):
+                seqs.append(commit.seq)
+            pace.touch(partitions)
             for window in pace.due(ports.clock()):
                 yield raw_event(table, window, tally[window])
-    for window in pace.rest():
-        yield raw_event(table, window, tally[window])
-    # Commits of somebody else before ours are still to be reported: the load sensor does it.
-    if first and ports.metastore.progress(table).reported_seq >= first - 1:
-        ports.metastore.update_progress(table, reported_seq=last)
+        yield from (raw_event(table, w, tally[w]) for w in pace.rest())
+        yield from _held(table, ports, [w for w in want.windows if w not in tally])
+    # What is still to be reported the load sensor reports: commits of somebody else before ours,
+    # and from the first commit on with an hour that has not come yet.
+    if seqs and ports.metastore.progress(table).reported_seq >= seqs[0] - 1:
+        ports.metastore.update_progress(table, reported_seq=seqs[-1])
     log.info(f"{sum(t.records for t in tally.values())} records in {len(tally)} windows")
+
+
+def _held(table: str, ports: Ports, windows: Sequence[str]) -> Iterator[dg.AssetMaterialization]:
+    """Windows asked for by hand to which this dump added nothing, as the commit log has them."""
+    if not windows:
+        return
+    tally = RawTally()
+    for commit in raw_log.iter_commits_after(ports.store, table, 0):
+        tally.add(commit)
+    empty = [w for w in windows if w not in tally]
+    yield from (raw_event(table, w, tally[w]) for w in windows if w in tally)
+    yield from (empty_event("raw", table, w) for w in empty[:_MOST_EMPTY])
 
 
 def load_events(
@@ -90,12 +115,11 @@ def load_events(
     if want.load:
         try:
             with translated(want, log):
-                yield from _apply(tally, platform, want, log, replay)
-        except SchemaBlockedError as error:
-            incident = platform.catalogue.incidents(dataset.table, "OPEN", 1)[0]
-            yield checks.schema_blocked(dataset.table, incident.changes, incident.samples)
-            yield from _judge(tally, platform, want, blocked=True)
-            raise dg.Failure(str(error), allow_retries=False) from error
+                yield from apply(tally, platform, want, log, replay=replay)
+        except dg.Failure:
+            with translated(want, log):
+                yield from _judge(tally, platform, want, failed=True)
+            raise
     with translated(want, log):
         yield from _judge(tally, platform, want)
         if want.load:
@@ -104,24 +128,24 @@ def load_events(
     log.info(f"{len(tally.results)} batches, windows {sorted(tally.windows)[-5:]}")
 
 
-def _apply(
+def apply(
     tally: LoadTally,
     platform: PlatformResource,
     want: Asked,
     log: dg.DagsterLogManager,
+    *,
     replay: bool,
 ) -> Iterator[dg.AssetMaterialization]:
     ports, pace = platform.ports, Pace()
-    limits = platform.limits
-    limits = replace(limits, load_budget_seconds=limits.load_budget_seconds / want.share)
-    windows = list(want.windows) or None
     try:
-        for result in load.load(tally.dataset.table, ports, limits, windows, replay):
+        for result in load.load(
+            tally.dataset.table, ports, _limits(platform, want), list(want.windows) or None, replay
+        ):
+            now = ports.clock()
             tally.add(result)
-            pace.touch(w for w in result.windows if is_window(w, ports.clock()))
-            for window in pace.due(ports.clock()):
-                yield tally.event(window)
-            yield from quarantine_events(result)
+            pace.touch(w for w in result.windows if is_window(w, now))
+            yield from map(tally.event, pace.due(now))
+            yield from quarantine_events(result, lambda w, now=now: is_window(w, now))  # type: ignore[misc]
     except LakeError as error:
         # What was applied before it stays applied, and is shown.
         yield from map(tally.event, pace.rest())
@@ -131,22 +155,47 @@ def _apply(
     yield from map(tally.event, pace.rest())
 
 
+def _limits(platform: PlatformResource, want: Asked) -> Limits:
+    """What a sensor asked for goes on in its next run. What a person asked for has no next one,
+    and a replay that stopped half way would look like a whole one."""
+    limits = platform.limits
+    budget = math.inf if want.windows else limits.load_budget_seconds / want.share
+    return replace(limits, load_budget_seconds=budget)
+
+
 def _judge(
-    tally: LoadTally, platform: PlatformResource, want: Asked, blocked: bool = False
+    tally: LoadTally, platform: PlatformResource, want: Asked, *, failed: bool = False
 ) -> Iterator[dg.AssetCheckResult]:
-    """`blocked`: the schema check has spoken; the others still say how the table stands, else
-    Dagster would show them as failed."""
+    """Every check that was asked for speaks, else Dagster shows it as failed. When the load
+    `failed`, only those that still can tell: how the table stands, and why it is BLOCKED."""
     table, ports = tally.dataset.table, platform.ports
-    schema = ports.metastore.active_schema(table)
-    if "schema" in want.checks and want.load and schema is not None and not blocked:
-        yield checks.schema_passed(table, tally.results, schema.version)
-    if "balance" in want.checks and (tally.results or blocked):
-        yield checks.balance(table, tally.results)
+    incidents = platform.catalogue.incidents(table, "OPEN", 1)
+    if "schema" in want.checks:
+        if incidents:
+            yield checks.schema_blocked(incidents[0])
+        elif not failed:
+            schema = ports.metastore.active_schema(table)
+            version = schema.version if schema else 0
+            yield checks.schema_passed(table, tally.results, version)
+    if "balance" in want.checks:
+        yield checks.balance(table, _balances(tally, platform))
     if "freshness" in want.checks:
         record, progress = ports.metastore.get(table), ports.metastore.progress(table)
         yield checks.freshness(record, progress, ports.clock())
-    if want.checks & {"primary_key", "rules"} and ports.metastore.progress(table).applied_seq:
-        yield from checks.table_checks(tally.dataset, ports, want.checks)
+    if not failed or incidents:
+        costly = want.checks - set(checks.LOAD_CHECKS)
+        if ports.metastore.progress(table).applied_seq:
+            yield from checks.table_checks(tally.dataset, ports, costly)
+        else:
+            yield from (checks.nothing_to_check(table, name) for name in sorted(costly))
+
+
+def _balances(tally: LoadTally, platform: PlatformResource) -> Mapping[str, Balance]:
+    """Of the batches this run applied; the newest of the table when it applied none."""
+    if tally.results:
+        return {r.applied.batch.id: r.applied.balance for r in tally.results}
+    newest = platform.catalogue.batches(tally.dataset.table, _NEWEST_BATCHES)
+    return {b.batch: b.balance for b in newest}
 
 
 def _verify(
@@ -154,14 +203,17 @@ def _verify(
 ) -> Iterator[dg.AssetMaterialization]:
     """Windows asked for by hand that had nothing pending: do they still hold what they should?"""
     broken: list[str] = []
-    for window in windows:
-        report = verify_window(dataset.table, platform.ports, window)
+    empty = 0
+    for report in verify_windows(dataset.table, platform.ports, windows):
+        empty += not report.objects
         if report.problems:
-            broken += [f"{window}: {p}" for p in report.problems]
+            broken += [f"{report.window}: {p}" for p in report.problems]
         elif report.objects and report.applied:
             yield verified_event(report)
+        elif not report.objects and empty <= _MOST_EMPTY:
+            yield empty_event("lake", dataset.table, report.window)
         else:
-            log.info(f"{window}: {report.objects} raw objects, nothing of it applied yet")
+            log.info(f"{report.window}: not all of its {report.objects} raw objects are applied")
     if broken:
         raise dg.Failure("; ".join(broken[:20]), allow_retries=False)
 
@@ -177,8 +229,6 @@ class translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SchemaBlockedError):
-            return
         if isinstance(error, RetryableError) and self._want.windows:
             self._log.warning(str(error))
             raise dg.RetryRequested(_STEP_RETRIES, RETRY_SECONDS) from error

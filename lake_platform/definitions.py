@@ -6,6 +6,8 @@ nothing here may import Spark, the Kafka client or an AWS client.
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from assets.factory import Built, build_assets
@@ -36,9 +38,12 @@ def build_definitions(
         assets=[*built.assets, spec],
         asset_checks=[check],
         jobs=[*phase_jobs(built.tables), replay_job, maintenance_job],
-        sensors=[*phases, watchdog_sensor(tables)],
+        sensors=[*phases, watchdog_sensor(built)],
         schedules=[maintenance_schedule],
         resources={"platform": platform or PlatformResource(settings=settings)},
+        # Also what a person materialises: else every step is a process of its own with its own
+        # Spark, and the process that signed the run as its worker ends before the run does.
+        executor=dg.in_process_executor,
     )
 
 
@@ -47,7 +52,7 @@ def _build_assets(settings: Settings) -> Built:
     broken: list[tuple[str, Exception]] = []
     try:
         records = repository.list_all(on_broken=lambda table, error: broken.append((table, error)))
-        built = build_assets(records, repository.active_schema, settings.storage_root)
+        built = build_assets(records, repository.active_schemas(), settings.storage_root)
     finally:
         repository.close()
     for table, error in broken:
@@ -55,6 +60,12 @@ def _build_assets(settings: Settings) -> Built:
     return built
 
 
+@cache
+def _of_this_process() -> dg.Definitions:
+    return build_definitions(load_settings())
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(load_settings())
+    """Dagster asks more than once in a process; a reload is a new process."""
+    return _of_this_process()

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     raw_retention_days: int = Field(
         0, ge=0, description="Applied raw objects older than this may be deleted; 0 keeps all."
     )
+    dagster_keep_days: int = Field(
+        30,
+        ge=0,
+        description="Finished Dagster runs older than this are deleted, except the last one that "
+        "reported a window or a check; 0 keeps all.",
+    )
     log_keep_commits: int = Field(1_000, ge=1, description="Raw commits the daily cleaner keeps.")
 
     @classmethod

@@ -14,6 +14,7 @@ from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
 from lake_platform.errors import LakeError
 from lake_platform.ingest.results import Limits, Ports
 from lake_platform.metastore.schemas import Incident
+from lake_platform.metastore.statistics import BatchStatistics
 from lake_platform.settings import Settings
 from resources.spark import RunSpark
 
@@ -33,6 +34,8 @@ class Catalogue(Metastore, Protocol):
     def incidents(
         self, table: str | None = None, status: str | None = None, limit: int = 100
     ) -> Sequence[Incident]: ...
+
+    def batches(self, table: str, limit: int = 100) -> Sequence[BatchStatistics]: ...
 
 
 WORKER_TAG = "lake/worker"

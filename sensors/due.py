@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from croniter import croniter
 
 from lake_platform.domain.dataset import Status
@@ -13,6 +14,9 @@ from lake_platform.domain.ports import DatasetRecord, Progress
 
 _FIRST_PAUSE_MS = 10_000
 _LONGEST_PAUSE_MS = 600_000
+_SUSPECT_TRIES = 3
+_MOST_ALONE = 3  # runs a tick: when everything fails, the datasets are not what is wrong
+_log = structlog.get_logger(__name__)
 
 
 def dump_due(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
@@ -57,12 +61,17 @@ class Memory:
 
     @classmethod
     def parse(cls, cursor: str | None) -> Memory:
-        plain = json.loads(cursor) if cursor else {}
-        return cls(
-            {table: Try(*held) for table, held in plain.get("tries", {}).items()},
-            dict(plain.get("reported", {})),
-            dict(plain.get("marked", {})),
-        )
+        """Empty for a cursor that cannot be read: all of it is found out again."""
+        try:
+            plain = json.loads(cursor) if cursor else {}
+            return cls(
+                {table: Try(*held) for table, held in plain.get("tries", {}).items()},
+                dict(plain.get("reported", {})),
+                dict(plain.get("marked", {})),
+            )
+        except (ValueError, TypeError, AttributeError) as error:
+            _log.warning("cursor not readable, starting anew", error=str(error))
+            return cls()
 
     def dump(self) -> str:
         tries = {table: [t.mark, t.count, t.next_ms] for table, t in self.tries.items()}
@@ -79,8 +88,17 @@ class Memory:
         pause = min(_LONGEST_PAUSE_MS, _FIRST_PAUSE_MS * 2 ** min(count - 1, 10))
         self.tries[table] = Try(mark, count, now_ms + pause)
 
-    def keep_only(self, tables: Iterable[str]) -> None:
-        kept = set(tables)
-        self.tries = {t: v for t, v in self.tries.items() if t in kept}
+    def runs(self, due: Sequence[str]) -> list[list[str]]:
+        """Whom to ask for in one run. A dataset whose requests changed nothing may be what kills
+        the run before the others get their turn, so a few of these run alone."""
+        alone = [t for t in due if self.tries[t].count >= _SUSPECT_TRIES][:_MOST_ALONE]
+        together = [t for t in due if t not in alone]
+        return [group for group in (together, *([t] for t in alone)) if group]
+
+    def keep_only(self, marks: Mapping[str, int]) -> None:
+        """Forgets datasets not in `marks`, and tries of those that moved on since: the cursor is
+        stored with every tick."""
+        kept = marks.keys()
+        self.tries = {t: v for t, v in self.tries.items() if marks.get(t) == v.mark}
         self.reported = {t: v for t, v in self.reported.items() if t in kept}
         self.marked = {t: v for t, v in self.marked.items() if t in kept}

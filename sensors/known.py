@@ -1,11 +1,25 @@
 """What a tick knows of the datasets: two reads of the metastore, however many there are."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
+
 from lake_platform.domain.ports import DatasetRecord, Progress
 from resources.platform import PlatformResource
+
+_log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def apart(table: str) -> Iterator[None]:
+    """Whatever is wrong with one dataset must not end the tick that serves all of them."""
+    try:
+        yield
+    except Exception as error:
+        _log.error("dataset left out of this tick", dataset=table, error=repr(error)[:500])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import structlog
 
-from assets.translator import Layer, table_of
+from assets.jobs import PHASE_TAG
+from assets.translator import LAYERS, Layer, table_of
 from lake_platform.domain.ports import Workers
 from resources.platform import worker_of
 
@@ -20,6 +21,7 @@ _OPEN = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_SIGNED_WITHIN_MS = 10 * 60_000
 _RETRY_WITHIN = timedelta(minutes=2)  # a retry that did not come by then does not come
 
 
@@ -32,18 +34,23 @@ def busy_tables(instance: dg.DagsterInstance, layer: Layer, now_ms: int) -> set[
     return busy
 
 
-def end_dead_runs(instance: dg.DagsterInstance, workers: Workers) -> list[str]:
+def end_dead_runs(instance: dg.DagsterInstance, workers: Workers, now_ms: int) -> list[str]:
     """Ends runs whose worker process no longer exists on this host; returns their ids.
 
     A killed code server takes its workers with it and leaves their runs STARTED for good, and
     as long as a run is open nobody asks for its datasets again.
     """
     ended = []
-    for run in _open_runs(instance):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_OPEN)):
+        run = record.dagster_run
         worker = worker_of(run)
-        if worker is None or workers.alive(worker) is not False:
+        if worker is None:
+            if not _never_signed(record, now_ms):
+                continue
+        elif workers.alive(worker) is not False:
             continue
-        message = f"{worker} is gone; what it committed stays, the rest is asked for again"
+        gone = worker or "the worker, which died before it began,"
+        message = f"{gone} is gone; what it committed stays, the rest is asked for again"
         _log.warning("run ended", run=run.run_id, reason=message)
         if run.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, message=message)
@@ -51,6 +58,18 @@ def end_dead_runs(instance: dg.DagsterInstance, workers: Workers) -> list[str]:
             instance.report_run_failed(run, message=message)
         ended.append(run.run_id)
     return ended
+
+
+def _never_signed(record: dg.RunRecord, now_ms: int) -> bool:
+    """A run of ours signs its worker on the run as soon as it has started."""
+    run = record.dagster_run
+    ours = {key.path[0] for key in run.asset_selection or ()}.intersection(LAYERS)
+    return (
+        run.status == dg.DagsterRunStatus.STARTED
+        and (bool(ours) or PHASE_TAG in run.tags)
+        and record.start_time is not None
+        and now_ms - record.start_time * 1000 >= _SIGNED_WITHIN_MS
+    )
 
 
 def _open_runs(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:

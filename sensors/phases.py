@@ -14,11 +14,12 @@ from lake_platform.ingest import raw_log
 from lake_platform.ingest.results import Ports
 from resources.platform import PlatformResource
 from sensors.due import Memory, dump_due, load_due
-from sensors.known import Known
+from sensors.known import Known, apart
 from sensors.live import busy_tables, end_dead_runs
 from sensors.report import settle, unmarked_lake, unreported_raw
 
 INTERVAL_SECONDS = 5
+_LOOKED_AT = 50  # tables, for the partition of a run: each costs two requests to the storage
 _TABLE_CHECKS_EVERY_MS = 15 * 60_000  # they read the whole table
 
 
@@ -34,20 +35,20 @@ def ingest_sensor(tables: Collection[str]) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
         ports, memory = platform.open_ports(), Memory.parse(context.cursor)
         now = ports.clock()
-        end_dead_runs(context.instance, ports.workers)
+        end_dead_runs(context.instance, ports.workers, now)
         known = Known.read(platform, tables)
-        memory.keep_only(known.records)
+        marks = {t: p.dumped_at for t, p in known.progress.items()}
+        memory.keep_only(marks)
         busy = busy_tables(context.instance, "raw", now)
         due = []
         for table, record in known.records.items():
-            progress = known.progress[table]
-            mark = progress.dumped_at
-            if table in busy or not memory.may_try(table, mark, now):
+            if table in busy or not memory.may_try(table, marks[table], now):
                 continue
-            if dump_due(record, progress, now):
-                memory.tried(table, mark, now)
-                due.append(table)
-        requests = [_dump_request(due)] if due else []
+            with apart(table):
+                if dump_due(record, known.progress[table], now):
+                    memory.tried(table, marks[table], now)
+                    due.append(table)
+        requests = [_dump_request(group) for group in memory.runs(due)]
         return dg.SensorResult(run_requests=requests, cursor=memory.dump())
 
     return sensor
@@ -71,23 +72,27 @@ def load_sensor(tables: Collection[str]) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
         ports, memory = platform.open_ports(), Memory.parse(context.cursor)
         now = ports.clock()
-        end_dead_runs(context.instance, ports.workers)
+        end_dead_runs(context.instance, ports.workers, now)
         known = Known.read(platform, tables)
+        marks = {t: p.applied_seq for t, p in known.progress.items()}
+        memory.keep_only(marks)
         settle(ports, memory, known)
         dumping = busy_tables(context.instance, "raw", now)
         busy = busy_tables(context.instance, "lake", now)
         events = [
             *unreported_raw(ports, memory, known, dumping, now),
-            *unmarked_lake(ports, memory, known, busy, context.instance),
+            *unmarked_lake(ports, memory, known, busy, context.instance, now),
         ]
         due = []
         for table, record in known.records.items():
-            mark = known.progress[table].applied_seq
             waiting = load_due(record, known.progress[table])
-            if waiting and table not in busy and memory.may_try(table, mark, now):
-                memory.tried(table, mark, now)
-                due.append(record)
-        requests = [_load_request(due, ports, known, context.instance, now)] if due else []
+            if waiting and table not in busy and memory.may_try(table, marks[table], now):
+                memory.tried(table, marks[table], now)
+                due.append(table)
+        requests = [
+            _load_request([known.records[t] for t in group], ports, known, context.instance, now)
+            for group in memory.runs(due)
+        ]
         return dg.SensorResult(run_requests=requests, asset_events=events, cursor=memory.dump())
 
     return sensor
@@ -103,10 +108,11 @@ def _load_request(
     """The run serves whatever waits, in any window. Its partition is the newest of these: Dagster
     needs one to run an asset with a partitioned upstream, and a range costs by its length."""
     windows: list[str] = []
-    for record in due:
+    for record in due[:_LOOKED_AT]:
         table = record.dataset.table
-        head = raw_log.head(ports.store, table, known.progress[table].head_seq)
-        windows += head.windows if head else []
+        with apart(table):
+            head = raw_log.head(ports.store, table, known.progress[table].head_seq)
+            windows += head.windows if head else []
     return dg.RunRequest(
         asset_selection=[asset_key("lake", r.dataset.table) for r in due],
         asset_check_keys=list(_due_checks(due, instance, now_ms)),

@@ -1,24 +1,25 @@
 """Windows that are in raw or in a table without Dagster knowing: written by a shell, or by a run
 that died between its commit and its event."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import dagster as dg
 
 from assets.metadata import found_event, raw_event
 from assets.translator import asset_key
 from assets.windows import RawTally, is_window
+from lake_platform.domain.offsets import RawCommit
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.results import Ports
 from sensors.due import Memory
-from sensors.known import Known
+from sensors.known import Known, apart
 
 _EVENTS_PER_TICK = 200  # about 30 ms each
+_TICK_MS = 10_000  # Dagster ends a tick after 60 s; the next one goes on where this one stopped
 
 
 def settle(ports: Ports, memory: Memory, known: Known) -> None:
     """What the last tick reported is in Dagster by now, since its cursor was stored after it."""
-    memory.keep_only(known.records)
     for table, seq in list(memory.reported.items()):
         if seq > known.progress[table].reported_seq:
             ports.metastore.update_progress(table, reported_seq=seq)
@@ -35,18 +36,15 @@ def unreported_raw(
         reported = max(progress.reported_seq, memory.reported.get(table, 0))
         if table in dumping or reported >= progress.head_seq:
             continue
-        tally = RawTally()
-        for commit in raw_log.iter_commits_after(ports.store, table, reported):
-            if tally and len({*tally, *commit.windows}) > left:
-                break
-            tally.add(commit)
-            memory.reported[table] = commit.seq
-        for window, totals in sorted(tally.items()):
-            if is_window(window, now_ms):
-                yield raw_event(table, window, totals)
-        left -= len(tally)
-        if left <= 0:
+        if left <= 0 or ports.clock() - now_ms > _TICK_MS:
             return
+        tally = RawTally()
+        with apart(table):
+            commits = raw_log.iter_commits_after(ports.store, table, reported)
+            for commit in _reportable(commits, tally, left, ports.clock, now_ms):
+                memory.reported[table] = commit.seq
+        yield from (raw_event(table, w, totals) for w, totals in sorted(tally.items()))
+        left -= len(tally)
 
 
 def unmarked_lake(
@@ -55,22 +53,41 @@ def unmarked_lake(
     known: Known,
     loading: Collection[str],
     instance: dg.DagsterInstance,
+    now_ms: int,
 ) -> Iterator[dg.AssetMaterialization]:
     """One event per window that was applied and is not marked; looks once per applied commit."""
-    left, now_ms = _EVENTS_PER_TICK, ports.clock()
+    left = _EVENTS_PER_TICK
     for table, progress in known.progress.items():
-        marked = memory.marked.get(table, 0)
-        if table in loading or marked >= progress.applied_seq:
+        marked, applied = memory.marked.get(table, 0), progress.applied_seq
+        if table in loading or marked >= applied:
             continue
+        if left <= 0 or ports.clock() - now_ms > _TICK_MS:
+            return
         seen = instance.get_materialized_partitions(asset_key("lake", table))
         tally = RawTally()
-        for commit in raw_log.iter_commits_after(ports.store, table, marked):
-            if commit.seq > progress.applied_seq or len(tally) > left:
-                break
-            tally.add(commit)
-            memory.marked[table] = commit.seq
-        missing = [w for w in sorted(tally) if w not in seen and is_window(w, now_ms)]
+        with apart(table):
+            held = raw_log.iter_commits_after(ports.store, table, marked)
+            commits = (c for c in held if c.seq <= applied)
+            for commit in _reportable(commits, tally, left, ports.clock, now_ms):
+                memory.marked[table] = commit.seq
+        missing = [w for w in sorted(tally) if w not in seen]
         yield from (found_event(table, w, tally[w].records) for w in missing)
         left -= len(missing)
-        if left <= 0:
+
+
+def _reportable(
+    commits: Iterable[RawCommit],
+    tally: RawTally,
+    most: int,
+    clock: Callable[[], int],
+    now_ms: int,
+) -> Iterator[RawCommit]:
+    """Adds commits to `tally` up to `most` windows, and as long as the tick has time. Stops at a
+    window that is no partition yet, the hour of a clock that is fast: it is reported when it is."""
+    for commit in commits:
+        if tally and (len({*tally, *commit.windows}) > most or clock() - now_ms > _TICK_MS):
             return
+        if not all(is_window(w, now_ms) for w in commit.windows):
+            return
+        tally.add(commit)
+        yield commit

@@ -1,53 +1,82 @@
-"""Looks after what no run looks after: tables that fall behind, and runs that died."""
+"""Looks after what no run looks after: tables that fall behind, runs that died, and definitions
+that could not be built."""
 
 import json
 from collections.abc import Collection
 
 import dagster as dg
 
-from assets.checks import as_evaluation, freshness
+from assets.checks import as_evaluation, check_key, freshness
+from assets.factory import Built
+from assets.health import HEALTH_CHECK, judged
 from assets.jobs import maintenance_job
 from lake_platform.domain.dataset import Status
 from resources.platform import PlatformResource
 from sensors.known import Known
-from sensors.live import end_dead_runs
+from sensors.live import busy_tables, end_dead_runs
 
 _LOOK_EVERY_SECONDS = 300
 _REPEAT_MS = 3_600_000
+_EVENTS_PER_TICK = 200  # about 40 ms each
 
 
-def watchdog_sensor(tables: Collection[str]) -> dg.SensorDefinition:
+def watchdog_sensor(built: Built) -> dg.SensorDefinition:
+    tables = frozenset(built.tables)
+
     @dg.sensor(
         name="watchdog",
         minimum_interval_seconds=_LOOK_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fails the freshness check of tables beyond max_lag_seconds (when it turns, "
-        "then hourly), and ends runs whose worker is gone.",
+        "then hourly), ends runs whose worker is gone, and shows definitions that were skipped.",
     )
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
-        ports = platform.open_ports()
+        ports, instance = platform.open_ports(), context.instance
         now = ports.clock()
-        ended = end_dead_runs(context.instance, ports.workers)
+        ended = end_dead_runs(instance, ports.workers, now)
         known = Known.read(platform, tables)
-        late: dict[str, int] = json.loads(context.cursor or "{}")
-        still: dict[str, int] = {}
-        events = []
+        unsettled = _unsettled(instance, tables) - busy_tables(instance, "lake", now)
+        told = _told(context.cursor)
+        events = list(_all_built(instance, built))
         for table, record in known.records.items():
-            if record.status == Status.PAUSED:
+            if record.status == Status.PAUSED or len(events) >= _EVENTS_PER_TICK:
                 continue
             result = freshness(record, known.progress[table], now)
-            told = late.get(table)
-            if not result.passed:
-                repeat = told is None or now - told >= _REPEAT_MS
-                still[table] = told if told is not None and not repeat else now
-                if repeat:
-                    events.append(as_evaluation(result))
-            elif told is not None:
+            if result.passed and (told.pop(table, None) is not None or table in unsettled):
                 events.append(as_evaluation(result))
-        context.log.info(f"{len(still)} tables late, {len(ended)} dead runs ended")
-        return dg.SensorResult(asset_events=events, cursor=json.dumps(still))
+            elif not result.passed and now - told.get(table, 0) >= _REPEAT_MS:
+                told[table] = now
+                events.append(as_evaluation(result))
+        kept = {t: at for t, at in told.items() if t in known.records}
+        context.log.info(f"{len(kept)} tables late, {len(ended)} dead runs ended")
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(kept))
 
     return sensor
+
+
+def _told(cursor: str | None) -> dict[str, int]:
+    """When each late table was last said to be late; anew for a cursor that cannot be read."""
+    try:
+        return {str(table): int(at) for table, at in json.loads(cursor or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _unsettled(instance: dg.DagsterInstance, tables: Collection[str]) -> set[str]:
+    """Tables whose newest freshness check did not pass, or was planned in a run that failed."""
+    keys = {check_key(table, "freshness"): table for table in tables}
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    return {keys[key] for key, held in latest.items() if held.status.value != "SUCCEEDED"}
+
+
+def _all_built(instance: dg.DagsterInstance, built: Built) -> list[dg.AssetCheckEvaluation]:
+    """The verdict on the definitions, when it is not the one Dagster has."""
+    result = judged(built)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([HEALTH_CHECK])
+    held = latest.get(HEALTH_CHECK)
+    shown = held.evaluation.description if held and held.evaluation else None
+    news = shown != result.description if shown or built.skipped else False
+    return [as_evaluation(result)] if news else []
 
 
 maintenance_schedule = dg.ScheduleDefinition(

@@ -16,7 +16,8 @@ run_coordinator:
     dequeue_interval_seconds: 1
     max_concurrent_runs: 4
     tag_concurrency_limits:
-      # A load owns a Spark JVM: two would not fit on a small machine. Dumps are light.
+      # A load owns a Spark JVM: two would not fit on a small machine. Dumps are light. A load by
+      # hand has no such tag and runs beside (pools, which would count it, need PostgreSQL).
       - {key: lake/phase, value: load, limit: 1}
       - {key: lake/phase, value: dump, limit: 2}
 run_retries:
@@ -30,6 +31,7 @@ run_monitoring:
   poll_interval_seconds: 10
   start_timeout_seconds: 120
   cancel_timeout_seconds: 60
+  max_runtime_seconds: 86400
 sensors: {use_threads: true, num_workers: 4}
 schedules: {use_threads: true, num_workers: 4}
 retention:

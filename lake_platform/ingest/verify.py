@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from lake_platform.domain.offsets import RawObject
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from lake_platform.domain.offsets import RawCommit, RawObject
 from lake_platform.errors import CorruptRawError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.results import Ports, WindowReport
@@ -11,26 +14,30 @@ from lake_platform.ingest.scan import head_of, read_lines
 _DIGEST_MODULUS = 1 << 64
 
 
-def verify_window(table: str, ports: Ports, window: str) -> WindowReport:
-    """Holds every raw object of `window` against its commit: checksum, count, offset digest.
+def verify_windows(table: str, ports: Ports, windows: Sequence[str]) -> Iterator[WindowReport]:
+    """Holds every raw object of each window against its commit: checksum, count, offset digest.
 
     `applied` is whether all of the window's commits are in the table. Objects that raw retention
     removed are counted and not looked for.
     """
-    commits = raw_log.commits_after(ports.store, table, 0)
-    held = [(c, o) for c in commits for o in c.objects if o.window == window]
+    held: defaultdict[str, list[tuple[RawCommit, RawObject]]] = defaultdict(list)
+    for commit in raw_log.iter_commits_after(ports.store, table, 0):
+        for raw in commit.objects:
+            held[raw.window].append((commit, raw))
     applied_seq = ports.metastore.progress(table).applied_seq
-    problems = [p for c, raw in held if not c.expired_at and (p := _problem(ports, raw))]
-    return WindowReport(
-        table=table,
-        window=window,
-        objects=len(held),
-        records=sum(o.records for _, o in held),
-        raw_bytes=sum(o.raw_bytes for _, o in held),
-        applied=all(c.seq <= applied_seq for c, _ in held),
-        expired=sum(c.expired_at is not None for c, _ in held),
-        problems=tuple(problems),
-    )
+    for window in windows:
+        found = held[window]
+        kept = [raw for commit, raw in found if not commit.expired_at]
+        yield WindowReport(
+            table=table,
+            window=window,
+            objects=len(found),
+            records=sum(raw.records for _, raw in found),
+            raw_bytes=sum(raw.raw_bytes for _, raw in found),
+            applied=all(commit.seq <= applied_seq for commit, _ in found),
+            problems=tuple(p for raw in kept if (p := _problem(ports, raw))),
+            expired=len(found) - len(kept),
+        )
 
 
 def _problem(ports: Ports, raw: RawObject) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +41,14 @@ class Schemas(Definitions):
         with self._read() as session:
             row = _active(session, table)
             return None if row is None else _version(row)
+
+    def active_schemas(self) -> Callable[[str], SchemaVersion | None]:
+        """`active_schema` of all tables as they are now, in one read; one that cannot be parsed
+        raises when it is asked for."""
+        query = select(SchemaVersionRow).where(SchemaVersionRow.status == "ACTIVE")
+        with self._read() as session:
+            rows = {row.table_name: row for row in session.scalars(query)}
+        return lambda table: _version(rows[table]) if table in rows else None
 
     def schema_versions(self, table: str) -> list[SchemaVersion]:
         """Oldest first."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from lake_platform.domain.dataset import Dataset, check_against_schema
 from lake_platform.domain.offsets import Gap, OffsetRange
@@ -144,10 +145,7 @@ class UseCases:
 
     def check(self, dataset: Dataset) -> None:
         """What can be said of a definition without Kafka. Raises: InvalidFieldError."""
-        if not croniter.is_valid(dataset.schedule):
-            raise InvalidFieldError(
-                "schedule", dataset.schedule, "not a cron line", "give five fields: */5 * * * *"
-            )
+        check_schedule(dataset)
         self.check_steps(dataset)
 
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
@@ -177,6 +175,27 @@ class UseCases:
         )
         self.notify(table)
         return version
+
+
+def check_schedule(dataset: Dataset) -> None:
+    """Raises: InvalidFieldError for what is no cron line, or for one that never comes (30 2)."""
+    wrong = _wrong_with(dataset.schedule)
+    if wrong:
+        raise InvalidFieldError(
+            "schedule",
+            dataset.schedule,
+            f"not a cron line ({wrong})",
+            "give five fields, as in */5 * * * *",
+        )
+
+
+@cache
+def _wrong_with(schedule: str) -> str:
+    try:
+        croniter(schedule, 0).get_next()
+    except CroniterError as error:
+        return str(error)
+    return ""
 
 
 def _column_type(kind: str) -> Type:

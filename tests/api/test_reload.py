@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,7 +151,9 @@ def test_absent_dagster_never_disturbs_who_notifies() -> None:
 
 def test_the_same_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster_graphql, "_RETRY_SECONDS", 0.01)
-    reloader = Reloader(DagsterGraphQL("http://127.0.0.1:1"), 0.0, deadline_seconds=0.3)
+    seconds = itertools.count()  # one more each time somebody looks: five tries, then the deadline
+    monkeypatch.setattr(dagster_graphql, "time", SimpleNamespace(monotonic=seconds.__next__))
+    reloader = Reloader(DagsterGraphQL("http://127.0.0.1:1"), 0.0, deadline_seconds=5)
     with structlog.testing.capture_logs() as lines:
         reloader.notify("orders")
         assert reloader.wait_idle(10.0)

@@ -24,6 +24,7 @@ def test_loading_the_location_loads_no_heavy_library(tmp_path: Path) -> None:
         "import json, sys\n"
         "from lake_platform.definitions import defs\n"
         "defs().get_repository_def()\n"
+        "assert defs() is defs()\n"
         "heavy = ['pyspark', 'confluent_kafka', 'boto3', 'pandas', 'pandera', 'dagster_pyspark']\n"
         "sys.stdout.write(json.dumps([m for m in heavy if m in sys.modules]))\n"
     )
@@ -61,6 +62,13 @@ def test_everything_is_on_by_default(world: World) -> None:
     }  # fmt: skip
     (schedule,) = repository.schedule_defs
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_what_a_person_materialises_runs_in_one_process_too(world: World) -> None:
+    """A process a step would be a Spark a step, and the run's signed worker would end early."""
+    world.register("a")
+    repository = definitions(world).get_repository_def()
+    assert {job.executor_def for job in repository.get_all_jobs()} == {dg.in_process_executor}
 
 
 def test_a_retired_dataset_has_no_assets(world: World) -> None:
@@ -116,9 +124,25 @@ def test_a_stored_definition_of_another_release_is_shown_and_skipped(world: Worl
     assert "odd" in str(shown)
 
 
-def test_a_cron_line_nobody_can_read_skips_only_its_dataset(world: World) -> None:
+def test_a_stored_schema_that_cannot_be_read_skips_only_its_dataset(world: World) -> None:
+    from sqlalchemy import text
+
     world.register("good")
-    world.register("odd", schedule="61 99 * * *")
+    world.register("odd")
+    with world.metastore._engine.begin() as connection:
+        connection.execute(
+            text("UPDATE schema_versions SET source = :broken WHERE table_name = 'odd'"),
+            {"broken": '{"type": 7}'},
+        )
+    keys = definitions(world).resolve_asset_graph().get_all_asset_keys()
+    assert asset_key("lake", "good") in keys
+    assert asset_key("lake", "odd") not in keys
+
+
+@pytest.mark.parametrize("schedule", ["61 99 * * *", "0 0 30 2 *"])
+def test_a_cron_line_that_never_comes_skips_only_its_dataset(world: World, schedule: str) -> None:
+    world.register("good")
+    world.register("odd", schedule=schedule)
     keys = definitions(world).resolve_asset_graph().get_all_asset_keys()
     assert asset_key("lake", "good") in keys
     assert asset_key("lake", "odd") not in keys

@@ -10,6 +10,7 @@ from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
 from lake_platform.domain.batches import TableProfile
+from lake_platform.ingest.compact_log import compact_log
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 
 H0, H1, H2 = "2026-11-01-00:00", "2026-11-01-01:00", "2026-11-01-02:00"
@@ -95,10 +96,11 @@ def test_a_breaking_change_fails_its_check_marks_nothing_and_is_not_retried(
     result = run(world, instance, LOAD_JOB, "good", "bad")
 
     # The other checks still speak: Dagster shows a planned check without a result as failed.
-    assert verdicts(result, "bad") == {"schema": False, "balance": True, "freshness": True}
+    others = dict.fromkeys(("balance", "freshness", "primary_key"), True)
+    assert verdicts(result, "bad") == {"schema": False, **others}
     failed = next(e for e in result.get_asset_check_evaluations() if not e.passed)
     changes: Any = failed.metadata["changes"]
-    assert [r.data["path"] for r in changes.records] == ["id"]
+    assert [r.data["column"] for r in changes.records] == ["id"]
     assert marked(instance, "lake", "bad") == set()
     assert marked(instance, "lake", "good") == {H0}
     assert not [e for e in result.all_events if e.is_step_up_for_retry]
@@ -141,12 +143,241 @@ def test_a_changed_raw_object_fails_the_hand_materialised_window(
     assert not again.success
 
 
-def test_an_empty_window_by_hand_is_not_marked(world: World, instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize(("job", "layer"), [(DUMP_JOB, "raw"), (LOAD_JOB, "lake")])
+def test_an_empty_window_by_hand_is_marked_as_empty(
+    world: World, instance: dg.DagsterInstance, job: str, layer: str
+) -> None:
+    """Dagster ends a backfill as failed when a window it asked for is not marked."""
     world.register("orders")
     world.produce("orders", {"id": 1})
     run(world, instance, DUMP_JOB, "orders")
-    run(world, instance, LOAD_JOB, "orders", partition_key="2026-10-31-00:00")
-    assert marked(instance, "lake", "orders") == {H0}
+    run(world, instance, LOAD_JOB, "orders")
+    empty = "2026-10-31-00:00"
+    result = run(world, instance, job, "orders", partition_key=empty)
+    assert result.success
+    assert marked(instance, layer, "orders") == {H0, empty}
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["records"].value == 0
+
+
+def test_a_raw_window_by_hand_shows_what_the_log_has_of_it(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("orders")
+    world.produce("orders", {"id": 1}, {"id": 2})
+    run(world, instance, DUMP_JOB, "orders")
+    again = run(world, instance, DUMP_JOB, "orders", partition_key=H0)
+    (event,) = again.get_asset_materialization_events()
+    assert event.materialization.metadata["records"].value == 2
+
+
+def test_a_long_range_by_hand_reads_the_log_once(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.register("orders")
+    for _ in range(5):
+        world.produce("orders", {"id": 1})
+        run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    store, read = type(world.ports.store), list[str]()
+    get = store.get
+
+    def counting(self: Any, key: str) -> bytes:
+        read.append(key)
+        return get(self, key)
+
+    monkeypatch.setattr(store, "get", counting)
+    tags = {
+        "dagster/asset_partition_range_start": "2026-10-30-00:00",
+        "dagster/asset_partition_range_end": H0,
+    }
+    assert run(world, instance, LOAD_JOB, "orders", tags=tags).success
+    assert len([key for key in read if "/phase1/" in key]) <= 2 * 5
+
+
+def test_raw_that_retention_removed_is_no_damage(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("orders")
+    for number in range(2):
+        world.produce("orders", {"id": number})
+        run(world, instance, DUMP_JOB, "orders")
+        run(world, instance, LOAD_JOB, "orders")
+    world.now_ms += 8 * 24 * HOUR_MS
+    assert compact_log("orders", world.ports, 1, raw_retention_days=7).raw_removed == 1
+    result = run(world, instance, LOAD_JOB, "orders", partition_key=H0)
+    assert result.success
+    (event,) = result.get_asset_materialization_events()
+    assert "raw retention removed 1 raw objects" in str(event.materialization.metadata["verified"])
+
+
+def test_a_long_replay_by_hand_is_not_cut_off_by_the_budget(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.register("orders")
+    for hour in range(4):
+        world.now_ms = START_MS + hour * HOUR_MS
+        world.produce("orders", {"id": hour})
+        run(world, instance, DUMP_JOB, "orders")
+        run(world, instance, LOAD_JOB, "orders")
+        world.settings = world.settings.model_copy(update={"batch_bytes": 1})
+    writes, write = world.engine.writes["orders"], world.engine.write
+
+    def slow(job: Any) -> Any:
+        world.now_ms += 400_000
+        return write(job)
+
+    monkeypatch.setattr(world.engine, "write", slow)
+    window = {"table": "orders", "first_window": H0, "last_window": "2026-11-01-03:00"}
+    result = replay(world, instance, **window)
+    assert result.success
+    assert world.engine.writes["orders"] == writes + 4
+    assert len(result.get_asset_materialization_events()) == 4
+
+
+def replay(world: World, instance: dg.DagsterInstance, **config: str) -> dg.ExecuteInProcessResult:
+    return (
+        definitions(world)
+        .resolve_job_def("replay")
+        .execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"ops": {"replay_windows": {"config": config}}},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "first", "last", "said"),
+    [
+        ("nope", H0, H0, "not registered"),
+        ("orders", "yesterday", H0, "no range of windows"),
+        ("orders", H1, H0, "no range of windows"),
+        ("orders", H0, "2026-11-02-00:00", "no range of windows"),
+    ],
+)
+def test_a_replay_that_cannot_be_says_why(
+    world: World, instance: dg.DagsterInstance, table: str, first: str, last: str, said: str
+) -> None:
+    world.register("orders")
+    result = replay(world, instance, table=table, first_window=first, last_window=last)
+    assert not result.success
+    (failure,) = [e.step_failure_data for e in result.all_events if e.is_step_failure]
+    assert said in str(failure.error)
+
+
+def settled(instance: dg.DagsterInstance, table: str) -> dict[str, str]:
+    """What the UI shows of each check: SUCCEEDED, FAILED, or PLANNED, which it shows as failed
+    to execute once the run is over."""
+    names = ("schema", "balance", "freshness", "primary_key")
+    keys = {check_key(table, name): name for name in names}
+    held = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    return {keys[key]: record.status.value for key, record in held.items()}
+
+
+ALL_GOOD = dict.fromkeys(("schema", "balance", "freshness", "primary_key"), "SUCCEEDED")
+
+
+def test_every_check_speaks_when_there_is_nothing_to_load(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("orders", source=None)
+    assert run(world, instance, LOAD_JOB, "orders", partition_key=H0).success
+    assert settled(instance, "orders") == ALL_GOOD
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    assert run(world, instance, LOAD_JOB, "orders", partition_key=H0).success
+    assert settled(instance, "orders") == ALL_GOOD
+
+
+def test_a_blocked_table_by_hand_shows_the_difference_again(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("bad")
+    world.produce("bad", {"id": {"nested": True}})
+    run(world, instance, DUMP_JOB, "bad")
+    run(world, instance, LOAD_JOB, "bad")
+    again = run(world, instance, LOAD_JOB, "bad", partition_key=H0)
+    assert not again.success
+    assert settled(instance, "bad") == {**ALL_GOOD, "schema": "FAILED"}
+    failed = next(e for e in again.get_asset_check_evaluations() if not e.passed)
+    assert "lake incidents show 1" in str(failed.description)
+
+    world.metastore.resolve(1, "the producer is mended", "test")
+    assert check(world, instance, "bad", "schema") == [True]
+
+
+def check(world: World, instance: dg.DagsterInstance, table: str, name: str) -> list[bool]:
+    """One check run by hand, alone."""
+    result = dg.materialize(
+        definitions(world).resolve_asset_graph().assets_defs,
+        selection=dg.AssetSelection.checks(check_key(table, name)),
+        instance=instance,
+        raise_on_error=False,
+    )
+    return [e.passed for e in result.get_asset_check_evaluations()]
+
+
+@pytest.mark.parametrize("name", ALL_GOOD)
+def test_each_check_can_run_alone(world: World, instance: dg.DagsterInstance, name: str) -> None:
+    world.register("orders")
+    assert check(world, instance, "orders", name) == [True]
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    assert check(world, instance, "orders", name) == [True]
+
+
+def test_a_failed_load_still_says_how_fresh_the_table_is(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("orders")
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    world.engine.failing.add("orders")
+    world.now_ms += HOUR_MS
+    world.produce("orders", {"id": 2})
+    run(world, instance, DUMP_JOB, "orders")
+    result = run(world, instance, LOAD_JOB, "orders")
+    assert verdicts(result, "orders") == {"freshness": False, "balance": True}
+
+
+def test_bad_records_of_an_hour_that_has_not_come_mark_no_window(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("orders", max_quarantine_ratio=1.0)
+    world.produce("orders", b"{not json", at_ms=START_MS + HOUR_MS)
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    assert marked(instance, "quarantine", "orders") == set()
+
+
+def test_the_cleaner_goes_on_behind_a_dataset_it_cannot_clean(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    from sqlalchemy import text
+
+    for table in ("bad_log", "good", "odd"):
+        world.register(table)
+        world.produce(table, {"id": 1})
+        run(world, instance, DUMP_JOB, table)
+    (key,) = [i.key for i in world.ports.store.list("checkpoints/bad_log/phase1/")]
+    world.ports.store.put(key, b"{")
+    with world.metastore._engine.begin() as connection:
+        connection.execute(
+            text("UPDATE datasets SET definition = :broken WHERE table_name = 'odd'"),
+            {"broken": '{"mode": 1}'},
+        )
+    result = (
+        definitions(world)
+        .resolve_job_def("maintenance")
+        .execute_in_process(instance=instance, raise_on_error=False)
+    )
+    (failure,) = [e.step_failure_data for e in result.all_events if e.is_step_failure]
+    assert "bad_log:" in str(failure.error)
+    assert "odd:" in str(failure.error)
 
 
 def test_bad_records_show_on_the_quarantine_asset(
@@ -177,7 +408,9 @@ def test_a_range_materialised_by_hand_is_one_step(
     }
     result = run(world, instance, LOAD_JOB, "orders", tags=tags)
     assert result.success
-    assert marked(instance, "lake", "orders") == {H0, H1}
+    events = result.get_asset_materialization_events()
+    records = {e.partition: e.materialization.metadata["records"].value for e in events}
+    assert records == {H0: 1, H1: 1, H2: 0}
 
 
 @pytest.mark.parametrize("status", ["PAUSED", "RETIRED"])

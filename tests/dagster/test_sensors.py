@@ -8,6 +8,8 @@ import dagster as dg
 import pytest
 
 from assets.checks import check_key
+from assets.factory import Built
+from assets.health import HEALTH
 from assets.jobs import DUMP_JOB
 from assets.translator import asset_key
 from lake_platform.compose import clock
@@ -276,13 +278,26 @@ def test_a_run_whose_worker_is_gone_is_ended(world: World, instance: dg.DagsterI
         elsewhere = worker_tag(other.run_id, replace(gone, host="other-host"))
         instance.add_run_tags(other.run_id, {WORKER_TAG: elsewhere})
         assert busy_tables(instance, "raw", world.now_ms) == {"a"}
-        assert end_dead_runs(instance, world.ports.workers) == [run.run_id]
+        assert end_dead_runs(instance, world.ports.workers, world.now_ms) == [run.run_id]
         statuses = {r.run_id: r.status for r in instance.get_runs()}
     assert statuses == {
         run.run_id: dg.DagsterRunStatus.FAILURE,
         other.run_id: dg.DagsterRunStatus.STARTED,
         retry.run_id: dg.DagsterRunStatus.STARTED,  # it only inherited the dead worker's tag
     }
+
+
+def test_a_run_whose_worker_died_before_it_began_is_ended(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    with open_run(world, instance, "a") as run:
+        instance.report_dagster_event(
+            dg.DagsterEvent("PIPELINE_START", run.job_name), run_id=run.run_id
+        )
+    now = clock()
+    assert end_dead_runs(instance, world.ports.workers, now + MINUTE_MS) == []
+    assert end_dead_runs(instance, world.ports.workers, now + 11 * MINUTE_MS) == [run.run_id]
 
 
 def test_a_run_about_to_be_retried_keeps_its_datasets_busy(
@@ -303,7 +318,7 @@ def test_the_watchdog_fails_freshness_when_it_turns_and_passes_it_again(
 ) -> None:
     world.register("a", max_lag_seconds=60)
     dumped(world, "a")
-    ticks = Ticks(world, instance, watchdog_sensor({"a"}))
+    ticks = Ticks(world, instance, watchdog_sensor(Built(tables=["a"])))
     assert not ticks.tick().asset_events
     world.now_ms += 90_000
     (event,) = ticks.tick().asset_events
@@ -318,6 +333,164 @@ def test_the_watchdog_fails_freshness_when_it_turns_and_passes_it_again(
     (event,) = ticks.tick().asset_events
     assert isinstance(event, dg.AssetCheckEvaluation)
     assert event.passed
+
+
+def stored(instance: dg.DagsterInstance, result: dg.SensorResult) -> list[str]:
+    """Stores the events of a tick as the daemon does; returns the checks that passed or failed."""
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    return [
+        f"{e.check_name}:{e.passed}"
+        for e in result.asset_events
+        if isinstance(e, dg.AssetCheckEvaluation)
+    ]
+
+
+def test_a_freshness_check_a_run_left_failed_passes_once_the_table_is_fresh(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    """A bootstrap is late while it loads; with nothing new afterwards no load judges it again."""
+    world.register("a")
+    dumped(world, "a")
+    late = dg.AssetCheckEvaluation(
+        asset_key=asset_key("lake", "a"), check_name="freshness", passed=False, metadata={}
+    )
+    instance.report_runless_asset_event(late)
+    ticks = Ticks(world, instance, watchdog_sensor(Built(tables=["a"])))
+    assert stored(instance, ticks.tick()) == ["freshness:True"]
+    assert stored(instance, ticks.tick()) == []
+
+
+def test_a_table_paused_while_late_is_judged_again_when_it_is_resumed(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a", max_lag_seconds=60)
+    dumped(world, "a")
+    world.now_ms += 90_000
+    ticks = Ticks(world, instance, watchdog_sensor(Built(tables=["a"])))
+    assert stored(instance, ticks.tick()) == ["freshness:False"]
+    world.metastore.pause("a", "test")
+    assert stored(instance, ticks.tick()) == []
+    world.metastore.resume("a", "test")
+    dumped(world, "a")
+    assert stored(instance, ticks.tick()) == ["freshness:True"]
+
+
+def test_the_watchdog_shows_definitions_that_were_skipped(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    broken = Ticks(world, instance, watchdog_sensor(Built(skipped={"odd": "made to fail"})))
+    assert stored(instance, broken.tick()) == ["all_built:False"]
+    assert stored(instance, broken.tick()) == []
+    mended = Ticks(world, instance, watchdog_sensor(Built()))
+    assert stored(instance, mended.tick()) == ["all_built:True"]
+    assert stored(instance, mended.tick()) == []
+    held = instance.fetch_materializations(HEALTH, 1).records
+    assert not held
+
+
+@pytest.mark.parametrize("damage", ["garbage", "hole"])
+def test_a_log_that_cannot_be_read_keeps_no_other_table_from_being_loaded(
+    world: World, instance: dg.DagsterInstance, damage: str
+) -> None:
+    for table in ("a", "b"):
+        world.register(table)
+        for _ in range(3):
+            world.produce(table, {"id": 1})
+            dumped(world, table)
+    keys = [i.key for i in world.ports.store.list("checkpoints/a/phase1/")]
+    if damage == "hole":
+        world.ports.store.delete(keys[1:2])
+    else:
+        world.ports.store.put(keys[1], b"{")
+        world.ports.store.put(keys[2], b"{")
+    assert Ticks(world, instance, load_sensor({"a", "b"})).asked() == {"a", "b"}
+
+
+def test_a_schedule_broken_since_the_last_reload_stops_only_its_dataset(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    for table in ("a", "b"):
+        world.register(table)
+        dumped(world, table)
+    ticks = Ticks(world, instance, ingest_sensor({"a", "b"}))
+    world.metastore.update("a", {"schedule": "0 0 30 2 *"}, 1, "test")
+    world.now_ms += 5 * MINUTE_MS
+    assert ticks.asked() == {"b"}
+
+
+def test_a_dataset_whose_requests_change_nothing_runs_alone(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    """It may be what kills the run before the others get their turn."""
+    for table in ("a", "b", "new"):
+        world.register(table)
+    ticks = Ticks(world, instance, ingest_sensor({"a", "b"}))
+    for _ in range(2):
+        assert ticks.asked() == {"a", "b"}
+        world.now_ms += HOUR_MS
+    ticks._sensor = ingest_sensor({"a", "b", "new"})
+    requests = ticks.tick().run_requests or []
+    asked = [[k.path[1] for k in r.asset_selection or ()] for r in requests]
+    assert asked == [["new"], ["a"], ["b"]]
+
+
+def test_when_everything_fails_few_runs_are_asked_for(world: World) -> None:
+    memory, tables = Memory(), [f"t{n}" for n in range(100)]
+    for table in tables * 5:
+        memory.tried(table, 0, world.now_ms)
+    assert [len(group) for group in memory.runs(tables)] == [97, 1, 1, 1]
+
+
+def test_a_tick_stops_reading_logs_in_time(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [f"t{n}" for n in range(5)]
+    for table in tables:
+        world.register(table)
+        world.produce(table, {"id": 1})
+        dumped(world, table)
+    get = type(world.ports.store).get
+
+    def slow(store: object, key: str) -> bytes:
+        world.now_ms += 4_000
+        return get(store, key)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(world.ports.store), "get", slow)
+    ticks = Ticks(world, instance, load_sensor(set(tables)))
+    reported = [len(ticks.tick().asset_events) for _ in range(3)]
+    assert reported == [3, 2, 0]
+
+
+def test_a_window_of_a_fast_clock_is_reported_when_its_hour_has_come(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    world.produce("a", {"id": 1}, at_ms=START_MS + HOUR_MS)
+    definitions(world).resolve_job_def(DUMP_JOB).execute_in_process(instance=instance)
+    loaded(world, "a")
+    ticks = Ticks(world, instance, load_sensor({"a"}))
+    assert not ticks.tick().asset_events
+    world.now_ms += HOUR_MS
+    events = ticks.tick().asset_events
+    assert [e.asset_key.path[0] for e in events] == ["raw", "lake"]
+    assert not ticks.tick().asset_events
+
+
+def test_a_cursor_holds_nothing_of_datasets_that_moved_on(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    """It is stored with every tick of every five seconds."""
+    world.register("a")
+    ticks = Ticks(world, instance, ingest_sensor({"a"}))
+    assert ticks.asked() == {"a"}
+    dumped(world, "a")
+    assert Memory.parse(ticks.tick().cursor) == Memory()
+
+
+@pytest.mark.parametrize("cursor", ["oops", "[]", '{"tries": {"a": 1}}', '{"marked": 3}'])
+def test_a_cursor_that_cannot_be_read_is_started_anew(cursor: str) -> None:
+    assert Memory.parse(cursor) == Memory()
 
 
 def test_a_cursor_survives_the_round_trip() -> None:

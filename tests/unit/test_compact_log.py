@@ -16,7 +16,7 @@ from lake_platform.domain.ports import ObjectInfo
 from lake_platform.errors import CorruptRawError, InvalidFieldError, RawExpiredError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.compact_log import compact_log
-from lake_platform.ingest.verify import verify_window
+from lake_platform.ingest.verify import verify_windows
 from tests.support import Fault, Faulty, Lab, Trap
 
 DAY_MS = 86_400_000
@@ -297,7 +297,7 @@ class TestRetention:
 
     def test_a_window_is_verified_by_what_is_left(self, lab: Lab) -> None:
         self.expired(lab)
-        report = verify_window("t", lab.ports(), self.WINDOW)
+        report = next(verify_windows("t", lab.ports(), [self.WINDOW]))
         assert (report.objects, report.expired, report.problems) == (12, 8, ())
 
     def test_a_table_cannot_be_built_again_without_it(self, lab: Lab) -> None:
@@ -330,17 +330,17 @@ class TestVerify:
     WINDOW = "2026-11-01-00:00"
 
     def test_a_sound_window(self, lab: Lab) -> None:
-        report = verify_window("t", lab.ports(), self.WINDOW)
+        report = next(verify_windows("t", lab.ports(), [self.WINDOW]))
         assert (report.objects, report.records, report.applied) == (12, 12, True)
         assert report.problems == ()
 
     def test_not_applied_yet(self, lab: Lab) -> None:
         lab.send({"n": 1})
         lab.dump()
-        assert not verify_window("t", lab.ports(), self.WINDOW).applied
+        assert not next(verify_windows("t", lab.ports(), [self.WINDOW])).applied
 
     def test_an_unknown_window_is_empty(self, lab: Lab) -> None:
-        assert verify_window("t", lab.ports(), "2020-01-01-00:00").objects == 0
+        assert next(verify_windows("t", lab.ports(), ["2020-01-01-00:00"])).objects == 0
 
     @pytest.mark.parametrize("damage", ["gone", "changed", "truncated"])
     def test_damage_is_named(self, lab: Lab, damage: str) -> None:
@@ -350,5 +350,5 @@ class TestVerify:
         else:
             data = lab.store.get(key)
             lab.store.put(key, data[:-5] if damage == "truncated" else data + b"x")
-        (problem,) = verify_window("t", lab.ports(), self.WINDOW).problems
+        (problem,) = next(verify_windows("t", lab.ports(), [self.WINDOW])).problems
         assert key in problem
