@@ -134,6 +134,7 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
   (rows 1 and 2 also 1 KB) in a topic of 8 partitions, lz4 batches, timestamps over four hours.
   MB is a million bytes of record values. The broker runs on the same machine; at most
   {disturbed:.1f} cores were busy outside the measured processes.
+- Where others were busy, the CPU ratios hold and the wall-clock ones do not: two cores are shared.
 - CPU time is that of the worker process and its JVM. Peak memory is the process's high-water mark.
 - **Every run ends in an audit** outside the timed section: raw holds each value byte for byte once
   (CRC-32, coordinates, the log against a blind listing); a table holds each record once by its
