@@ -103,13 +103,13 @@ def _processes(environ: dict[str, str]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("LAKE_HOME") == environ["LAKE_HOME"] and (
-                process.status() != psutil.STATUS_ZOMBIE
-            ):
+            ours = process.environ().get("LAKE_HOME") == environ["LAKE_HOME"]
+            # A zombie has no command line, which raises NoSuchProcess too.
+            if ours and "lake_platform.cli.main" not in " ".join(process.cmdline()):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return [p for p in found if "lake_platform.cli.main" not in " ".join(p.cmdline())]
+    return found
 
 
 def _get(environ: dict[str, str], path: str) -> dict[str, object]:
