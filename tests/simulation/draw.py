@@ -40,21 +40,25 @@ _WORK: dict[Work, int] = {"dump": 36, "load": 44, "replay": 12, "clean": 8}
 _DEEDS: dict[Deed, int] = {
     "accept-gap": 4, "add-partition": 3, "recreate": 1, "pause": 1, "resume": 2, "add-column": 2,
 }  # fmt: skip
-_MOVES = {"produce": 26, "run": 24, "fault": 30, "go": 14, "tick": 7, "expire": 3, "act": 5}
+_MOVES = {
+    "produce": 8, "run": 14, "fault": 16, "cycle": 34, "go": 14, "tick": 6, "expire": 3, "act": 5,
+}  # fmt: skip
 _SEEN: dict[Seen, int] = {"dead": 6, "away": 3, "alive": 2}
 _MODES: dict[Mode, int] = {"append": 2, "upsert": 1}
 _ENGINES: dict[Engine, int] = {"memory": 1, "hudi-like": 1}
 _EVOLUTIONS: dict[Evolution, int] = {"same_batch": 2, "next_batch": 1}
 _TOMBSTONES: dict[Tombstones, int] = {"drop": 1, "quarantine": 1}
 _MINUTES = (1, 16, 61, 13 * 60, 25 * 60, 8 * 24 * 60)
-_LONGEST = {"dump": 22, "load": 45, "replay": 45, "clean": 20}  # port calls of a usual run
+_LONGEST = {"dump": 16, "load": 34, "replay": 34, "clean": 20}  # port calls of a usual run
 
 
 def draw(seed: int, engine: Engine | None = None) -> Schedule:
     rng = Random(seed)  # noqa: S311 - a schedule, no secret
     drawer = _Drawer(rng)
     setting = _setting(rng, engine)
-    steps = [drawer.produce(), *(drawer.step() for _ in range(rng.randint(3, 9)))]
+    steps: list[Step] = [drawer.produce()]
+    for _ in range(rng.randint(2, 7)):
+        steps += drawer.move()
     return Schedule(setting, tuple(steps))
 
 
@@ -84,17 +88,30 @@ class _Drawer:
         self._runs = 0
         self._standing: list[str] = []
 
-    def step(self) -> Step:
+    def move(self) -> list[Step]:
+        move = _pick(self._rng, _MOVES)
+        if move == "cycle":
+            return self._cycle()
+        return [self._step("fault" if move == "go" and not self._standing else move)]
+
+    def _cycle(self) -> list[Step]:
+        """Something new through one phase or both, so that a fault falls into real work."""
         rng = self._rng
-        move = _pick(rng, _MOVES)
-        if move == "go" and not self._standing:
-            move = "fault"
+        phase = rng.random()
+        dump = self._faulty("dump") if phase < 0.3 else self._run("dump", -1, "")
+        if phase < 0.15:
+            return [self.produce(), dump]
+        load = self._faulty("load") if phase < 0.8 else self._run("load", -1, "")
+        return [self.produce(), dump, load]
+
+    def _step(self, move: str) -> Step:
+        rng = self._rng
         if move == "produce":
             return self.produce()
         if move == "run":
-            return self._run(-1, "")
+            return self._run(_pick(rng, _WORK), -1, "")
         if move == "fault":
-            return self._run(None, _pick(rng, _FAULTS))
+            return self._faulty(_pick(rng, _WORK))
         if move == "go":
             return self._go()
         if move == "tick":
@@ -111,9 +128,11 @@ class _Drawer:
             kinds[-1] = "breaking"
         return Produce(tuple((kind, rng.randrange(4)) for kind in kinds))
 
-    def _run(self, calls: int | None, then: Then) -> Run:
+    def _faulty(self, work: Work) -> Run:
+        return self._run(work, self._rng.randrange(_LONGEST[work]), _pick(self._rng, _FAULTS))
+
+    def _run(self, work: Work, calls: int, then: Then) -> Run:
         rng = self._rng
-        work = _pick(rng, _WORK)
         self._runs += 1
         name = f"w{self._runs}"
         if then == "stand":
@@ -121,8 +140,7 @@ class _Drawer:
         option = rng.randint(1, 3) + 100 * (rng.random() < 0.4) if work == "clean" else 0
         if work == "replay":
             option = rng.randrange(3)
-        at = rng.randrange(_LONGEST[work]) if calls is None else calls
-        return Run(name, work, at, then, _pick(rng, _SEEN), option)
+        return Run(name, work, calls, then, _pick(rng, _SEEN), option)
 
     def _go(self) -> Go:
         rng = self._rng

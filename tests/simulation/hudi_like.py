@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lake_platform.adapters.hudi import _doubled
-from lake_platform.adapters.memory_engine import MemoryEngine, Row, _applied, _Commit, _Event, _merge
+from lake_platform.adapters.memory_engine import MemoryEngine, Row, _applied, _Commit, _Event
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
@@ -109,10 +109,11 @@ class HudiLikeEngine(MemoryEngine):
         return [_Timed.from_bytes(self._store.get(key)) for key in keys]
 
     def _upserted(self, dataset: Dataset) -> dict[Any, _Event]:
+        """As a MOR table merges: by order, deletes too, as long as no compaction dropped them."""
         held: dict[Any, _Event] = {}
-        for commit in self._timeline(dataset.table):
-            for event in sorted(commit.events, key=lambda e: e.place):
-                _merge(held, event, dataset.ordering_field)
+        events = [e for c in self._timeline(dataset.table) for e in c.events]
+        for event in sorted(events, key=lambda e: e.place):
+            held[event.key] = event
         return held
 
     def _appended(self, table: str) -> Sequence[_Event]:

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from lake_platform.adapters import memory
-from lake_platform.ingest import claims, raw_slice
+from lake_platform.ingest import claims, compact_log, raw_slice
 from lake_platform.ingest import dump as dump_module
 
 
@@ -56,7 +56,7 @@ def no_chance() -> Iterator[None]:
         for module, name, value in (
             (dump_module, "uuid", names), (claims, "uuid", names), (memory, "uuid", names),
             (dump_module, "_log", _Quiet()), (raw_slice, "ThreadPoolExecutor", _Serial),
-            (memory, "_POLL_MESSAGES", 3),
+            (memory, "_POLL_MESSAGES", 3), (compact_log, "_KEEP_CLAIMS", 1),
         ):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
         yield
