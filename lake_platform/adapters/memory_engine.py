@@ -6,11 +6,12 @@ writer wins a number. The table is what the commits say when they are read in or
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
+from isal import igzip
 
 from lake_platform.domain.batches import (
     AppliedBatch,
@@ -57,11 +58,11 @@ class _Commit:
     def to_bytes(self) -> bytes:
         events = [[e.partition, e.offset, e.order, e.key, e.row] for e in self.events]
         plain = {"nonce": self.nonce, "batch": self.batch.to_dict(), "events": events}
-        return json.dumps(plain).encode()
+        return orjson.dumps(plain)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> _Commit:
-        plain = json.loads(data)
+        plain = orjson.loads(data)
         events = tuple(_Event(p, o, at, tuple(k), row) for p, o, at, k, row in plain["events"])
         return cls(plain["nonce"], AppliedBatch.from_dict(plain["batch"]), events)
 
@@ -146,8 +147,8 @@ class MemoryEngine:
             key = tuple(d.key[c] for c in job.dataset.primary_key)
             yield _Event(d.partition, d.offset, d.order, key, None)
         for raw in job.objects:
-            for text in gzip.decompress(self._store.get(raw.key)).splitlines():
-                line = json.loads(text)
+            for text in igzip.decompress(self._store.get(raw.key)).splitlines():
+                line = orjson.loads(text)
                 place = (line["partition"], line["offset"])
                 value = line.get("value")
                 if value is None or place in excluded:

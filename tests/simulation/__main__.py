@@ -43,6 +43,7 @@ def _one(seed: int, engine: Engine | None) -> int:
 def _many(first: int, count: int, engine: Engine | None) -> int:
     hits = Hits()
     began = shown = time.monotonic()
+    cpu = time.process_time()
     failed: list[int] = []
     for n in range(count):
         if why := broken(draw(first + n, engine), hits):
@@ -54,7 +55,11 @@ def _many(first: int, count: int, engine: Engine | None) -> int:
             print(f"{n + 1} of {count}, {(n + 1) / (now - began):.0f} a second", flush=True)
     seconds = time.monotonic() - began
     print(table(hits))
-    print(f"{count} schedules, {len(failed)} broken, {count / seconds:.0f} a second")
+    cpu_rate = count / (time.process_time() - cpu)
+    print(
+        f"{count} schedules, {len(failed)} broken, {count / seconds:.0f} a second, "
+        f"{cpu_rate:.0f} a CPU second"
+    )
     if failed:
         extra = f" --engine {engine}" if engine else ""
         print(f"again: python -m tests.simulation --seed {failed[0]}{extra}")

@@ -41,7 +41,7 @@ _DEEDS: dict[Deed, int] = {
     "accept-gap": 4, "add-partition": 3, "recreate": 1, "pause": 1, "resume": 2, "add-column": 2,
 }  # fmt: skip
 _MOVES = {
-    "produce": 8, "run": 14, "fault": 16, "cycle": 34, "go": 14, "tick": 6, "expire": 3, "act": 5,
+    "produce": 8, "run": 14, "fault": 16, "cycle": 30, "pair": 9, "go": 14, "tick": 6, "expire": 3, "act": 5,
 }  # fmt: skip
 _SEEN: dict[Seen, int] = {"dead": 6, "away": 3, "alive": 2}
 _MODES: dict[Mode, int] = {"append": 2, "upsert": 1}
@@ -92,6 +92,8 @@ class _Drawer:
         move = _pick(self._rng, _MOVES)
         if move == "cycle":
             return self._cycle()
+        if move == "pair":
+            return self._pair()
         return [self._step("fault" if move == "go" and not self._standing else move)]
 
     def _cycle(self) -> list[Step]:
@@ -103,6 +105,18 @@ class _Drawer:
             return [self.produce(), dump]
         load = self._faulty("load") if phase < 0.8 else self._run("load", -1, "")
         return [self.produce(), dump, load]
+
+    def _pair(self) -> list[Step]:
+        """Two writers in turns: one stands, the other comes and stands, both go on."""
+        rng = self._rng
+        first: Work = _pick(rng, {"dump": 1, "load": 3, "replay": 1, "clean": 1})
+        second: Work = _pick(rng, {"dump": 1, "load": 2, "replay": 3, "clean": 1})
+        prepared = [self.produce(), self._run("dump", -1, "")]
+        early = self._run(first, rng.randrange(_LONGEST[first]), "stand")
+        late = self._run(second, rng.randrange(_LONGEST[second]), "stand")
+        self._standing = [n for n in self._standing if n not in {early.name, late.name}]
+        turns = [Go(early.name, rng.randrange(12), "stand"), Go(late.name), Go(early.name)]
+        return [*prepared, early, late, *turns]
 
     def _step(self, move: str) -> Step:
         rng = self._rng

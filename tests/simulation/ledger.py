@@ -24,20 +24,11 @@ class Sent:
     partition: int
     offset: int
     timestamp: int
+    value: bytes | None
 
     @property
     def place(self) -> Place:
         return self.partition, self.offset
-
-    @property
-    def key(self) -> bytes | None:
-        if self.kind == "no-key":
-            return None
-        return str(self.id).encode()
-
-    @property
-    def value(self) -> bytes | None:
-        return value_of(self.kind, self.id, self.number)
 
 
 def value_of(kind: Kind, id_: int, number: int) -> bytes | None:
@@ -90,7 +81,8 @@ def rows_of_upsert(sent: Iterable[Sent], setting: Setting) -> dict[object, dict[
         if s.value is None:
             last.pop(s.id, None)
         else:
-            last[s.id] = json.loads(s.value)
+            value = json.loads(s.value)
+            last[value["id"]] = value
     return last
 
 

@@ -126,7 +126,7 @@ class World:
         value = value_of(kind, id_, self._numbers)
         offset = self.kafka.produce(TOPIC, key, value, partition=partition, timestamp_ms=at)
         if not self.recreated:  # what comes after belongs to another topic
-            self.sent.append(Sent(kind, id_, self._numbers, partition, offset, at))
+            self.sent.append(Sent(kind, id_, self._numbers, partition, offset, at, value))
 
     def _sleep(self, ms: int) -> None:
         self.now_ms += ms
