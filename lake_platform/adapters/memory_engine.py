@@ -27,7 +27,12 @@ from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
-from lake_platform.errors import CommitRaceError, StorageUnavailableError, UnsupportedError
+from lake_platform.errors import (
+    CommitRaceError,
+    EngineError,
+    StorageUnavailableError,
+    UnsupportedError,
+)
 
 COORDINATES = ("_kafka_partition", "_kafka_offset")
 Row = dict[str, Any]
@@ -147,7 +152,7 @@ class MemoryEngine:
             key = tuple(d.key[c] for c in job.dataset.primary_key)
             yield _Event(d.partition, d.offset, d.order, key, None)
         for raw in job.objects:
-            for text in igzip.decompress(self._store.get(raw.key)).splitlines():
+            for text in self._lines(raw.key):
                 line = orjson.loads(text)
                 place = (line["partition"], line["offset"])
                 value = line.get("value")
@@ -161,6 +166,14 @@ class MemoryEngine:
                 yield _Event(
                     *place, order, key, {**row, **dict(zip(names, technical, strict=True))}
                 )
+
+    def _lines(self, key: str) -> list[bytes]:
+        try:
+            return list(igzip.decompress(self._store.get(key)).splitlines())
+        except KeyError:
+            raise EngineError(
+                f"raw object {key!r} went away while it was read; nothing was written, load again"
+            ) from None
 
     def _fenced(self, job: BatchJob) -> bool:
         return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None
@@ -178,8 +191,8 @@ def _is_next(job: BatchJob, last: _Commit | None) -> bool:
     """Whether nobody with a later claim, and nobody with this very batch, was here before."""
     if last is None:
         return True
-    if last.batch.epoch >= job.claim.epoch:
-        return False
+    if last.batch.epoch >= job.claim.epoch or last.batch.applied > job.applied:
+        return False  # the checkpoint never goes back: what is behind it would be applied twice
     return job.replay or last.batch.applied < job.batch.first_seq
 
 

@@ -131,6 +131,11 @@ def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) 
             raise StorageUnavailableError(f"claim {key!r} could not be written") from None
         if holder.nonce != claim.nonce:
             raise BatchClaimedError(table, str(holder.worker))
+    later = _epochs(ports.store, table, claim.epoch)[0]
+    if later:
+        # The cleaner had removed this epoch: we stood still since `after` was read.
+        release(table, ports, claim, done=False)
+        raise BatchClaimedError(table, str(_read(ports.store, table, later[-1]).worker))
     return claim
 
 

@@ -9,7 +9,7 @@ timeline as `HudiEngine.state` does.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from lake_platform.adapters.memory_engine import MemoryEngine, Row, _applied, _C
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
+from lake_platform.domain.ports import ObjectStore
 from lake_platform.errors import CommitRaceError, StorageUnavailableError
 
 
@@ -39,6 +40,11 @@ class _Timed(_Commit):
 
 
 class HudiLikeEngine(MemoryEngine):
+    def __init__(self, store: ObjectStore, locked: Callable[[bool], None] = lambda _: None) -> None:
+        """`locked` is told when the writer takes and gives back the lock."""
+        super().__init__(store)
+        self._locked = locked
+
     def state(self, dataset: Dataset) -> TableState:
         ours = self._timeline(dataset.table)
         if not ours:
@@ -100,9 +106,11 @@ class HudiLikeEngine(MemoryEngine):
         key = f"{lock_prefix(table, claim.epoch)}lock"
         if not self._store.put_new(key, claim.nonce.encode()):
             raise CommitRaceError(f"table {table!r}: the lock of epoch {claim.epoch} is fenced")
+        self._locked(True)
 
     def _unlock(self, table: str, claim: Claim) -> None:
         self._store.delete([f"{lock_prefix(table, claim.epoch)}lock"])
+        self._locked(False)
 
     def _timeline(self, table: str) -> list[_Timed]:
         keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]

@@ -80,8 +80,12 @@ class World:
     def clock(self) -> int:
         return self.now_ms
 
-    def engine(self, store: ObjectStore) -> MemoryEngine:
-        return HudiLikeEngine(store) if self.setting.engine == "hudi-like" else MemoryEngine(store)
+    def engine(self, store: ObjectStore, writer: Writer | None = None) -> MemoryEngine:
+        if self.setting.engine != "hudi-like":
+            return MemoryEngine(store)
+        if writer is None or self.setting.mode == "append":
+            return HudiLikeEngine(store)
+        return HudiLikeEngine(store, lambda held: setattr(writer, "firm", held))
 
     # -- steps
 
@@ -140,7 +144,7 @@ class World:
 
     def _ports(self, writer: Writer) -> Ports:
         store = StoreOf(writer, self.store)
-        engine = self.engine(store)
+        engine = self.engine(store, writer)
         return Ports(
             kafka=KafkaOf(writer, self.kafka),
             store=store,

@@ -52,6 +52,8 @@ class Writer:
         self.error: Exception | None = None
         self.ended = self.killed = self.lied_to = False
         self._sleep, self._hits = sleep, hits
+        self.firm = False
+        """It holds a lock within which it does not stand still (docs: what does not hold)."""
         self._left, self._then = -1, ""
         self._scheduler = getcurrent()
         self._greenlet: greenlet | None = None
@@ -91,6 +93,8 @@ class Writer:
 
     def _at_fault(self, port: str, name: str, act: Callable[..., Any], args: Any) -> Any:
         then, self._then, self._left = self._then, "", -1
+        if then == "stand" and self.firm:
+            then = ""
         self._hits[then, f"{port}.{name}"] += 1
         if then == "stand":
             self._scheduler.switch()
