@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from lake_platform.domain.batches import BatchRange, Claim, TableState
 from lake_platform.domain.layout import claim_prefix, lock_prefix, locks_prefix, seq_name
 from lake_platform.domain.ports import ObjectStore
-from lake_platform.errors import BatchClaimedError, StorageUnavailableError
+from lake_platform.errors import BatchClaimedError, CommitRaceError, StorageUnavailableError
 from lake_platform.ingest.results import Limits, Ports
 
 _DONE, _FAILED = ".done", ".failed"
@@ -164,4 +164,11 @@ def _held(claim: Claim, ports: Ports, limits: Limits) -> bool:
 
 
 def _read(store: ObjectStore, table: str, epoch: int) -> Claim:
-    return Claim.from_bytes(store.get(claim_key(table, epoch)))
+    key = claim_key(table, epoch)
+    try:
+        return Claim.from_bytes(store.get(key))
+    except KeyError:
+        raise CommitRaceError(
+            f"table {table!r}: claim {key!r} was removed by the cleaner since it was listed, so this "
+            f"process stood still for long; nothing was changed, try again"
+        ) from None

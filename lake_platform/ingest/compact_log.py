@@ -49,7 +49,7 @@ def compact_log(
     trimmed = raw_log.snapshot_seq(ports.store, table)
     end = max(len(commits) - keep_commits, trimmed)
     old = [c for c in commits[: max(0, end)] if c.seq <= max(applied, trimmed)]
-    old = _expired(old, now, raw_retention_days)
+    old = _expired(_marked(table, ports, old), now, raw_retention_days)
     removed = _trim(table, ports, old) if old else 0
     # The snapshot says so by now, so nobody looks for these in vain.
     raw_removed = _remove(ports, held, {o.key for c in old if c.expired_at for o in c.objects})
@@ -65,6 +65,12 @@ def compact_log(
         raw_removed=raw_removed,
         kept={"commits": len(commits) - len(old), "snapshot": len(old)},
     )
+
+
+def _marked(table: str, ports: Ports, old: Iterable[RawCommit]) -> list[RawCommit]:
+    """`old` with the marks another cleaner may have set since the log was read."""
+    marks = {c.seq: c.expired_at for c in raw_log.read_snapshot(ports.store, table)}
+    return [c if c.expired_at else replace(c, expired_at=marks.get(c.seq)) for c in old]
 
 
 def _expired(old: Iterable[RawCommit], now: int, retention_days: int) -> list[RawCommit]:
@@ -86,7 +92,7 @@ def _remove(ports: Ports, held: Iterable[ObjectInfo], keys: Collection[str]) -> 
 
 def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
     key = raw_log.write_snapshot(ports.store, table, old)
-    if raw_log.read_snapshot(ports.store, table) != list(old):
+    if not _reads_back(table, ports, key, old):
         raise CorruptRawError(key, "it does not read back as the commits it was made of")
     last = raw_log.commit_key(table, old[-1].seq)
     doomed = [i.key for i in ports.store.list(raw_log_prefix(table)) if i.key <= last]
@@ -94,6 +100,17 @@ def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
     snapshots = [i.key for i in ports.store.list(raw_log_snapshot_prefix(table)) if i.key != key]
     ports.store.delete(k for k in snapshots if k < key)
     return len(doomed)
+
+
+def _reads_back(table: str, ports: Ports, key: str, old: Sequence[RawCommit]) -> bool:
+    try:
+        found = raw_log.read_snapshot_at(ports.store, key)
+    except KeyError:  # another cleaner went past it
+        found = raw_log.read_snapshot(ports.store, table)[: len(old)]
+    # The marks of raw retention may be another cleaner's.
+    return [replace(c, expired_at=None) for c in found] == [
+        replace(c, expired_at=None) for c in old
+    ]
 
 
 def _orphans(

@@ -132,10 +132,13 @@ def read_snapshot(store: ObjectStore, table: str) -> list[RawCommit]:
     if not keys:
         return []
     try:
-        lines = igzip.decompress(store.get(keys[-1])).splitlines()
+        return read_snapshot_at(store, keys[-1])
     except KeyError:  # the cleaner put a newer one in its place just now
         return read_snapshot(store, table)
-    return [RawCommit.from_bytes(line) for line in lines]
+
+
+def read_snapshot_at(store: ObjectStore, key: str) -> list[RawCommit]:
+    return [RawCommit.from_bytes(line) for line in igzip.decompress(store.get(key)).splitlines()]
 
 
 def write_snapshot(store: ObjectStore, table: str, commits: Iterable[RawCommit]) -> str:

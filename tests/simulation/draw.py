@@ -41,8 +41,11 @@ _DEEDS: dict[Deed, int] = {
     "accept-gap": 4, "add-partition": 3, "recreate": 1, "pause": 1, "resume": 2, "add-column": 2,
 }  # fmt: skip
 _MOVES = {
-    "produce": 8, "run": 14, "fault": 16, "cycle": 30, "pair": 9, "go": 14, "tick": 6, "expire": 3, "act": 5,
+    "produce": 7, "run": 12, "fault": 12, "cycle": 26, "pair": 16, "sleeper": 5, "go": 14, "tick": 6, "expire": 3, "act": 5,
 }  # fmt: skip
+_FIRST: dict[Work, int] = {"dump": 1, "load": 4, "replay": 1, "clean": 1}
+_SECOND: dict[Work, int] = {"dump": 1, "load": 3, "replay": 3, "clean": 1}
+_SLEEPERS: dict[Work, int] = {"dump": 3, "load": 2, "replay": 1, "clean": 2}
 _SEEN: dict[Seen, int] = {"dead": 6, "away": 3, "alive": 2}
 _MODES: dict[Mode, int] = {"append": 2, "upsert": 1}
 _ENGINES: dict[Engine, int] = {"memory": 1, "hudi-like": 1}
@@ -94,6 +97,8 @@ class _Drawer:
             return self._cycle()
         if move == "pair":
             return self._pair()
+        if move == "sleeper":
+            return self._sleeper()
         return [self._step("fault" if move == "go" and not self._standing else move)]
 
     def _cycle(self) -> list[Step]:
@@ -109,14 +114,28 @@ class _Drawer:
     def _pair(self) -> list[Step]:
         """Two writers in turns: one stands, the other comes and stands, both go on."""
         rng = self._rng
-        first: Work = _pick(rng, {"dump": 1, "load": 3, "replay": 1, "clean": 1})
-        second: Work = _pick(rng, {"dump": 1, "load": 2, "replay": 3, "clean": 1})
+        first = _pick(rng, _FIRST)
+        second = _pick(rng, _SECOND)
         prepared = [self.produce(), self._run("dump", -1, "")]
-        early = self._run(first, rng.randrange(_LONGEST[first]), "stand")
-        late = self._run(second, rng.randrange(_LONGEST[second]), "stand")
-        self._standing = [n for n in self._standing if n not in {early.name, late.name}]
+        early, late = self._standing_at(first), self._standing_at(second)
         turns = [Go(early.name, rng.randrange(12), "stand"), Go(late.name), Go(early.name)]
         return [*prepared, early, late, *turns]
+
+    def _sleeper(self) -> list[Step]:
+        """One stands while the others do all there is, for days; then it goes on."""
+        rng = self._rng
+        early = self._standing_at(_pick(rng, _SLEEPERS))
+        steps: list[Step] = [self.produce(), early]
+        for _ in range(rng.randint(1, 2)):
+            steps += [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
+        clean = Run(f"{early.name}-clean", "clean", option=1 + 100 * (rng.random() < 0.5))
+        return [*steps, Tick(rng.choice(_MINUTES)), clean, Go(early.name)]
+
+    def _standing_at(self, work: Work) -> Run:
+        at = self._rng.randrange(_LONGEST[work] // 4, _LONGEST[work])
+        step = self._run(work, at, "stand")
+        self._standing.remove(step.name)  # whoever asked says when it goes on
+        return step
 
     def _step(self, move: str) -> Step:
         rng = self._rng

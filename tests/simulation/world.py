@@ -58,7 +58,7 @@ class World:
         self.metastore = DictMetastore(self.clock)
         self.sent: list[Sent] = []
         self.partitions = self.setting.partitions
-        self.recreated = False
+        self.recreated = self.retention = False
         self.stopped: dict[Work, Exception] = {}
         self._numbers, self._pids = 0, 0
         self._writers: dict[Worker, Writer] = {}
@@ -161,6 +161,7 @@ class World:
             return lambda: list(load(TABLE, ports, self.limits))
         if work == "replay":
             return lambda: list(load(TABLE, ports, self.limits, self._window(option), replay=True))
+        self.retention = self.retention or option >= 100
         return lambda: compact_log(TABLE, ports, option % 100, 7 if option >= 100 else 0)
 
     def _window(self, option: int) -> list[str]:

@@ -104,7 +104,7 @@ class Writer:
             raise Kill
         if then == "fail":
             raise _NO_ANSWER[port]("no answer")
-        if then == "sleep" or then == "nap":
+        if then in {"sleep", "nap"}:
             self._sleep(_SLEEP_MS if then == "sleep" else _NAP_MS)
         result = act(*args)
         if then == "kill-after":

@@ -473,3 +473,45 @@ class TestVerify:
             lab.store.put(key, data[:-5] if damage == "truncated" else data + b"x")
         (problem,) = verify_window("t", lab.ports(), self.WINDOW).problems
         assert key in problem
+
+
+def test_two_cleaners_at_once_are_no_damage(lab: Lab) -> None:
+    """The other one writes a newer snapshot while this one has yet to read its own back."""
+
+    class Sleepy(Meddling):
+        def put(self, key: str, data: bytes) -> None:
+            self._inner.put(key, data)
+            self.once(lambda: compact_log("t", lab.ports(), keep_commits=1))
+
+    before = log(lab)
+    compact_log("t", lab.ports(store=Sleepy(lab.store)), keep_commits=5)
+    assert log(lab) == before
+    lab.account()
+
+
+def test_a_mark_of_retention_is_not_lost_to_another_cleaner(lab: Lab) -> None:
+    lab.now_ms += 10 * DAY_MS
+
+    class Sleepy(Meddling):
+        def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+            found = list(self._inner.list(prefix, after))
+            if prefix.startswith("checkpoints/t/phase1/"):
+                self.once(lambda: compact_log("t", lab.ports(), 5, raw_retention_days=7))
+            return iter(found)
+
+    compact_log("t", lab.ports(store=Sleepy(lab.store)), keep_commits=4)
+    assert [c.seq for c in log(lab) if c.expired_at] == list(range(1, 8))
+
+
+def test_a_claim_that_goes_while_it_is_looked_at_is_a_retry(lab: Lab) -> None:
+    class Sleepy(Meddling):
+        def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+            found = list(self._inner.list(prefix, after))
+            if "phase2/claims" in prefix:
+                self.once(lambda: self._inner.delete([i.key for i in found]))
+            return iter(found)
+
+    lab.send({"n": 1})
+    lab.dump()
+    with pytest.raises(CommitRaceError, match="removed by the cleaner"):
+        lab.load(store=Sleepy(lab.store))
