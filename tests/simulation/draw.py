@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
@@ -43,6 +44,7 @@ _DEEDS: dict[Deed, int] = {
 _MOVES = {
     "produce": 7, "run": 12, "fault": 12, "cycle": 26, "pair": 16, "sleeper": 5, "go": 14, "tick": 6, "expire": 3, "act": 5,
 }  # fmt: skip
+_TAKEN_FOR: dict[Seen, int] = {"dead": 8, "away": 1, "alive": 1}
 _FIRST: dict[Work, int] = {"dump": 1, "load": 4, "replay": 1, "clean": 1}
 _SECOND: dict[Work, int] = {"dump": 1, "load": 3, "replay": 3, "clean": 1}
 _SLEEPERS: dict[Work, int] = {"dump": 3, "load": 2, "replay": 1, "clean": 2}
@@ -82,6 +84,7 @@ def _setting(rng: Random, engine: Engine | None) -> Setting:
         batch_bytes=rng.choice((1, 400, 1 << 20)),
         schema_known=rng.random() < 0.8,
         accepts_gaps=rng.random() < 0.8,
+        firm=mode == "upsert" or rng.random() < 0.7,
     )
 
 
@@ -126,14 +129,14 @@ class _Drawer:
         rng = self._rng
         early = self._standing_at(_pick(rng, _SLEEPERS))
         steps: list[Step] = [self.produce(), early]
-        for _ in range(rng.randint(1, 2)):
+        for _ in range(rng.choice((0, 0, 1, 2))):
             steps += [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
         clean = Run(f"{early.name}-clean", "clean", option=1 + 100 * (rng.random() < 0.5))
         return [*steps, Tick(rng.choice(_MINUTES)), clean, Go(early.name)]
 
     def _standing_at(self, work: Work) -> Run:
         at = self._rng.randrange(_LONGEST[work] // 4, _LONGEST[work])
-        step = self._run(work, at, "stand")
+        step = replace(self._run(work, at, "stand"), seen=_pick(self._rng, _TAKEN_FOR))
         self._standing.remove(step.name)  # whoever asked says when it goes on
         return step
 

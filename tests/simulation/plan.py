@@ -37,6 +37,8 @@ class Setting:
     batch_bytes: int = 1 << 20
     schema_known: bool = True
     accepts_gaps: bool = True
+    firm: bool = True
+    """hudi-like: nobody stands still with the lock in hand, so no batch is ever seen twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class World:
     def engine(self, store: ObjectStore, writer: Writer | None = None) -> MemoryEngine:
         if self.setting.engine != "hudi-like":
             return MemoryEngine(store)
-        if writer is None or self.setting.mode == "append":
+        if writer is None or not self.setting.firm:
             return HudiLikeEngine(store)
         return HudiLikeEngine(store, lambda held: setattr(writer, "firm", held))
 
@@ -174,6 +174,9 @@ class World:
             self._standing[writer.name] = writer
         elif writer.error is not None:
             self._judge(writer, writer.error)
+        if self.setting.engine == "hudi-like" and self.setting.firm:
+            if double := self.engine(self.store).state(self.dataset).doubled:
+                self.broken(f"batch {double[0].batch} is in the table twice")
 
     def _judge(self, writer: Writer, error: Exception) -> None:
         self.hits["error", type(error).__name__] += 1
@@ -261,6 +264,12 @@ class World:
                 return
             self._sleep(16 * 60_000)
         self.broken(f"{work} did not come to rest in {_TRIES} tries: {writer.error}")
+
+    def calls_of(self, work: Work) -> int:
+        """How many port calls the work takes now, to its end."""
+        writer = self._start(Run("measured", work))
+        writer.turn(-1, "")
+        return writer.made
 
     @property
     def blocked(self) -> bool:

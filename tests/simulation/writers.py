@@ -52,6 +52,8 @@ class Writer:
         self.error: Exception | None = None
         self.ended = self.killed = self.lied_to = False
         self._sleep, self._hits = sleep, hits
+        self.made = 0
+        """Port calls so far."""
         self.firm = False
         """It holds a lock within which it does not stand still (docs: what does not hold)."""
         self._left, self._then = -1, ""
@@ -88,6 +90,7 @@ class Writer:
             raise Kill  # cleaning up behind a kill reaches nothing outside
         if self._left:
             self._left -= 1
+            self.made += 1
             return act(*args)
         return self._at_fault(port, name, act, args)
 

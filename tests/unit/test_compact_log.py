@@ -513,5 +513,8 @@ def test_a_claim_that_goes_while_it_is_looked_at_is_a_retry(lab: Lab) -> None:
 
     lab.send({"n": 1})
     lab.dump()
+    with pytest.raises(Fault):
+        lab.load(engine=Faulty(Trap(1, frozenset(["write"])), MemoryEngine(lab.store)))
+    lab.workers.crash()
     with pytest.raises(CommitRaceError, match="removed by the cleaner"):
         lab.load(store=Sleepy(lab.store))
