@@ -6,11 +6,12 @@ writer wins a number. The table is what the commits say when they are read in or
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
+from isal import igzip
 
 from lake_platform.domain.batches import (
     AppliedBatch,
@@ -26,7 +27,12 @@ from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
-from lake_platform.errors import CommitRaceError, StorageUnavailableError, UnsupportedError
+from lake_platform.errors import (
+    CommitRaceError,
+    EngineError,
+    StorageUnavailableError,
+    UnsupportedError,
+)
 
 COORDINATES = ("_kafka_partition", "_kafka_offset")
 Row = dict[str, Any]
@@ -57,11 +63,11 @@ class _Commit:
     def to_bytes(self) -> bytes:
         events = [[e.partition, e.offset, e.order, e.key, e.row] for e in self.events]
         plain = {"nonce": self.nonce, "batch": self.batch.to_dict(), "events": events}
-        return json.dumps(plain).encode()
+        return orjson.dumps(plain)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> _Commit:
-        plain = json.loads(data)
+        plain = orjson.loads(data)
         events = tuple(_Event(p, o, at, tuple(k), row) for p, o, at, k, row in plain["events"])
         return cls(plain["nonce"], AppliedBatch.from_dict(plain["batch"]), events)
 
@@ -146,8 +152,8 @@ class MemoryEngine:
             key = tuple(d.key[c] for c in job.dataset.primary_key)
             yield _Event(d.partition, d.offset, d.order, key, None)
         for raw in job.objects:
-            for text in gzip.decompress(self._store.get(raw.key)).splitlines():
-                line = json.loads(text)
+            for text in self._lines(raw.key):
+                line = orjson.loads(text)
                 place = (line["partition"], line["offset"])
                 value = line.get("value")
                 if value is None or place in excluded:
@@ -160,6 +166,14 @@ class MemoryEngine:
                 yield _Event(
                     *place, order, key, {**row, **dict(zip(names, technical, strict=True))}
                 )
+
+    def _lines(self, key: str) -> list[bytes]:
+        try:
+            return list(igzip.decompress(self._store.get(key)).splitlines())
+        except KeyError:
+            raise EngineError(
+                f"raw object {key!r} went away while it was read; nothing was written, load again"
+            ) from None
 
     def _fenced(self, job: BatchJob) -> bool:
         return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None
@@ -177,8 +191,8 @@ def _is_next(job: BatchJob, last: _Commit | None) -> bool:
     """Whether nobody with a later claim, and nobody with this very batch, was here before."""
     if last is None:
         return True
-    if last.batch.epoch >= job.claim.epoch:
-        return False
+    if last.batch.epoch >= job.claim.epoch or last.batch.applied > job.applied:
+        return False  # the checkpoint never goes back: what is behind it would be applied twice
     return job.replay or last.batch.applied < job.batch.first_seq
 
 

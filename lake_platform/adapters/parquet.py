@@ -155,6 +155,7 @@ class ParquetEngine:
         held = last.batch if last else None
         behind = held is not None and (
             held.epoch >= job.claim.epoch
+            or held.applied > job.applied  # what is behind the checkpoint would be applied twice
             or (not job.replay and held.applied >= job.batch.first_seq)
         )
         if behind or self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None:

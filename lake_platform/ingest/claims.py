@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from lake_platform.domain.batches import BatchRange, Claim, TableState
 from lake_platform.domain.layout import claim_prefix, lock_prefix, locks_prefix, seq_name
 from lake_platform.domain.ports import ObjectStore
-from lake_platform.errors import BatchClaimedError, StorageUnavailableError
+from lake_platform.errors import BatchClaimedError, CommitRaceError, StorageUnavailableError
 from lake_platform.ingest.results import Limits, Ports
 
 _DONE, _FAILED = ".done", ".failed"
@@ -131,6 +131,11 @@ def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) 
             raise StorageUnavailableError(f"claim {key!r} could not be written") from None
         if holder.nonce != claim.nonce:
             raise BatchClaimedError(table, str(holder.worker))
+    later = _epochs(ports.store, table, claim.epoch)[0]
+    if later:
+        # The cleaner had removed this epoch: we stood still since `after` was read.
+        release(table, ports, claim, done=False)
+        raise BatchClaimedError(table, str(_read(ports.store, table, later[-1]).worker))
     return claim
 
 
@@ -159,4 +164,11 @@ def _held(claim: Claim, ports: Ports, limits: Limits) -> bool:
 
 
 def _read(store: ObjectStore, table: str, epoch: int) -> Claim:
-    return Claim.from_bytes(store.get(claim_key(table, epoch)))
+    key = claim_key(table, epoch)
+    try:
+        return Claim.from_bytes(store.get(key))
+    except KeyError:
+        raise CommitRaceError(
+            f"table {table!r}: claim {key!r} was removed by the cleaner since it was listed, so this "
+            f"process stood still for long; nothing was changed, try again"
+        ) from None

@@ -7,7 +7,7 @@ and the commit is applied; the log says so then.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lake_platform.domain.dataset import Dataset
@@ -41,16 +41,19 @@ def compact_log(
             "log_keep_commits", keep_commits, "below 1", "the newest commit tells where to go on"
         )
     dataset = ports.metastore.get(table).dataset
+    # Before the log is read: what a commit names afterwards is none of these orphans.
+    held, now = list(ports.store.list(raw_prefix(dataset.topic))), ports.clock()
     commits = raw_log.commits_after(ports.store, table, 0)
     applied = ports.metastore.progress(table).applied_seq
-    # Never trim what phase 2 has still to read from the log itself.
-    old = [c for c in commits[: max(0, len(commits) - keep_commits)] if c.seq <= applied]
-    old = _expired(old, ports.clock(), raw_retention_days)
+    # Never trim what phase 2 has still to read from the log itself, nor less than is trimmed.
+    trimmed = raw_log.snapshot_seq(ports.store, table)
+    end = max(len(commits) - keep_commits, trimmed)
+    old = [c for c in commits[: max(0, end)] if c.seq <= max(applied, trimmed)]
+    old = _expired(_marked(table, ports, old), now, raw_retention_days)
     removed = _trim(table, ports, old) if old else 0
-    held = list(ports.store.list(raw_prefix(dataset.topic)))
     # The snapshot says so by now, so nobody looks for these in vain.
     raw_removed = _remove(ports, held, {o.key for c in old if c.expired_at for o in c.objects})
-    orphans = _orphans(table, held, commits, ports.clock() - _DAY_MS)
+    orphans = _orphans(table, held, commits, now - _DAY_MS)
     orphans |= _abandoned_staging(dataset, ports)
     ports.store.delete(orphans)
     claims.remove_old(table, ports, _KEEP_CLAIMS)
@@ -62,6 +65,12 @@ def compact_log(
         raw_removed=raw_removed,
         kept={"commits": len(commits) - len(old), "snapshot": len(old)},
     )
+
+
+def _marked(table: str, ports: Ports, old: Iterable[RawCommit]) -> list[RawCommit]:
+    """`old` with the marks another cleaner may have set since the log was read."""
+    marks = {c.seq: c.expired_at for c in raw_log.read_snapshot(ports.store, table)}
+    return [c if c.expired_at else replace(c, expired_at=marks.get(c.seq)) for c in old]
 
 
 def _expired(old: Iterable[RawCommit], now: int, retention_days: int) -> list[RawCommit]:
@@ -83,7 +92,7 @@ def _remove(ports: Ports, held: Iterable[ObjectInfo], keys: Collection[str]) -> 
 
 def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
     key = raw_log.write_snapshot(ports.store, table, old)
-    if raw_log.read_snapshot(ports.store, table) != list(old):
+    if not _reads_back(table, ports, key, old):
         raise CorruptRawError(key, "it does not read back as the commits it was made of")
     last = raw_log.commit_key(table, old[-1].seq)
     doomed = [i.key for i in ports.store.list(raw_log_prefix(table)) if i.key <= last]
@@ -93,22 +102,43 @@ def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
     return len(doomed)
 
 
+def _reads_back(table: str, ports: Ports, key: str, old: Sequence[RawCommit]) -> bool:
+    try:
+        found = raw_log.read_snapshot_at(ports.store, key)
+    except KeyError:  # another cleaner went past it
+        found = raw_log.read_snapshot(ports.store, table)[: len(old)]
+    # The marks of raw retention may be another cleaner's.
+    return [replace(c, expired_at=None) for c in found] == [
+        replace(c, expired_at=None) for c in old
+    ]
+
+
 def _orphans(
-    table: str, held: Iterable[ObjectInfo], commits: Iterable[RawCommit], before: int
+    table: str, held: Iterable[ObjectInfo], commits: Sequence[RawCommit], before: int
 ) -> set[str]:
-    """Objects of this table that no commit refers to: left by a dump that died or lost a race."""
+    """Objects of this table that no commit refers to: left by a dump that died or lost a race.
+
+    Only those the log has passed: their writer was to commit a seq that is taken by now, so it
+    cannot, however long it sleeps.
+    """
     known = {o.key for c in commits for o in c.objects}
+    passed = commits[-1].next_offsets if commits else {}
     return {
         i.key for i in held
-        if i.key not in known and i.modified_at < before and _belongs(i, table)
+        if i.key not in known and i.modified_at < before and _is_passed(i, table, passed)
     }  # fmt: skip
 
 
-def _belongs(info: ObjectInfo, table: str) -> bool:
+def _is_passed(info: ObjectInfo, table: str, passed: Mapping[int, int]) -> bool:
     """`<table>-p<partition>-<first>-<last>-<nonce>.json.gz`; another table may share the topic."""
     name = info.key.rsplit("/", 1)[1].removesuffix(".json.gz")
     parts = name.rsplit("-", 4)
-    return len(parts) == 5 and parts[0] == table
+    if len(parts) != 5 or parts[0] != table:
+        return False
+    partition, first = parts[1].removeprefix("p"), parts[2]
+    if not (partition.isdecimal() and first.isdecimal()):
+        return False  # not ours
+    return int(first) < passed.get(int(partition), 0)
 
 
 def _abandoned_staging(dataset: Dataset, ports: Ports) -> set[str]:

@@ -14,6 +14,7 @@ import decimal
 import json
 import re
 import uuid
+from functools import lru_cache
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -88,19 +89,25 @@ def value_bytes(line: bytes) -> bytes | None:
     return None if value == b"null" else value
 
 
+@lru_cache(maxsize=256)
+def _decoder(schema: Struct) -> msgspec.json.Decoder[Any]:
+    """Generating the classes takes as long as decoding 500 records; small batches come often."""
+    value = _struct_type(schema, "Value")
+    line = msgspec.defstruct(
+        "ValueLine",
+        [("partition", int), ("offset", int), ("value", value | None, None)],
+        gc=False,
+    )
+    return msgspec.json.Decoder(line)
+
+
 class Conformer:
     """Decodes lines against `schema`. `value_of(line)` gives the record's struct."""
 
     def __init__(self, schema: Struct) -> None:
         self.schema = schema
         self.attributes = {f.name: f"f{i}" for i, f in enumerate(schema.fields)}
-        value = _struct_type(schema, "Value")
-        line = msgspec.defstruct(
-            "ValueLine",
-            [("partition", int), ("offset", int), ("value", value | None, None)],
-            gc=False,
-        )
-        self._decoder = msgspec.json.Decoder(line)
+        self._decoder = _decoder(schema)
         self._doubles = any(str(_leaf(k)) in {"float", "double"} for _, k in columns(schema))
 
     def decode(self, line: bytes) -> Any:

@@ -57,13 +57,14 @@ def dump(
     head = raw_log.head(ports.store, table, known)
     if record.status == Status.REGISTERED:
         ports.metastore.set_status(table, Status.BOOTSTRAPPING)
-    plan = _plan(record.dataset, head, ports)
     if head is not None and head.seq > known:
-        _publish(table, ports, head, plan)  # a writer died between its commit and this
+        # A writer died between its commit and this. Before the plan: that may stop the dataset.
+        _publish(table, ports, head)
+    plan = _plan(record.dataset, head, ports)
     with ports.kafka.open(record.dataset.topic, plan.ranges) as reader:
         while not reader.finished() and not stop():
             head = _dump_slice(record.dataset, reader, plan, head, ports, limits)
-            _publish(table, ports, head, plan)
+            _publish(table, ports, head, backlog=_backlog(head, plan))
             yield head
         if reader.finished():
             _caught_up(table, ports, head, plan)
@@ -186,17 +187,20 @@ def _check_young(table: str, age_ms: int) -> None:
         )
 
 
-def _publish(table: str, ports: Ports, head: RawCommit, plan: _Plan) -> None:
+def _publish(table: str, ports: Ports, head: RawCommit, **values: int) -> None:
     """Tells the metastore; the log stays the truth, this only lets others look cheaply."""
-    ends = {p: r.end for p, r in plan.ranges.items()}
     ports.metastore.update_progress(
         table,
         head_seq=head.seq,
         records_ingested=head.total_records,
         bytes_ingested=head.total_bytes,
-        backlog=sum(max(0, end - head.next_offsets.get(p, 0)) for p, end in ends.items()),
         dumped_at=ports.clock(),
+        **values,
     )
+
+
+def _backlog(head: RawCommit, plan: _Plan) -> int:
+    return sum(max(0, r.end - head.next_offsets.get(p, 0)) for p, r in plan.ranges.items())
 
 
 def _caught_up(table: str, ports: Ports, head: RawCommit | None, plan: _Plan) -> None:

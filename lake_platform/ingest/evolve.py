@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -11,6 +11,7 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import SchemaVersion
 from lake_platform.domain.schema import Change, Struct, diff, merge
 from lake_platform.errors import SchemaBlockedError
+from lake_platform.ingest import raw_log
 from lake_platform.ingest.conform import value_bytes
 from lake_platform.ingest.infer import infer_records
 from lake_platform.ingest.results import Ports
@@ -29,7 +30,7 @@ def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) 
     """
     active = ports.metastore.active_schema(dataset.table)
     if active is None:
-        source = _infer(ports, commits)
+        source = _infer(dataset, ports, commits)
         check_against_schema(dataset, source)
         active = ports.metastore.add_schema_version(
             dataset.table, 0, source, _derive(dataset, ports, source), ["inferred from raw"]
@@ -106,12 +107,15 @@ def _derive(dataset: Dataset, ports: Ports, source: Struct) -> Struct:
     return ports.engine(dataset.format).derive(dataset, source)
 
 
-def _infer(ports: Ports, commits: Sequence[RawCommit]) -> Struct:
-    values = islice(_raw_values(ports, commits), _INFER_RECORDS)
-    return infer_records(values)[0] or Struct()
+def _infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Struct:
+    """From the batch and what follows it: the first records may be tombstones or bad ones, and
+    the batch's range stays fixed by its claim."""
+    behind = raw_log.iter_commits_after(ports.store, dataset.table, commits[0].seq - 1)
+    values = (v for v in _raw_values(ports, behind) if v is not None)
+    return infer_records(islice(values, _INFER_RECORDS))[0] or Struct()
 
 
-def _raw_values(ports: Ports, commits: Sequence[RawCommit]) -> Iterator[bytes | None]:
+def _raw_values(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes | None]:
     for raw in (o for c in commits for o in c.objects):
         for line in read_lines(ports.store, raw):
             yield value_bytes(line)

@@ -16,6 +16,7 @@ from lake_platform.domain.schema import Struct
 from lake_platform.errors import (
     CheckpointLostError,
     CommitRaceError,
+    CorruptRawError,
     LakeError,
     NotRunnableError,
     QuarantineRatioError,
@@ -179,6 +180,18 @@ def _check_kept(table: str, commits: Sequence[RawCommit]) -> None:
         raise RawExpiredError(table, gone[0].seq, gone[-1].seq, windows)
 
 
+def _expired_since(
+    table: str, ports: Ports, work: _Work, error: LakeError
+) -> RawExpiredError | None:
+    """Raw retention may have taken the objects while we stood still: then that is the reason."""
+    if isinstance(error, CorruptRawError):
+        try:
+            _check_kept(table, _commits_of(table, ports, work.batch))
+        except RawExpiredError as gone:
+            return gone
+    return None
+
+
 def _contiguous(commits: Sequence[RawCommit]) -> list[RawCommit]:
     run = [commits[0]]
     for commit in commits[1:]:
@@ -227,8 +240,11 @@ def _apply(
         result = ports.engine(dataset.format).write(job)
     except LakeError as error:
         claims.release(dataset.table, ports, claim, done=False)
+        gone = _expired_since(dataset.table, ports, work, error)
         if isinstance(error, StopDatasetError):
-            ports.metastore.update_progress(dataset.table, last_error=str(error))
+            ports.metastore.update_progress(dataset.table, last_error=str(gone or error))
+        if gone:
+            raise gone from error
         raise
     if work.replay or left:
         # After the commit: before it these records would be nowhere if we died.

@@ -1,7 +1,8 @@
 """The phase-1 commit log: the only way a reader finds raw objects.
 
 `checkpoints/<table>/phase1/<seq>.json`, seq from 1 without holes. The cleaner moves old commits
-into one snapshot and keeps the newest ones as they are.
+into one snapshot and keeps the newest ones as they are. What the snapshot covers is read from it
+alone: where the cleaner removed a commit, a writer that slept through all of it can put a stale one.
 """
 
 from __future__ import annotations
@@ -38,11 +39,22 @@ def append(store: ObjectStore, table: str, commit: RawCommit) -> None:
         won = _is_ours(store, key, commit.nonce)
         if not won and store.head(key) is None:
             raise
-    if not won and not _is_ours(store, key, commit.nonce):
+    if not (won or _is_ours(store, key, commit.nonce)) or _is_stale(store, table, commit):
         raise CommitRaceError(
             f"dataset {table!r}: another writer committed slice {commit.seq} first; what this one "
             f"read was not committed, the next dump goes on from there"
         )
+
+
+def _is_stale(store: ObjectStore, table: str, commit: RawCommit) -> bool:
+    """Whether the place was free only because the cleaner had moved its commit into a snapshot."""
+    if snapshot_seq(store, table) < commit.seq:
+        return False
+    held = next((c for c in read_snapshot(store, table) if c.seq == commit.seq), None)
+    if held is not None and held.nonce == commit.nonce:
+        return False
+    store.delete([commit_key(table, commit.seq)])
+    return True
 
 
 def _is_ours(store: ObjectStore, key: str, nonce: str) -> bool:
@@ -59,7 +71,10 @@ def head(store: ObjectStore, table: str, known_seq: int = 0) -> RawCommit | None
     newest = max((i.key for i in store.list(raw_log_prefix(table), after)), default=None)
     if newest is None:
         return None if known_seq == 0 else head(store, table)
-    return RawCommit.from_bytes(store.get(newest))
+    try:
+        return RawCommit.from_bytes(store.get(newest))
+    except KeyError:  # the cleaner took it just now, so there is a newer one
+        return head(store, table)
 
 
 def commits_after(store: ObjectStore, table: str, seq: int) -> list[RawCommit]:
@@ -74,17 +89,37 @@ def commits_after(store: ObjectStore, table: str, seq: int) -> list[RawCommit]:
 def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[RawCommit]:
     after = commit_key(table, seq) if seq else ""
     keys = [i.key for i in store.list(raw_log_prefix(table), after)]
-    first = seq_of(keys[0]) if keys else 0
-    if first > seq + 1:
+    # After the listing: what the cleaner removed before it is in this snapshot.
+    covered = snapshot_seq(store, table) if keys else 0
+    if covered > seq:
         for old in read_snapshot(store, table):
-            if seq < old.seq < first:
+            if old.seq > seq:
                 yield old
                 seq = old.seq
     for key in keys:
-        if seq_of(key) != seq + 1:
-            raise CorruptRawError(commit_key(table, seq + 1), "the commit is not in the log")
+        if seq_of(key) <= seq:
+            continue
+        held = _get(store, key) if seq_of(key) == seq + 1 else None
+        if held is None:
+            if snapshot_seq(store, table) <= seq:
+                raise CorruptRawError(commit_key(table, seq + 1), "the commit is not in the log")
+            yield from iter_commits_after(store, table, seq)  # the cleaner took it since
+            return
         seq += 1
-        yield RawCommit.from_bytes(store.get(key))
+        yield held
+
+
+def _get(store: ObjectStore, key: str) -> RawCommit | None:
+    try:
+        return RawCommit.from_bytes(store.get(key))
+    except KeyError:
+        return None
+
+
+def snapshot_seq(store: ObjectStore, table: str) -> int:
+    """The newest seq the snapshot covers; 0 when there is none."""
+    keys = [i.key for i in store.list(raw_log_snapshot_prefix(table))]
+    return seq_of(max(keys)) if keys else 0
 
 
 def snapshot_key(table: str, seq: int) -> str:
@@ -96,8 +131,14 @@ def read_snapshot(store: ObjectStore, table: str) -> list[RawCommit]:
     keys = sorted(i.key for i in store.list(raw_log_snapshot_prefix(table)))
     if not keys:
         return []
-    lines = igzip.decompress(store.get(keys[-1])).splitlines()
-    return [RawCommit.from_bytes(line) for line in lines]
+    try:
+        return read_snapshot_at(store, keys[-1])
+    except KeyError:  # the cleaner put a newer one in its place just now
+        return read_snapshot(store, table)
+
+
+def read_snapshot_at(store: ObjectStore, key: str) -> list[RawCommit]:
+    return [RawCommit.from_bytes(line) for line in igzip.decompress(store.get(key)).splitlines()]
 
 
 def write_snapshot(store: ObjectStore, table: str, commits: Iterable[RawCommit]) -> str:

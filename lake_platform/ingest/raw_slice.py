@@ -140,6 +140,8 @@ class RawSlice:
     def upload(self, store: ObjectStore) -> tuple[RawObject, ...]:
         """Puts every object; none is visible to readers before the commit."""
         buffers = self._rolled + list(self._buffers.values())
+        if len(buffers) == 1:
+            return (self._put(store, buffers[0]),)
         with ThreadPoolExecutor(_UPLOADS) as pool:
             objects = list(pool.map(lambda b: self._put(store, b), buffers))
         return tuple(sorted(objects, key=lambda o: (o.partition, o.first_offset)))

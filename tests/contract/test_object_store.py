@@ -14,14 +14,17 @@ from lake_platform.domain.ports import ObjectStore
 from lake_platform.embedded.ports import free_port
 from lake_platform.errors import InvalidFieldError, StorageUnavailableError
 from tests.contract.seaweed import s3_url
+from tests.simulation.storage import DictStore
 
 __all__ = ["s3_url"]
 
 
-@pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.stack)])
+@pytest.fixture(params=["memory", "file", "simulation", pytest.param("s3", marks=pytest.mark.stack)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield open_store("memory:///")
+    elif request.param == "simulation":
+        yield DictStore(lambda: 1_800_000_000_000)
     elif request.param == "file":
         yield open_store((tmp_path / "with space").as_uri())
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lake_platform.adapters.memory_engine import MemoryEngine
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectInfo
-from lake_platform.errors import CorruptRawError, InvalidFieldError, RawExpiredError
+from lake_platform.errors import CommitRaceError, CorruptRawError, InvalidFieldError, RawExpiredError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.compact_log import compact_log
 from lake_platform.ingest.verify import verify_windows
@@ -175,10 +176,130 @@ def test_orphans_of_a_table_with_dashes_are_known(tmp_path: Path) -> None:
     lab.plain = lab.store  # type: ignore[attr-defined]
     lab.store = DatedStore(lab)
     lab.register("a-b-p1")
+    lab.send({"n": 1}, table="a-b-p1")
+    lab.dump("a-b-p1")
     lab.store.put("raw/topic.a-b-p1/2026/11/01/00/a-b-p1-p0-0-5-dead.json.gz", b"x")
     lab.now_ms += DAY_MS + 1
     assert compact_log("a-b-p1", lab.ports()).orphans_removed == 1
     lab.close()
+
+
+def test_an_orphan_the_log_has_not_passed_stays(lab: Lab) -> None:
+    """Its writer may only sleep, and commit it when it wakes up."""
+    ahead = "raw/topic.t/2026/11/01/00/t-p0-12-15-asleep.json.gz"
+    lab.store.put(ahead, b"x")
+    lab.now_ms += 2 * DAY_MS
+    assert compact_log("t", lab.ports()).orphans_removed == 0
+    lab.send({"n": 12})
+    lab.cycle()
+    assert compact_log("t", lab.ports()).orphans_removed == 1
+    lab.account()
+
+
+def test_what_is_committed_while_the_cleaner_sleeps_is_no_orphan(lab: Lab) -> None:
+    class Sleepy(Meddling):
+        def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+            found = self._inner.list(prefix, after)
+            if prefix.startswith("checkpoints/t/phase1/"):
+                found = iter(list(found))
+                self.once(lambda: (lab.send({"n": 99}), lab.dump(), self.sleep(lab)))
+            return found
+
+    compact_log("t", lab.ports(store=Sleepy(lab.store)))
+    lab.load()
+    lab.account()
+
+
+def test_a_larger_log_may_be_kept_than_before(lab: Lab) -> None:
+    before = log(lab)
+    compact_log("t", lab.ports(), keep_commits=2)
+    assert compact_log("t", lab.ports(), keep_commits=8).commits_removed == 0
+    assert log(lab) == before
+
+
+def test_a_writer_that_slept_while_its_seq_was_trimmed_does_not_commit(lab: Lab) -> None:
+    """Its place in the log is free again, and must not take a commit."""
+
+    class Sleepy(Meddling):
+        def put_new(self, key: str, data: bytes) -> bool:
+            self.once(self.others)
+            return bool(self._inner.put_new(key, data))
+
+        def others(self) -> None:
+            for n in range(3):
+                lab.send({"n": n})
+                lab.cycle()
+            compact_log("t", lab.ports(), keep_commits=1)
+
+    lab.send({"n": 100})
+    with pytest.raises(CommitRaceError):
+        lab.dump(store=Sleepy(lab.store))
+    lab.send({"n": 101})
+    lab.cycle()
+    lab.account()
+
+
+def test_a_stale_commit_whose_writer_died_is_never_read(lab: Lab) -> None:
+    """Killed between its put at a trimmed seq and its look at the snapshot."""
+    stale = replace(log(lab)[5], nonce="stale", next_offsets={0: 999})
+    compact_log("t", lab.ports(), keep_commits=5)
+    before = log(lab)
+    for seq in (6, 7):
+        lab.store.put(raw_log.commit_key("t", seq), replace(stale, seq=seq).to_bytes())
+    assert log(lab) == before
+    assert raw_log.commits_after(lab.store, "t", 5) == before[5:]
+    assert raw_log.head(lab.store, "t") == before[-1]
+    lab.send({"n": 50})
+    lab.cycle()
+    lab.account()
+
+
+def test_a_log_that_is_trimmed_while_it_is_read_reads_the_same(lab: Lab) -> None:
+    before = log(lab)
+
+    class Sleepy(Meddling):
+        def get(self, key: str) -> bytes:
+            if key.endswith("3.json"):
+                self.once(lambda: compact_log("t", lab.ports(), keep_commits=1))
+            return bytes(self._inner.get(key))
+
+    store: Any = Sleepy(lab.store)
+    assert raw_log.commits_after(store, "t", 1) == before[1:]
+
+
+def test_the_newest_commit_is_found_while_the_log_is_trimmed(lab: Lab) -> None:
+    class Sleepy(Meddling):
+        def get(self, key: str) -> bytes:
+            self.once(self.others)
+            return bytes(self._inner.get(key))
+
+        def others(self) -> None:
+            lab.send({"n": 99})
+            lab.cycle()
+            compact_log("t", lab.ports(), keep_commits=1)
+
+    newest = raw_log.head(Sleepy(lab.store), "t")  # type: ignore[arg-type]
+    assert newest is not None
+    assert newest.seq == 13
+
+
+class Meddling:
+    """A store between whose calls others do something, once."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self._done = inner, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def once(self, act: Callable[[], object]) -> None:
+        if not self._done:
+            self._done = True
+            act()
+
+    @staticmethod
+    def sleep(lab: Lab) -> None:
+        lab.now_ms += 2 * DAY_MS
 
 
 def test_raw_retention_takes_only_old_trimmed_objects(lab: Lab) -> None:
@@ -352,3 +473,48 @@ class TestVerify:
             lab.store.put(key, data[:-5] if damage == "truncated" else data + b"x")
         (problem,) = next(verify_windows("t", lab.ports(), [self.WINDOW])).problems
         assert key in problem
+
+
+def test_two_cleaners_at_once_are_no_damage(lab: Lab) -> None:
+    """The other one writes a newer snapshot while this one has yet to read its own back."""
+
+    class Sleepy(Meddling):
+        def put(self, key: str, data: bytes) -> None:
+            self._inner.put(key, data)
+            self.once(lambda: compact_log("t", lab.ports(), keep_commits=1))
+
+    before = log(lab)
+    compact_log("t", lab.ports(store=Sleepy(lab.store)), keep_commits=5)
+    assert log(lab) == before
+    lab.account()
+
+
+def test_a_mark_of_retention_is_not_lost_to_another_cleaner(lab: Lab) -> None:
+    lab.now_ms += 10 * DAY_MS
+
+    class Sleepy(Meddling):
+        def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+            found = list(self._inner.list(prefix, after))
+            if prefix.startswith("checkpoints/t/phase1/"):
+                self.once(lambda: compact_log("t", lab.ports(), 5, raw_retention_days=7))
+            return iter(found)
+
+    compact_log("t", lab.ports(store=Sleepy(lab.store)), keep_commits=4)
+    assert [c.seq for c in log(lab) if c.expired_at] == list(range(1, 8))
+
+
+def test_a_claim_that_goes_while_it_is_looked_at_is_a_retry(lab: Lab) -> None:
+    class Sleepy(Meddling):
+        def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+            found = list(self._inner.list(prefix, after))
+            if "phase2/claims" in prefix:
+                self.once(lambda: self._inner.delete([i.key for i in found]))
+            return iter(found)
+
+    lab.send({"n": 1})
+    lab.dump()
+    with pytest.raises(Fault):
+        lab.load(engine=Faulty(Trap(1, frozenset(["write"])), MemoryEngine(lab.store)))
+    lab.workers.crash()
+    with pytest.raises(CommitRaceError, match="removed by the cleaner"):
+        lab.load(store=Sleepy(lab.store))

@@ -230,6 +230,18 @@ def test_a_re_created_topic_stops(lab: Lab) -> None:
     assert len(log(lab)) == 1
 
 
+def test_a_commit_whose_writer_died_is_told_though_the_topic_stops(lab: Lab) -> None:
+    lab.register()
+    lab.send({"n": 1})
+    trap = Trap(1, frozenset(["update_progress"]))
+    with pytest.raises(Fault):
+        lab.dump(metastore=Faulty(trap, lab.metastore))
+    lab.kafka.create_topic(TOPIC)
+    with pytest.raises(TopicRecreatedError):
+        lab.dump()
+    assert lab.metastore.progress("t").head_seq == 1
+
+
 def test_fewer_partitions_stop(lab: Lab) -> None:
     lab.register(partitions=2)
     lab.send({"n": 1}, partition=1)

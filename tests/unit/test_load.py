@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.domain.batches import BatchJob, WriteResult
+from lake_platform.domain.batches import BatchJob, BatchRange, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.schema import Field, Scalar, Struct
@@ -22,10 +23,12 @@ from lake_platform.errors import (
     LakeError,
     NotRunnableError,
     QuarantineRatioError,
+    RawExpiredError,
     SchemaBlockedError,
     StorageUnavailableError,
 )
 from lake_platform.ingest import claims, raw_log
+from lake_platform.ingest.compact_log import compact_log
 from lake_platform.ingest.load import load
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Lab, Trap, faulty_ports
 
@@ -483,8 +486,6 @@ class TestClaims:
         lab.send({"id": 1})
         lab.dump()
         state = lab.engine.state(lab.dataset())
-        from lake_platform.domain.batches import BatchRange
-
         claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
         with pytest.raises(BatchClaimedError):
             claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
@@ -748,3 +749,87 @@ def test_a_table_removed_whole_is_built_again_from_raw(lab: Lab) -> None:
     lab.send({"id": 2})
     lab.cycle()
     lab.account()
+
+
+class TestSleepers:
+    """Writers that stand still at the worst call; all found by tests/simulation."""
+
+    def test_a_replay_never_takes_the_checkpoint_back(self, lab: Lab) -> None:
+        """The dead one commits between the replay's look behind the fence and its write."""
+        lab.register(source=SOURCE)
+        lab.send({"id": 1})
+        lab.cycle()
+        lab.send({"id": 2})
+        lab.dump()
+        held: list[BatchJob] = []
+
+        class Holding(MemoryEngine):
+            def write(self, job: BatchJob) -> WriteResult:
+                held.append(job)
+                raise Fault("stands still")
+
+        class Late(MemoryEngine):
+            def write(self, job: BatchJob) -> WriteResult:
+                lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
+                MemoryEngine(lab.store).write(held[0])  # it had passed the fence before
+                return super().write(job)
+
+        with pytest.raises(Fault):
+            lab.load(engine=Holding(lab.store))
+        lab.workers.crash()
+        with pytest.raises(CommitRaceError):
+            lab.load(replay=["2026-11-01-00:00"], engine=Late(lab.store))
+        lab.send({"id": 3})
+        lab.cycle()
+        lab.account()
+
+    def test_a_claim_where_the_cleaner_removed_one_is_refused(self, lab: Lab) -> None:
+        lab.register(source=SOURCE)
+        for n in range(25):
+            lab.send({"id": n})
+            lab.cycle()
+        lab.now_ms += 2 * 24 * HOUR_MS
+        compact_log("t", lab.ports())
+        with pytest.raises(BatchClaimedError):
+            claims.take("t", lab.ports(), BatchRange(2, 2), after=1, replay=False)
+        lab.send({"id": 99})
+        lab.cycle()
+        lab.account()
+
+    def test_raw_that_retention_took_meanwhile_is_not_called_damage(self, lab: Lab) -> None:
+        lab.register(source=SOURCE)
+        for n in range(3):
+            lab.send({"id": n})
+            lab.cycle()
+        lab.now_ms += 10 * 24 * HOUR_MS
+
+        class Sleepy:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(lab.store, name)
+
+            def get(self, key: str) -> bytes:
+                if key.startswith("raw/"):
+                    compact_log("t", lab.ports(), keep_commits=1, raw_retention_days=7)
+                return lab.store.get(key)
+
+        with pytest.raises(RawExpiredError):
+            lab.load(replay=["2026-11-01-00:00"], store=Sleepy())
+        assert "retention removed" in lab.metastore.progress("t").last_error
+        lab.send({"id": 9})
+        lab.cycle()
+        assert len(lab.rows()) == 4
+
+    @pytest.mark.parametrize("first", [None, b"{"])
+    def test_a_first_batch_without_a_row_waits_for_the_schema(
+        self, lab: Lab, first: bytes | None
+    ) -> None:
+        """Its range stays fixed by its claim, so the schema comes from what follows it."""
+        why = "not one valid JSON document" if first else ""
+        lab.register(mode="upsert", primary_key=("id",), max_quarantine_ratio=1.0)
+        lab.send(first, key="1", reason=why)
+        with pytest.raises(InvalidFieldError, match="no such column"):
+            lab.cycle()
+        lab.send({"id": 2, "name": "x"})
+        lab.cycle()
+        lab.account()
+        assert [row["id"] for row in lab.rows()] == [2]

@@ -21,7 +21,12 @@ from lake_platform.adapters.spark_rows import spark_type
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.schema import Field, Scalar, Struct
-from lake_platform.errors import LakeError, StorageUnavailableError, TableDamagedError
+from lake_platform.errors import (
+    CommitRaceError,
+    LakeError,
+    StorageUnavailableError,
+    TableDamagedError,
+)
 from lake_platform.ingest.compact_log import compact_log
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Faulty, Lab, Trap
 
@@ -283,3 +288,33 @@ class TestStaging:
         self.clean(lab, 2)
         assert self.staged(lab) == []
         assert len(read_rows(lab.home)) == 1
+
+
+def test_a_replay_never_takes_the_checkpoint_back(lab: Lab) -> None:
+    """A writer taken for dead, past its own look at the fence, commits while a replay, behind its
+    fence and its second look, is about to write."""
+    lab.send({"id": 1, "day": "d"})
+    lab.cycle()
+    lab.send({"id": 2, "day": "d"})
+    lab.dump()
+    held: list[BatchJob] = []
+
+    class Holding(ParquetEngine):
+        def write(self, job: BatchJob) -> Any:
+            held.append(job)
+            raise Fault("stands still")
+
+    class Late(ParquetEngine):
+        def write(self, job: BatchJob) -> Any:
+            lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
+            lab.engine.write(held[0])
+            return super().write(job)
+
+    with pytest.raises(Fault):
+        lab.load(engine=Holding(Session, lab.store))  # type: ignore[arg-type]
+    lab.workers.crash()
+    with pytest.raises(CommitRaceError):
+        lab.load(replay=["2026-11-01-00:00"], engine=Late(Session, lab.store))  # type: ignore[arg-type]
+    lab.send({"id": 3, "day": "d"})
+    lab.cycle()
+    lab.account()

@@ -1,0 +1,196 @@
+"""The independent account: reads storage itself and holds it against what was really produced."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lake_platform.errors import OffsetsMissingError, TopicRecreatedError
+from tests.simulation import ledger
+from tests.simulation.ledger import HOUR_MS, Place, Sent
+from tests.simulation.world import TABLE, TOPIC, World
+
+_PHASE1 = f"checkpoints/{TABLE}/phase1/"
+_SNAPSHOTS = f"checkpoints/{TABLE}/phase1-snapshots/"
+
+
+def close(world: World) -> None:
+    """Raises Broken unless every record is in exactly one place."""
+    commits = _commits(world)
+    sent = {s.place: s for s in world.sent}
+    held = _check_raw(world, commits, sent)
+    _check_missing(world, commits, [s for s in world.sent if s.place not in held])
+    head = commits[-1]["seq"] if commits else 0
+    applied = _check_progress(world, head)
+    due = [sent[p] for p, seq in held.items() if seq <= applied]
+    _check_quarantine(world, due)
+    if world.setting.mode == "append":
+        _check_append(world, due)
+    else:
+        _check_upsert(world, due)
+
+
+def _commits(world: World) -> list[Mapping[str, Any]]:
+    """The log, whole: the newest snapshot, and the commits behind it."""
+    found: dict[int, Mapping[str, Any]] = {}
+    snapshots = sorted(k for k in world.store.objects if k.startswith(_SNAPSHOTS))
+    if snapshots:
+        for line in gzip.decompress(world.store.get(snapshots[-1])).splitlines():
+            commit = json.loads(line)
+            found[commit["seq"]] = commit
+    covered = max(found, default=0)
+    for key in [k for k in world.store.objects if k.startswith(_PHASE1)]:
+        commit = json.loads(world.store.get(key))
+        if commit["seq"] > covered:
+            found[commit["seq"]] = commit
+    if sorted(found) != list(range(1, len(found) + 1)):
+        world.broken(f"the raw log has holes: {sorted(found)}")
+    return [found[n] for n in sorted(found)]
+
+
+def _check_raw(
+    world: World, commits: Iterable[Mapping[str, Any]], sent: Mapping[Place, Sent]
+) -> dict[Place, int]:
+    """Every place the log holds, with its seq: each once, and as it was sent."""
+    held: dict[Place, int] = {}
+    for commit in commits:
+        for place, line in _places(world, commit, sent):
+            if place in held:
+                world.broken(f"{place} is in raw commits {held[place]} and {commit['seq']}")
+            if place not in sent:
+                world.broken(f"raw commit {commit['seq']} has {place}, which was never sent")
+            if line is not None and not _as_sent(line, sent[place]):
+                world.broken(f"raw has {line} for {sent[place]}")
+            held[place] = commit["seq"]
+    return held
+
+
+def _places(
+    world: World, commit: Mapping[str, Any], sent: Mapping[Place, Sent]
+) -> Iterable[tuple[Place, Any]]:
+    if commit["expired_at"]:  # its objects may be gone; its ranges say what was in them
+        yield from _covered(commit, sent)
+        return
+    for raw in commit["objects"]:
+        if raw["key"] not in world.store.objects and _let_go(world, commit):
+            yield from _covered(commit, sent)
+            return
+        if raw["key"] not in world.store.objects:
+            world.broken(f"raw commit {commit['seq']} names {raw['key']}, which is not there")
+        for text in gzip.decompress(world.store.get(raw["key"])).splitlines():
+            line = json.loads(text)
+            yield (line["partition"], line["offset"]), line
+
+
+def _covered(
+    commit: Mapping[str, Any], sent: Mapping[Place, Sent]
+) -> Iterable[tuple[Place, None]]:
+    for partition, covered in commit["ranges"].items():
+        for offset in range(covered["start"], covered["end"]):
+            if (int(partition), offset) in sent:
+                yield (int(partition), offset), None
+
+
+def _let_go(world: World, commit: Mapping[str, Any]) -> bool:
+    """Two cleaners side by side may lose a mark of raw retention until the next one sets it."""
+    applied = commit["seq"] <= world.metastore.progress(TABLE).applied_seq
+    old = commit["committed_at"] < world.now_ms - 7 * 24 * HOUR_MS
+    return applied and old and world.retention
+
+
+def _as_sent(line: Mapping[str, Any], sent: Sent) -> bool:
+    if line["timestamp"] != sent.timestamp:
+        return False
+    if sent.kind == "bad":
+        return "value_bytes" in line
+    return bool(line["value"] == (json.loads(sent.value) if sent.value else None))
+
+
+def _check_missing(world: World, commits: list[Mapping[str, Any]], missing: list[Sent]) -> None:
+    """What is not in raw was taken by retention, and is an accepted gap, lies before the first
+    dump, or is what the platform stopped over."""
+    stop = world.stopped.get("dump")
+    if world.recreated:
+        if not isinstance(stop, TopicRecreatedError):
+            world.broken(f"the topic is another one, and the dump said {stop!r}")
+        return  # what was not read of the old one is gone
+    named = isinstance(stop, OffsetsMissingError)
+    held = world.kafka.describe(TOPIC).ranges
+    gaps = world.metastore.accepted_gaps(TABLE)
+    for s in missing:
+        if s.offset >= held[s.partition].start and not named:
+            world.broken(f"{s} is in Kafka and not in raw")
+        accepted = any(g.partition == s.partition and g.start <= s.offset < g.end for g in gaps)
+        before = not commits or s.offset < _first(commits[0], s.partition)
+        if not accepted and not before and not named:
+            world.broken(f"{s} is not in raw, and nobody accepted that")
+
+
+def _first(commit: Mapping[str, Any], partition: int) -> int:
+    covered = commit["ranges"].get(str(partition))
+    start = covered["start"] if covered else commit["next_offsets"].get(str(partition), 0)
+    return int(start)
+
+
+def _check_progress(world: World, head: int) -> int:
+    """The seq up to which the table must be complete: all of it, unless the platform says why."""
+    progress = world.metastore.progress(TABLE)
+    applied = world.engine(world.store).state(world.dataset).applied
+    if progress.head_seq != head:
+        world.broken(f"progress says head {progress.head_seq}, the log ends at {head}")
+    if progress.applied_seq != applied:
+        world.broken(f"progress says applied {progress.applied_seq}, the table {applied}")
+    schemaless = world.metastore.active_schema(TABLE) is None
+    if applied != head and not world.blocked and not (schemaless and "load" in world.stopped):
+        world.broken(f"the table stands at {applied} of {head}, and nothing says why")
+    if world.blocked and not world.metastore.incidents(TABLE, "OPEN"):
+        world.broken("BLOCKED without an incident")
+    if world.blocked and not any(s.kind == "breaking" for s in world.sent):
+        world.broken("BLOCKED, and nothing breaking was sent")
+    return applied
+
+
+def _check_quarantine(world: World, due: Iterable[Sent]) -> None:
+    expected = Counter((s.place, r) for s in due if (r := ledger.reason(s, world.setting)))
+    found: Counter[tuple[Place, str]] = Counter()
+    for key in world.store.objects:
+        if key.startswith(f"quarantine/{TABLE}/"):
+            for text in gzip.decompress(world.store.get(key)).splitlines():
+                line = json.loads(text)
+                record = line["record"]
+                found[(record["partition"], record["offset"]), line["reason"]] += 1
+    _same(world, "quarantine", found, expected)
+
+
+def _check_append(world: World, due: Iterable[Sent]) -> None:
+    expected = ledger.rows_of_append(due, world.setting)
+    rows = world.engine(world.store).rows(world.dataset)
+    found = Counter((r["_kafka_partition"], r["_kafka_offset"]) for r in rows)
+    if world.blocked and world.engine(world.store).state(world.dataset).doubled:
+        return  # known to the table; undone by the first load after the operator's decision
+    _same(world, "table", found, Counter(expected.keys()))
+    for row in rows:
+        value = expected[row["_kafka_partition"], row["_kafka_offset"]]
+        if not ledger.holds(row, value):
+            world.broken(f"the table has {row} for {value}")
+    progress = world.metastore.progress(TABLE)
+    if progress.records != len(rows):
+        world.broken(f"statistics count {progress.records} rows, the table has {len(rows)}")
+
+
+def _check_upsert(world: World, due: Iterable[Sent]) -> None:
+    expected = ledger.rows_of_upsert(due, world.setting)
+    rows = world.engine(world.store).rows(world.dataset)
+    _same(world, "table", Counter(r["id"] for r in rows), Counter(expected.keys()))
+    for row in rows:
+        if not ledger.holds(row, expected[row["id"]]):
+            world.broken(f"the table has {row} for {expected[row['id']]}")
+
+
+def _same(world: World, where: str, found: Counter[Any], expected: Counter[Any]) -> None:
+    lost, more = expected - found, found - expected
+    if lost or more:
+        world.broken(f"{where}: lost {sorted(lost.items())}, doubled or alien {sorted(more.items())}")

@@ -1,0 +1,251 @@
+"""Known ways to break the protocol, each a patch of one place. The simulation must find them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from lake_platform.adapters import memory_engine
+from lake_platform.adapters.memory_engine import MemoryEngine
+from lake_platform.domain.layout import quarantine_key
+from lake_platform.ingest import claims, compact_log, load, quarantine, raw_log, raw_slice
+from lake_platform.ingest import dump as dump_module
+from lake_platform.ingest.raw_slice import RawSlice
+from tests.simulation.hudi_like import HudiLikeEngine
+
+Break = Callable[[ExitStack], None]
+
+
+def _swap(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
+    stack.enter_context(patch.object(owner, name, value))
+
+
+def put_instead_of_put_new(stack: ExitStack) -> None:
+    """Phase 1 overwrites the commit of whoever was faster."""
+
+    def append(store: Any, table: str, commit: Any) -> None:
+        store.put(raw_log.commit_key(table, commit.seq), commit.to_bytes())
+
+    _swap(stack, raw_log, "append", append)
+
+
+def nonce_not_compared(stack: ExitStack) -> None:
+    """A lost race passes for a lost reply."""
+    _swap(stack, raw_log, "_is_ours", lambda *_: True)
+
+
+def commit_before_the_objects(stack: ExitStack) -> None:
+    """Phase 1 commits first and uploads afterwards."""
+    waiting: list[tuple[Any, str, bytes]] = []
+    append, upload = raw_log.append, RawSlice.upload
+
+    class Later:
+        def __init__(self, store: Any) -> None:
+            self._store = store
+
+        def put(self, key: str, data: bytes) -> None:
+            waiting.append((self._store, key, data))
+
+    def late(store: Any, table: str, commit: Any) -> None:
+        mine = [w for w in waiting if w[0] is store]
+        waiting[:] = [w for w in waiting if w[0] is not store]
+        append(store, table, commit)
+        for _, key, data in mine:
+            store.put(key, data)
+
+    _swap(stack, RawSlice, "upload", lambda self, store: upload(self, Later(store)))  # type: ignore[arg-type]
+    _swap(stack, raw_log, "append", late)
+
+
+def missing_offsets_skipped(stack: ExitStack) -> None:
+    """The silent seek."""
+    starts = dump_module._starts
+
+    def clamped(head: Any, info: Any, gaps: Any) -> dict[int, int]:
+        return {p: max(at, info.ranges[p].start) for p, at in starts(head, info, gaps).items()}
+
+    _swap(stack, dump_module, "_starts", clamped)
+
+
+def topic_not_compared(stack: ExitStack) -> None:
+    """Offsets of a re-created topic are taken for the old ones."""
+    _swap(stack, dump_module, "_check_same_topic", lambda *_: None)
+
+
+def end_taken_for_the_position(stack: ExitStack) -> None:
+    """Each slice says it reached the end of the topic."""
+    append = raw_log.append
+
+    def early(store: Any, table: str, commit: Any) -> None:
+        held = {p: n + 1 for p, n in commit.next_offsets.items()}
+        append(store, table, replace(commit, next_offsets=held))
+
+    _swap(stack, raw_log, "append", early)
+
+
+def no_fence(stack: ExitStack) -> None:
+    _swap(stack, load, "_fence", lambda *_: None)
+
+
+def no_look_behind_the_fence(stack: ExitStack) -> None:
+    """The state of before the fence is believed."""
+
+    def take(dataset: Any, ports: Any, state: Any, left: Any, work: Any) -> Any:
+        known = state.last.epoch if state.last else 0
+        after = left.claim.epoch if left else known
+        claim = claims.take(dataset.table, ports, work.batch, after, work.replay)
+        load._fence(dataset, ports, left)
+        return claim
+
+    _swap(stack, load, "_take_claim", take)
+
+
+def claims_overwritten(stack: ExitStack) -> None:
+    """Two writers hold one claim."""
+
+    def take(table: str, ports: Any, batch: Any, after: int, replay: bool) -> Any:
+        claim = claims.Claim(
+            after + 1, claims.uuid.uuid4().hex, batch, ports.workers.me(), ports.clock(), replay
+        )
+        ports.store.put(claims.claim_key(table, claim.epoch), claim.to_bytes())
+        return claim
+
+    _swap(stack, claims, "take", take)
+
+
+def checkpoint_before_the_data(stack: ExitStack) -> None:
+    """The metastore hears of a batch that may never be written."""
+    prepare = load._prepare
+
+    def early(dataset: Any, ports: Any, claim: Any, work: Any) -> Any:
+        prepared = prepare(dataset, ports, claim, work)
+        ports.metastore.update_progress(dataset.table, applied_seq=prepared[1].applied)
+        return prepared
+
+    _swap(stack, load, "_prepare", early)
+
+
+def quarantine_named_by_chance(stack: ExitStack) -> None:
+    """Each try of a batch writes bad records of its own."""
+
+    def named(table: str, window: str, commit: str) -> str:
+        return quarantine_key(table, window, f"{commit}-{claims.uuid.uuid4().hex}")
+
+    _swap(stack, quarantine, "quarantine_key", named)
+
+
+def new_columns_taken_for_applied(stack: ExitStack) -> None:
+    """A batch written without its new columns counts as done."""
+    write = MemoryEngine.write
+    late = HudiLikeEngine.write
+
+    def done(job: Any) -> Any:
+        return replace(job, applied=job.batch.last_seq, reapply=False) if job.reapply else job
+
+    _swap(stack, MemoryEngine, "write", lambda self, job: write(self, done(job)))
+    _swap(stack, HudiLikeEngine, "write", lambda self, job: late(self, done(job)))
+
+
+def replay_stops_before_the_delete(stack: ExitStack) -> None:
+    _swap(stack, load, "_deletes_after", lambda *_: False)
+
+
+def checkpoint_of_a_replay_not_compared(stack: ExitStack) -> None:
+    """As it was before the simulation found it."""
+
+    def is_next(job: Any, last: Any) -> bool:
+        if last is None:
+            return True
+        if last.batch.epoch >= job.claim.epoch:
+            return False
+        return bool(job.replay or last.batch.applied < job.batch.first_seq)
+
+    _swap(stack, memory_engine, "_is_next", is_next)
+
+
+def cleaner_takes_one_too_many(stack: ExitStack) -> None:
+    trim = compact_log._trim
+
+    def more(table: str, ports: Any, old: Any) -> int:
+        removed = trim(table, ports, old)
+        ports.store.delete([raw_log.commit_key(table, old[-1].seq + 1)])
+        return removed
+
+    _swap(stack, compact_log, "_trim", more)
+
+
+def cleaner_takes_what_is_not_applied(stack: ExitStack) -> None:
+    """Raw retention goes by age alone."""
+
+    def expired(old: Any, now: int, days: int) -> Any:
+        return [replace(c, expired_at=now) if days and not c.expired_at else c for c in old]
+
+    _swap(stack, compact_log, "_expired", expired)
+    held: Callable[..., Any] = compact_log.raw_log.commits_after
+
+    def all_of(table: str, ports: Any, old: Any) -> int:  # noqa: ARG001 - port of _trim
+        for commit in held(ports.store, table, 0)[:-1]:
+            ports.store.delete([o.key for o in commit.objects])
+        return 0
+
+    _swap(stack, compact_log, "_trim", all_of)
+
+
+def orphans_by_age_alone(stack: ExitStack) -> None:
+    """As it was: what is a day old and in no commit that the cleaner read goes."""
+
+    def orphans(table: str, held: Any, commits: Any, before: int) -> set[str]:  # noqa: ARG001
+        known = {o.key for c in commits for o in c.objects}
+        return {i.key for i in held if i.key not in known and i.modified_at < before}
+
+    _swap(stack, compact_log, "_orphans", orphans)
+    _swap(stack, dump_module, "_check_young", lambda *_: None)
+
+
+def stale_commits_read(stack: ExitStack) -> None:
+    """As it was: a commit at a place the cleaner freed is made, and read."""
+
+    def after(store: Any, table: str, seq: int) -> Iterator[Any]:
+        keys = [i.key for i in store.list(raw_log.raw_log_prefix(table))]
+        keys = [k for k in keys if raw_log.seq_of(k) > seq]
+        first = raw_log.seq_of(keys[0]) if keys else 0
+        if first > seq + 1:
+            yield from (c for c in raw_log.read_snapshot(store, table) if seq < c.seq < first)
+        yield from (raw_log.RawCommit.from_bytes(store.get(k)) for k in keys)
+
+    _swap(stack, raw_log, "_is_stale", lambda *_: False)
+    _swap(stack, raw_log, "iter_commits_after", after)
+
+
+def statistics_not_caught_up(stack: ExitStack) -> None:
+    _swap(stack, load, "_catch_up_statistics", lambda *_: None)
+
+
+def half_a_slice(stack: ExitStack) -> None:
+    """A record in each slice is not written."""
+    add = raw_slice.RawSlice.add
+    _swap(stack, RawSlice, "add", lambda self, messages, now: add(self, messages[:2], now))
+
+
+BREAKAGES: Mapping[str, Break] = {
+    act.__name__: act
+    for act in (
+        put_instead_of_put_new, nonce_not_compared, commit_before_the_objects,
+        missing_offsets_skipped, topic_not_compared, end_taken_for_the_position, no_fence,
+        no_look_behind_the_fence, claims_overwritten, checkpoint_before_the_data,
+        quarantine_named_by_chance, new_columns_taken_for_applied,
+        replay_stops_before_the_delete, checkpoint_of_a_replay_not_compared,
+        cleaner_takes_one_too_many, cleaner_takes_what_is_not_applied, orphans_by_age_alone,
+        stale_commits_read, statistics_not_caught_up, half_a_slice,
+    )
+}  # fmt: skip
+
+
+@contextmanager
+def breakage(name: str) -> Iterator[None]:
+    with ExitStack() as stack:
+        BREAKAGES[name](stack)
+        yield

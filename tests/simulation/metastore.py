@@ -1,0 +1,368 @@
+"""The metastore in dicts: what the simulation can afford a thousand times a second.
+
+Held to tests/contract/test_metastore.py like the real one; each call is one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import wraps
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
+
+from lake_platform.domain.batches import AppliedBatch, WriteResult
+from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.offsets import Gap
+from lake_platform.domain.ports import Clock, DatasetRecord, Progress, SchemaVersion
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Change, Struct
+from lake_platform.errors import (
+    ConflictError,
+    DatasetNotFoundError,
+    IncidentNotFoundError,
+    InvalidFieldError,
+    NameTakenError,
+)
+from lake_platform.metastore.model import changed, dataset_to_dict
+from lake_platform.metastore.schemas import Incident
+from lake_platform.metastore.statistics import _GROWING, BatchStatistics
+from lake_platform.metastore.unit import AuditEntry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_NAMES = frozenset(f.name for f in fields(Progress))
+
+
+def _whole(act: Callable[P, R]) -> Callable[P, R]:
+    """One call at a time, as one transaction."""
+
+    @wraps(act)
+    def locked(*args: P.args, **values: P.kwargs) -> R:
+        with args[0]._lock:  # type: ignore[attr-defined]
+            return act(*args, **values)
+
+    return locked
+
+
+@dataclass
+class _Batch:
+    applied: AppliedBatch
+    counted: bool
+    windows: Mapping[str, int]
+    files: int
+    bytes: int
+    recorded_at: int
+
+    def within(self, other: _Batch) -> bool:
+        mine, theirs = self.applied.batch, other.applied.batch
+        return theirs.first_seq <= mine.first_seq and mine.last_seq <= theirs.last_seq
+
+
+@dataclass
+class _Held:
+    record: DatasetRecord
+    paused_from: Status | None = None
+    progress: dict[str, Any] = field(default_factory=lambda: asdict(Progress()))
+    schemas: list[SchemaVersion] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    batches: dict[str, _Batch] = field(default_factory=dict)
+
+
+class DictMetastore:
+    """What `metastore.repository.Repository` does, without a database."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, RLock()
+        self._tables: dict[str, _Held] = {}
+        self._incidents: list[Incident] = []
+        self._log: list[AuditEntry] = []
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _held(self, table: str) -> _Held:
+        if table not in self._tables:
+            raise DatasetNotFoundError(table)
+        return self._tables[table]
+
+    def _audit(self, action: str, table: str, before: Any, after: Any, actor: str | None) -> None:
+        entry = AuditEntry(
+            len(self._log) + 1, self._clock(), actor or "platform", action, table, before, after
+        )
+        self._log.append(entry)
+
+    def audit_log(self, table: str | None = None, limit: int = 100) -> list[AuditEntry]:
+        return [e for e in reversed(self._log) if table in {None, e.table}][:limit]
+
+    # -- definitions
+
+    def get(self, table: str) -> DatasetRecord:
+        return self._held(table).record
+
+    def list_all(self, *, include_retired: bool = False) -> list[DatasetRecord]:
+        records = [h.record for _, h in sorted(self._tables.items())]
+        return [r for r in records if include_retired or r.status is not Status.RETIRED]
+
+    def name_taken(self, table: str) -> bool:
+        return table.casefold() in {t.casefold() for t in self._tables}
+
+    @_whole
+    def register(self, dataset: Dataset, source: Struct | None, actor: str) -> DatasetRecord:
+        if self.name_taken(dataset.table):
+            raise NameTakenError(dataset.table)
+        record = DatasetRecord(dataset, 1, Status.REGISTERED, self._clock())
+        held = self._tables[dataset.table] = _Held(record)
+        if source is not None:
+            derived = None if dataset.transformed else source
+            held.schemas.append(SchemaVersion(1, source, derived, created_at=self._clock()))
+        self._audit("register", dataset.table, None, None, actor)
+        return record
+
+    @_whole
+    def update(
+        self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
+    ) -> DatasetRecord:
+        held = self._held(table)
+        self._check_alive(held)
+        if held.record.version != expected_version:
+            raise ConflictError(table, expected_version, held.record.version)
+        before, after = held.record.dataset, changed(held.record.dataset, changes)
+        check_change(before, after)
+        old, new = dataset_to_dict(before), dataset_to_dict(after)
+        names = [name for name in new if new[name] != old[name]]
+        if names:
+            held.record = replace(held.record, dataset=after, version=expected_version + 1)
+            shown = ({n: old[n] for n in names}, {n: new[n] for n in names})
+            self._audit("update", table, *shown, actor)
+        return held.record
+
+    @_whole
+    def set_status(self, table: str, status: Status, actor: str | None = None) -> None:
+        held = self._held(table)
+        if status in {Status.PAUSED, Status.RETIRED}:
+            self._move(held, status, actor)
+        elif status is not Status.BLOCKED and self._open(table):
+            return
+        elif held.record.status is Status.PAUSED:
+            held.paused_from = status
+        elif held.record.status is not Status.RETIRED:
+            self._move(held, status, actor)
+
+    @_whole
+    def pause(self, table: str, actor: str) -> DatasetRecord:
+        held = self._held(table)
+        self._check_alive(held)
+        return self._move(held, Status.PAUSED, actor)
+
+    @_whole
+    def retire(self, table: str, actor: str) -> DatasetRecord:
+        return self._move(self._held(table), Status.RETIRED, actor)
+
+    @_whole
+    def resume(self, table: str, actor: str) -> DatasetRecord:
+        held = self._held(table)
+        self._check_alive(held)
+        if held.record.status is Status.PAUSED:
+            self._move(held, held.paused_from or Status.REGISTERED, actor)
+        return held.record
+
+    def _move(self, held: _Held, status: Status, actor: str | None) -> DatasetRecord:
+        before = held.record.status
+        if before is not status:
+            held.record = replace(held.record, status=status)
+            held.paused_from = before if status is Status.PAUSED else None
+            table = held.record.dataset.table
+            self._audit("status", table, {"status": before}, {"status": status.value}, actor)
+        return held.record
+
+    @staticmethod
+    def _check_alive(held: _Held) -> None:
+        if held.record.status is Status.RETIRED:
+            raise InvalidFieldError(
+                "table", held.record.dataset.table, "is retired", "register a new one"
+            )
+
+    # -- schema versions and incidents
+
+    def active_schema(self, table: str) -> SchemaVersion | None:
+        held = self._tables.get(table)
+        return held.schemas[-1] if held and held.schemas else None
+
+    def schema_versions(self, table: str) -> list[SchemaVersion]:
+        return list(self._held(table).schemas)
+
+    @_whole
+    def add_schema_version(
+        self,
+        table: str,
+        after: int,
+        source: Struct,
+        derived: Struct | None,
+        changes: Sequence[str],
+        actor: str | None = None,
+    ) -> SchemaVersion:
+        schemas = self._held(table).schemas
+        found = schemas[-1].version if schemas else 0
+        if found != after:
+            raise ConflictError(table, after, found)
+        if schemas:
+            schemas[-1] = replace(schemas[-1], status="SUPERSEDED")
+        made = SchemaVersion(
+            after + 1, source, derived, "ACTIVE", tuple(changes), self._clock()
+        )  # fmt: skip
+        schemas.append(made)
+        self._audit("schema_version", table, None, {"version": after + 1}, actor)
+        return made
+
+    def _open(self, table: str) -> list[Incident]:
+        return [i for i in self._incidents if i.table == table and i.status == "OPEN"]
+
+    @_whole
+    def block(
+        self,
+        table: str,
+        changes: Sequence[Change],
+        batch: str,
+        samples: Sequence[Mapping[str, object]],
+    ) -> int:
+        held = self._held(table)
+        known = [i for i in self._open(table) if i.batch == batch]
+        if not known:
+            shown = json.loads(json.dumps(list(samples), default=str))
+            made = Incident(
+                len(self._incidents) + 1, table, "OPEN", batch, tuple(asdict(c) for c in changes),
+                tuple(shown), self._clock(), None, "", "",
+            )  # fmt: skip
+            self._incidents.append(made)
+            self._audit("block", table, None, {"incident": made.id}, None)
+            known = [made]
+        if held.record.status is Status.PAUSED:
+            held.paused_from = Status.BLOCKED
+        elif held.record.status is not Status.RETIRED:
+            self._move(held, Status.BLOCKED, None)
+        return known[0].id
+
+    def incidents(
+        self, table: str | None = None, status: str | None = None, limit: int = 100
+    ) -> list[Incident]:
+        if table is not None:
+            self._held(table)
+        found = [
+            i for i in reversed(self._incidents)
+            if table in {None, i.table} and status in {None, i.status}
+        ]  # fmt: skip
+        return found[:limit]
+
+    def incident(self, incident_id: int) -> Incident:
+        if not 0 < incident_id <= len(self._incidents):
+            raise IncidentNotFoundError(incident_id)
+        return self._incidents[incident_id - 1]
+
+    @_whole
+    def resolve(self, incident_id: int, resolution: str, actor: str) -> Incident:
+        found = self.incident(incident_id)
+        held = self._held(found.table)
+        if found.status == "OPEN":
+            found = replace(
+                found, status="RESOLVED", resolution=resolution, resolved_by=actor,
+                resolved_at=self._clock(),
+            )  # fmt: skip
+            self._incidents[incident_id - 1] = found
+            self._audit("resolve", found.table, None, {"incident": incident_id}, actor)
+        if not self._open(found.table):
+            if held.record.status is Status.BLOCKED:
+                self._move(held, Status.LIVE, actor)
+            elif held.paused_from is Status.BLOCKED:
+                held.paused_from = Status.LIVE
+        return found
+
+    def blocked_tables(self) -> set[str]:
+        return {i.table for i in self._incidents if i.status == "OPEN"}
+
+    # -- progress, statistics, gaps
+
+    def progress(self, table: str) -> Progress:
+        return Progress(**self._held(table).progress)
+
+    @_whole
+    def update_progress(self, table: str, **values: int | str) -> None:
+        unknown = values.keys() - _NAMES
+        if unknown:
+            raise TypeError(f"Progress has no field {', '.join(sorted(unknown))}")
+        held = self._held(table).progress
+        for name, value in values.items():
+            held[name] = max(held[name], value) if name in _GROWING else value
+
+    @_whole
+    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
+        held = self._held(table)
+        delta = self._count(held, result, windows)
+        for total, part in (
+            ("records", delta.written), ("quarantined", delta.quarantined),
+            ("deleted", delta.deleted), ("deduplicated", delta.deduplicated),
+            ("dropped", delta.dropped),
+        ):  # fmt: skip
+            held.progress[total] += part
+        self.update_progress(table, applied_seq=result.applied.applied, loaded_at=self._clock())
+
+    def _count(self, held: _Held, result: WriteResult, windows: Mapping[str, int]) -> Balance:
+        applied, delta = result.applied, Balance()
+        known = held.batches.get(applied.batch.id)
+        if known is not None and known.applied.epoch >= applied.epoch:
+            return delta
+        if known is not None:
+            delta = _minus(delta, known)
+            del held.batches[applied.batch.id]
+        made = _Batch(applied, True, dict(windows), result.files, result.bytes, self._clock())
+        first, last = applied.batch.first_seq, applied.batch.last_seq
+        others = [
+            o for o in held.batches.values()
+            if o.counted and o.applied.batch.last_seq >= first and o.applied.batch.first_seq <= last
+        ]  # fmt: skip
+        made.counted = not any(
+            made.within(o) or (applied.replay and not o.within(made)) for o in others
+        )
+        held.batches[applied.batch.id] = made
+        if not made.counted:
+            return delta
+        for other in (o for o in others if o.within(made)):
+            delta = _minus(delta, other)
+            other.counted = False
+        return delta + applied.balance
+
+    def batches(self, table: str, limit: int = 100) -> list[BatchStatistics]:
+        held = sorted(
+            self._held(table).batches.values(),
+            key=lambda b: (b.applied.batch.last_seq, b.applied.batch.first_seq),
+            reverse=True,
+        )
+        return [
+            BatchStatistics(
+                table, b.applied.batch.id, b.applied.applied, b.applied.epoch, b.applied.instant,
+                b.applied.schema_version, b.applied.replay, b.counted, b.applied.balance,
+                b.windows, b.applied.quarantine_keys, b.files, b.bytes, b.recorded_at,
+            )
+            for b in held[:limit]
+        ]  # fmt: skip
+
+    def accepted_gaps(self, table: str) -> Sequence[Gap]:
+        held = self._tables.get(table)
+        return sorted(held.gaps, key=lambda g: (g.partition, g.start)) if held else []
+
+    @_whole
+    def accept_gaps(self, table: str, gaps: Sequence[Gap]) -> None:
+        held = self._held(table)
+        for gap in gaps:
+            known = {(g.partition, g.start, g.end) for g in held.gaps}
+            if (gap.partition, gap.start, gap.end) not in known:
+                held.gaps.append(gap)
+                self._audit("accept_gap", table, None, asdict(gap), gap.accepted_by)
+
+
+def _minus(delta: Balance, batch: _Batch) -> Balance:
+    if not batch.counted:
+        return delta
+    values = asdict(batch.applied.balance)
+    return delta + Balance(**{name: -value for name, value in values.items()})
