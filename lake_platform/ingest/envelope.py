@@ -53,6 +53,7 @@ def _too_deep(parsed: object) -> bool:
             for node in level
             if isinstance(node, dict | list)
             for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)  # a scalar is no level of its own
         ]
         if not level:
             return False

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from lake_platform.domain.quality import MAX_DEPTH, MAX_VALUE_BYTES, Reason
 from lake_platform.ingest.envelope import Classifier, reject_reason, single_line
+from tests.corpora import JSON_SUITE
 
-_SUITE = Path(__file__).parents[3] / "shared/data/json-test-suite/test_parsing"
-suite = pytest.mark.skipif(not _SUITE.is_dir(), reason="the JSON test suite is not here")
+suite = pytest.mark.skipif(not JSON_SUITE.is_dir(), reason="the JSON test suite is not here")
 
 
 def files(prefix: str) -> list[Path]:
-    return sorted(_SUITE.glob(f"{prefix}_*.json"))
+    return sorted(JSON_SUITE.glob(f"{prefix}_*.json"))
 
 
 def wrapped(data: bytes) -> bytes:
