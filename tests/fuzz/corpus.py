@@ -33,7 +33,7 @@ class Corpus:
 
 
 def read_corpus() -> Corpus:
-    topics = [_OWN]
+    topics: list[tuple[bytes, ...]] = [_OWN]
     for path in sorted(TOPICS.glob("*.json")):
         topics.append(tuple(path.read_bytes().splitlines()[:_LINES_OF_A_TOPIC]))
     suite = sorted(JSON_SUITE.glob("*.json"))

@@ -167,6 +167,14 @@ def test_depth_limit_is_exact() -> None:
     assert not both(b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}")
 
 
+def test_depth_is_that_of_the_bytes_not_of_what_a_parser_keeps() -> None:
+    """Of a key that comes twice parsers keep the last value; Spark's still walks the first."""
+    hidden = b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b',"a":1}'
+    assert not both(hidden)
+    assert reject_reason(hidden) is Reason.TOO_DEEP
+    assert both(b'{"a":"' + b"[" * 500 + b'\\"[","b":"]"}')
+
+
 def test_size_limit_is_exact() -> None:
     room = MAX_VALUE_BYTES - len(b'{"a":""}')
     assert both(b'{"a":"' + b"x" * room + b'"}')
