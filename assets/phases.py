@@ -142,10 +142,12 @@ def _judge(
         yield checks.schema_passed(table, tally.results, schema.version)
     if "balance" in want.checks and (tally.results or blocked):
         yield checks.balance(table, tally.results)
+    record, progress = ports.metastore.get(table), ports.metastore.progress(table)
     if "freshness" in want.checks:
-        record, progress = ports.metastore.get(table), ports.metastore.progress(table)
         yield checks.freshness(record, progress, ports.clock())
-    if want.checks & {"primary_key", "rules"} and ports.metastore.progress(table).applied_seq:
+    if "retention" in want.checks:
+        yield checks.retention(record, progress, ports.clock())
+    if want.checks & {"primary_key", "rules"} and progress.applied_seq:
         yield from checks.table_checks(tally.dataset, ports, want.checks)
 
 

@@ -175,8 +175,9 @@ def test_metrics_from_durable_state_after_a_restart(start: Start) -> None:
     first = start()
     first.client.post("/datasets", json={"topic": "orders", "table": "orders"})
     first.metastore.update_progress(
-        "orders", head_seq=2, records_ingested=12, backlog=7, complete_through=NOW + 30_000
-    )
+        "orders", head_seq=2, records_ingested=12, backlog=7, complete_through=NOW + 30_000,
+        looked_at=NOW + 60_000, loss_at=NOW + 90_000,
+    )  # fmt: skip
     balance = Balance(records=12, written=9, quarantined=3)
     applied = AppliedBatch(BatchRange(1, 2), 2, 1, "i", 1, balance=balance)
     first.metastore.record_batch("orders", WriteResult(applied, Struct(), 1, 1), {})
@@ -190,6 +191,7 @@ def test_metrics_from_durable_state_after_a_restart(start: Start) -> None:
         'breaking_schema_change{dataset="orders"} 1.0',
         'backlog_records{dataset="orders"} 7.0',
         'quarantined_records{dataset="orders"} 3.0',
+        'time_to_data_loss_seconds{dataset="orders"} 30.0',
         "broken_definitions 0.0",
     ):
         assert sample in lines
