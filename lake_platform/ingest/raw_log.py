@@ -72,6 +72,8 @@ def commits_after(store: ObjectStore, table: str, seq: int) -> list[RawCommit]:
 
 
 def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[RawCommit]:
+    """As `commits_after`, one by one. The cleaner may work at the same time: what it took from the
+    log after it was listed is in the snapshot by then."""
     after = commit_key(table, seq) if seq else ""
     keys = [i.key for i in store.list(raw_log_prefix(table), after)]
     first = seq_of(keys[0]) if keys else 0
@@ -83,8 +85,13 @@ def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[Raw
     for key in keys:
         if seq_of(key) != seq + 1:
             raise CorruptRawError(commit_key(table, seq + 1), "the commit is not in the log")
+        try:
+            commit = RawCommit.from_bytes(store.get(key))
+        except KeyError:
+            yield from iter_commits_after(store, table, seq)
+            return
         seq += 1
-        yield RawCommit.from_bytes(store.get(key))
+        yield commit
 
 
 def snapshot_key(table: str, seq: int) -> str:
@@ -96,7 +103,11 @@ def read_snapshot(store: ObjectStore, table: str) -> list[RawCommit]:
     keys = sorted(i.key for i in store.list(raw_log_snapshot_prefix(table)))
     if not keys:
         return []
-    lines = igzip.decompress(store.get(keys[-1])).splitlines()
+    try:
+        data = store.get(keys[-1])
+    except KeyError:  # the cleaner replaced it since the listing
+        return read_snapshot(store, table)
+    lines = igzip.decompress(data).splitlines()
     return [RawCommit.from_bytes(line) for line in lines]
 
 
