@@ -111,13 +111,14 @@ class ConfluentKafka:
     def _described(self, admin: AdminClient, topic: str) -> TopicDescription:
         futures = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)
         try:
-            return futures[topic].result()
+            described: TopicDescription = futures[topic].result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise InvalidFieldError(
                     "topic", topic, "does not exist", f"create it on {self._bootstrap}"
                 ) from None
             raise
+        return described
 
     def _offsets(
         self, admin: AdminClient, topic: str, partitions: Sequence[int], spec: OffsetSpec

@@ -184,7 +184,13 @@ def test_partitions_are_added(lab: Lab, table: str) -> None:
 
 def test_transactions_and_their_markers_leave_holes(lab: Lab, table: str) -> None:
     lab.register(table)
-    end_of = lambda: real(lab).describe(f"topic.{table}").ranges[0].end  # noqa: E731
+
+    def end_of() -> int:
+        return real(lab).describe(f"topic.{table}").ranges[0].end
+
+    def marked(end: int) -> Callable[[], bool]:
+        return lambda: end_of() >= end
+
     for commit, value in ((False, b'{"aborted":1}'), (True, b'{"n":1}'), (False, b'{"aborted":2}')):
         end = end_of() + 4
         producer = transaction(lab)
@@ -195,7 +201,7 @@ def test_transactions_and_their_markers_leave_holes(lab: Lab, table: str) -> Non
             producer.commit_transaction(20)
         else:
             producer.abort_transaction(20)
-        wait_until(lambda end=end: end_of() >= end, "the marker")  # type: ignore[misc]
+        wait_until(marked(end), "the marker")
     lab.dump(table)
     commits = raw_log.commits_after(lab.store, table, 0)
     lines = raw_lines(lab.store, commits)
@@ -314,8 +320,7 @@ def test_time_to_data_loss_from_the_topics_settings(lab: Lab, table: str) -> Non
     lab.register(table)
     set_retention(real(lab), config(lab), f"topic.{table}", 10**9, -1)
     fill(lab, table)
-    next(running := slices(lab, table))
-    running.close()  # type: ignore[attr-defined]
+    next(slices(lab, table))
     record, progress = lab.metastore.get(table), lab.metastore.progress(table)
     assert progress.backlog == _MANY - committed(lab, table)
     assert time_to_data_loss_seconds(record, progress, lab.now_ms) == 10**6

@@ -58,9 +58,7 @@ def left(lab: Lab) -> float | None:
 def first_slice(lab: Lab, records: int) -> None:
     """Dumps the oldest `records` of what the topic holds, and no more."""
     lab.limits = replace(lab.limits, slice=Slice(1 << 30, records))
-    slices = dump("t", lab.ports(), lab.limits)
-    next(slices)
-    slices.close()
+    next(dump("t", lab.ports(), lab.limits))
 
 
 def test_nothing_is_known_before_the_first_dump(lab: Lab) -> None:
