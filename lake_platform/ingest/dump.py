@@ -33,9 +33,12 @@ _log = structlog.get_logger(__name__)
 class _Plan:
     """The ranges of one dump; their ends were read at `look.at` and stay fixed."""
 
-    ranges: Mapping[int, OffsetRange]
     topic_id: str
     look: Look
+
+    @property
+    def ranges(self) -> Mapping[int, OffsetRange]:
+        return self.look.ranges
 
     @property
     def as_of(self) -> int:
@@ -65,7 +68,7 @@ def dump(
     plan = _plan(record.dataset, head, before, ports)
     if head is not None and head.seq > before.head_seq:
         _publish(table, ports, head, plan)  # a writer died between its commit and this
-    elif backlog(head, plan.look.ends):
+    elif backlog(head, plan.look):
         ports.metastore.update_progress(table, **_seen(head, plan))  # should it never be read
     with ports.kafka.open(record.dataset.topic, plan.ranges) as reader:
         while not reader.finished() and not stop():
@@ -100,8 +103,7 @@ def _plan(dataset: Dataset, head: RawCommit | None, before: Progress, ports: Por
         gone = {p: (r.start, r.end) for p, r in missing.items()}
         raise OffsetsMissingError(dataset.table, dataset.topic, gone)
     ranges = {p: OffsetRange(s, info.ranges[p].end) for p, s in starts.items()}
-    ends = {p: r.end for p, r in info.ranges.items()}
-    return _Plan(ranges, info.topic_id, Look(as_of, ends, info.retention, before))
+    return _Plan(info.topic_id, Look(as_of, ranges, info.retention, before))
 
 
 def _check_same_topic(dataset: Dataset, head: RawCommit, info: TopicInfo) -> None:
@@ -225,7 +227,7 @@ def _publish(table: str, ports: Ports, head: RawCommit, plan: _Plan) -> None:
 
 
 def _seen(head: RawCommit | None, plan: _Plan) -> dict[str, int]:
-    left = sum(backlog(head, plan.look.ends).values())
+    left = sum(backlog(head, plan.look).values())
     return {"backlog": left, "looked_at": plan.as_of, **forecast(head, plan.look)}
 
 

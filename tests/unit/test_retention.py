@@ -161,6 +161,40 @@ def test_the_size_limit_counts_by_the_speed_of_the_topic(lab: Lab) -> None:
     assert left(lab) == pytest.approx(150, rel=0.1)
 
 
+def test_while_a_topic_stands_still_its_former_speed_counts(lab: Lab) -> None:
+    lab.send_all({"n": n} for n in range(100))
+    lab.dump()
+    lab.kafka.set_retention(TOPIC, size=100_000)
+    for seconds, records in ((100, 100), (100, 0), (100, 0)):
+        lab.now_ms += seconds * 1_000
+        lab.send_all({"n": n} for n in range(records))
+        lab.dump()
+        assert lab.metastore.progress("t").kept_ms > 0
+        assert left(lab) == math.inf
+
+
+@pytest.mark.parametrize(("ms", "size"), [(2**63 - 1, None), (None, None), (2**63 - 1, 2**63 - 1)])
+def test_limits_that_mean_for_ever(lab: Lab, ms: int | None, size: int | None) -> None:
+    lab.kafka.set_retention(TOPIC, ms=ms, size=size)
+    for _ in range(3):
+        lab.send({"n": 1})
+        lab.dump()
+        lab.now_ms += 1_000
+    lab.send({"n": 2})
+    lab.dump()
+    assert left(lab) == math.inf
+
+
+def test_a_topic_that_starts_late_has_no_backlog_of_what_is_gone(lab: Lab) -> None:
+    lab.kafka.set_retention(TOPIC, ms=DAY_MS)
+    for n in range(900):
+        lab.send({"n": n}, at_ms=NOW_MS - HOUR_MS)
+    lab.kafka.expire(TOPIC, 0, 300)
+    first_slice(lab, 500)
+    assert lab.metastore.progress("t").backlog == 100
+    assert left(lab) == 23 * 3_600
+
+
 def test_both_limits_count_the_nearer_wins(lab: Lab) -> None:
     lab.kafka.set_retention(TOPIC, ms=HOUR_MS, size=1 << 40)
     for _ in range(2):
