@@ -15,7 +15,7 @@ UV := $(VENV)/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean
+.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean chaos-input
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -60,6 +60,11 @@ test-all: test ## the same as `make test`
 
 test-fast: $(STAMP) ## the tests without Spark and Kafka, under one minute
 	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster
+
+chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, Kafka's edges
+	$(BIN)/python -m tests.fuzz --records 1000000
+	LAKE_TEST_CLEANS=100 $(BIN)/pytest --timeout 1800 tests/unit/test_cleaner_proof.py
+	$(BIN)/pytest tests/regressions tests/integration/test_kafka_edges.py
 
 lint: $(STAMP) ## ruff and mypy strict
 	$(BIN)/ruff check .

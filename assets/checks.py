@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
@@ -11,7 +12,12 @@ from assets.metadata import balance_table, changes_table, rows_table
 from assets.translator import asset_key
 from assets.windows import when
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import DatasetRecord, Progress, lag_seconds
+from lake_platform.domain.ports import (
+    DatasetRecord,
+    Progress,
+    lag_seconds,
+    time_to_data_loss_seconds,
+)
 from lake_platform.domain.quality import Balance
 from lake_platform.ingest import checks as ingest_checks
 from lake_platform.ingest.results import LoadResult, Ports
@@ -21,11 +27,13 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "schema": "New records fit the table, or change it in a way that loses nothing.",
     "balance": "records = written + deduplicated + deleted + dropped + quarantined, each batch.",
     "freshness": "All records older than max_lag_seconds are in the table.",
+    "retention": "What is not read yet stays in Kafka for another while: at least twice "
+    "max_lag_seconds and a fifth of the topic's retention.",
     "primary_key": "Every key is there once and none is null, counted on the whole table. "
     "In an append table the key is the Kafka partition and offset.",
     "rules": "The dataset's own rules hold on the newest rows.",
 }
-LOAD_CHECKS = ("schema", "balance", "freshness")  # cheap: part of every load
+LOAD_CHECKS = ("schema", "balance", "freshness", "retention")  # cheap: part of every load
 
 
 def check_names(dataset: Dataset) -> list[str]:
@@ -119,6 +127,30 @@ def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
         metadata,
         f"{lag:.0f} s behind, limit {limit} s",
         dg.AssetCheckSeverity.WARN if lag < 2 * limit else dg.AssetCheckSeverity.ERROR,
+    )
+
+
+def retention(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
+    """Warns before Kafka may drop records that were not read; an error once it may have."""
+    left = time_to_data_loss_seconds(record, progress, now_ms)
+    limit = max(2 * record.dataset.max_lag_seconds, progress.kept_ms / 5_000)
+    safe = left is None or left >= limit
+    known: dict[str, dg.MetadataValue] = {"backlog_records": dg.MetadataValue.int(progress.backlog)}
+    if left is None:
+        said = "not known: no dump has seen the topic's retention"
+    elif math.isinf(left):
+        said = "no danger: nothing is unread, or Kafka keeps all"
+    else:
+        known["time_to_data_loss_seconds"] = dg.MetadataValue.float(round(left, 1))
+        known["limit_seconds"] = dg.MetadataValue.float(limit)
+        said = f"unread records may age out of Kafka in {left:.0f} s, limit {limit:.0f} s"
+    return _result(
+        record.dataset.table,
+        "retention",
+        safe,
+        known,
+        said,
+        dg.AssetCheckSeverity.WARN if left else dg.AssetCheckSeverity.ERROR,
     )
 
 

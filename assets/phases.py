@@ -179,12 +179,14 @@ def _judge(
             yield checks.schema_passed(table, tally.results, version)
     if "balance" in want.checks:
         yield checks.balance(table, _balances(tally, platform))
+    record, progress = ports.metastore.get(table), ports.metastore.progress(table)
     if "freshness" in want.checks:
-        record, progress = ports.metastore.get(table), ports.metastore.progress(table)
         yield checks.freshness(record, progress, ports.clock())
+    if "retention" in want.checks:
+        yield checks.retention(record, progress, ports.clock())
     if not failed or incidents:
         costly = want.checks - set(checks.LOAD_CHECKS)
-        if ports.metastore.progress(table).applied_seq:
+        if progress.applied_seq:
             yield from checks.table_checks(tally.dataset, ports, costly)
         else:
             yield from (checks.nothing_to_check(table, name) for name in sorted(costly))

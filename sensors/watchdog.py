@@ -2,11 +2,11 @@
 that could not be built."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
-from assets.checks import as_evaluation, check_key, freshness
+from assets.checks import as_evaluation, check_key, freshness, retention
 from assets.factory import Built
 from assets.health import HEALTH_CHECK, judged
 from assets.jobs import maintenance_job
@@ -27,44 +27,54 @@ def watchdog_sensor(built: Built) -> dg.SensorDefinition:
         name="watchdog",
         minimum_interval_seconds=_LOOK_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Fails the freshness check of tables beyond max_lag_seconds (when it turns, "
-        "then hourly), ends runs whose worker is gone, and shows definitions that were skipped.",
+        description="Fails the freshness check of tables beyond max_lag_seconds and the retention "
+        "check of those Kafka may soon drop records of (when it turns, then hourly), ends runs "
+        "whose worker is gone, and shows definitions that were skipped.",
     )
     def sensor(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
         ports, instance = platform.open_ports(), context.instance
         now = ports.clock()
         ended = end_dead_runs(instance, ports.workers, now)
         known = Known.read(platform, tables)
-        unsettled = _unsettled(instance, tables) - busy_tables(instance, "lake", now)
+        unsettled = _unsettled(instance, tables - busy_tables(instance, "lake", now))
         told = _told(context.cursor)
         events = list(_all_built(instance, built))
-        for table, record in known.records.items():
-            if record.status == Status.PAUSED or len(events) >= _EVENTS_PER_TICK:
-                continue
-            result = freshness(record, known.progress[table], now)
-            if result.passed and (told.pop(table, None) is not None or table in unsettled):
+        for place, result in _judged(known, now):
+            if len(events) >= _EVENTS_PER_TICK:
+                break
+            if result.passed and (told.pop(place, None) is not None or place in unsettled):
                 events.append(as_evaluation(result))
-            elif not result.passed and now - told.get(table, 0) >= _REPEAT_MS:
-                told[table] = now
+            elif not result.passed and now - told.get(place, 0) >= _REPEAT_MS:
+                told[place] = now
                 events.append(as_evaluation(result))
-        kept = {t: at for t, at in told.items() if t in known.records}
-        context.log.info(f"{len(kept)} tables late, {len(ended)} dead runs ended")
+        kept = {p: at for p, at in told.items() if p.partition("/")[0] in known.records}
+        context.log.info(f"{len(kept)} checks fail, {len(ended)} dead runs ended")
         return dg.SensorResult(asset_events=events, cursor=json.dumps(kept))
 
     return sensor
 
 
+def _judged(known: Known, now: int) -> Iterator[tuple[str, dg.AssetCheckResult]]:
+    """Each result with its place in the cursor. A paused table may be late; Kafka does not wait."""
+    for table, record in known.records.items():
+        progress = known.progress[table]
+        if record.status != Status.PAUSED:
+            yield table, freshness(record, progress, now)
+        yield f"{table}/retention", retention(record, progress, now)
+
+
 def _told(cursor: str | None) -> dict[str, int]:
-    """When each late table was last said to be late; anew for a cursor that cannot be read."""
+    """When each check was last said to fail; anew for a cursor that cannot be read."""
     try:
-        return {str(table): int(at) for table, at in json.loads(cursor or "{}").items()}
+        return {str(place): int(at) for place, at in json.loads(cursor or "{}").items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 
 
 def _unsettled(instance: dg.DagsterInstance, tables: Collection[str]) -> set[str]:
-    """Tables whose newest freshness check did not pass, or was planned in a run that failed."""
+    """Places whose newest check did not pass, or was planned in a run that failed."""
     keys = {check_key(table, "freshness"): table for table in tables}
+    keys |= {check_key(table, "retention"): f"{table}/retention" for table in tables}
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     return {keys[key] for key, held in latest.items() if held.status.value != "SUCCEEDED"}
 

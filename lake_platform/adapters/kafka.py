@@ -18,9 +18,12 @@ from confluent_kafka import (
 )
 from confluent_kafka import Message as ConfluentMessage
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.admin._topic import TopicDescription
 
-from lake_platform.domain.offsets import OffsetRange, TopicInfo
+from lake_platform.domain.offsets import OffsetRange, Retention, TopicInfo
 from lake_platform.errors import (
     InvalidFieldError,
     KafkaUnavailableError,
@@ -33,6 +36,11 @@ _POLL_SECONDS = 0.05  # consume() waits all of it when fewer messages than asked
 _POLL_MESSAGES = 2_000
 _OPTION = re.compile(r'property:? "([^"]+)"')
 _FORBIDDEN = ("sasl.jaas.config",)
+_DENIED = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_VERSION,
+)
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
@@ -57,22 +65,17 @@ class ConfluentKafka:
     def describe(self, topic: str) -> TopicInfo:
         with self._translated():
             admin = AdminClient(self._common)
-            futures = admin.describe_topics(
-                TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
-            )
-            try:
-                described = futures[topic].result()
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise InvalidFieldError(
-                        "topic", topic, "does not exist", f"create it on {self._bootstrap}"
-                    ) from None
-                raise
+            described = self._described(admin, topic)
             partitions = [p.id for p in described.partitions]
             ends = self._offsets(admin, topic, partitions, OffsetSpec.latest())
             starts = self._offsets(admin, topic, partitions, OffsetSpec.earliest())
+            retention = _retention(admin, topic)
         ranges = {p: OffsetRange(starts[p], ends[p]) for p in partitions}
-        return TopicInfo(str(described.topic_id), ranges)
+        return TopicInfo(str(described.topic_id), ranges, retention)
+
+    def topic_id(self, topic: str) -> str:
+        with self._translated():
+            return str(self._described(AdminClient(self._common), topic).topic_id)
 
     @contextmanager
     def open(self, topic: str, ranges: Mapping[int, OffsetRange]) -> Iterator[ConfluentReader]:
@@ -105,6 +108,18 @@ class ConfluentKafka:
         finally:
             consumer.close()
 
+    def _described(self, admin: AdminClient, topic: str) -> TopicDescription:
+        futures = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)
+        try:
+            described: TopicDescription = futures[topic].result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise InvalidFieldError(
+                    "topic", topic, "does not exist", f"create it on {self._bootstrap}"
+                ) from None
+            raise
+        return described
+
     def _offsets(
         self, admin: AdminClient, topic: str, partitions: Sequence[int], spec: OffsetSpec
     ) -> dict[int, int]:
@@ -136,6 +151,22 @@ class ConfluentKafka:
             f"changed, check that the broker runs, LAKE_KAFKA_BOOTSTRAP, and for a secured broker "
             f"LAKE_KAFKA_OPTIONS"
         )
+
+
+def _retention(admin: AdminClient, topic: str) -> Retention | None:
+    """None when the broker does not let us read the topic's settings."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    futures = admin.describe_configs([resource], request_timeout=_TIMEOUT_SECONDS)
+    try:
+        settings = {name: entry.value for name, entry in futures[resource].result().items()}
+    except KafkaException as error:
+        if error.args[0].code() in _DENIED:
+            return None
+        raise
+    if "delete" not in str(settings["cleanup.policy"]):
+        return Retention()  # compacted only: nothing goes by age
+    ms, size = int(settings["retention.ms"]), int(settings["retention.bytes"])
+    return Retention(ms if ms >= 0 else None, size if size >= 0 else None)
 
 
 class ConfluentReader:

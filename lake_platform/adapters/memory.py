@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lake_platform.domain.offsets import OffsetRange, TopicInfo
+from lake_platform.domain.offsets import OffsetRange, Retention, TopicInfo
 from lake_platform.errors import InvalidFieldError, OffsetsMissingError
 
 _POLL_MESSAGES = 500
@@ -53,6 +53,7 @@ class MemoryKafka:
 
     def __init__(self) -> None:
         self._topics: dict[str, tuple[str, list[_Partition]]] = {}
+        self._retention: dict[str, Retention] = {}
         self.reported: dict[tuple[str, str], dict[int, int]] = {}
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
@@ -91,10 +92,19 @@ class MemoryKafka:
         held.start = max(held.start, before)
         held.messages = [m for m in held.messages if m.offset() >= before]
 
+    def set_retention(self, topic: str, ms: int | None = None, size: int | None = None) -> None:
+        """Only told, not enforced: `expire` does that. `size` in bytes a partition."""
+        self._retention[topic] = Retention(ms, size)
+
     def describe(self, topic: str) -> TopicInfo:
         self._partitions(topic)
         topic_id, held = self._topics[topic]
-        return TopicInfo(topic_id, {i: OffsetRange(p.start, p.end) for i, p in enumerate(held)})
+        ranges = {i: OffsetRange(p.start, p.end) for i, p in enumerate(held)}
+        return TopicInfo(topic_id, ranges, self._retention.get(topic, Retention()))
+
+    def topic_id(self, topic: str) -> str:
+        self._partitions(topic)
+        return self._topics[topic][0]
 
     @contextmanager
     def open(self, topic: str, ranges: Mapping[int, OffsetRange]) -> Iterator[MemoryReader]:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lake_platform.domain.ports import Clock, Progress, lag_seconds
+from lake_platform.domain.ports import Clock, Progress, lag_seconds, time_to_data_loss_seconds
 from lake_platform.metastore.repository import Repository
 
 _PROGRESS = {
@@ -51,6 +51,11 @@ class MetastoreCollector(Collector):
         lag = GaugeMetricFamily(
             "lag_seconds", "Age of the moment up to which the table is complete.", labels=label
         )
+        loss = GaugeMetricFamily(
+            "time_to_data_loss_seconds",
+            "Until unread records may age out of Kafka; +Inf: no danger; none: not known.",
+            labels=label,
+        )
         breaking = GaugeMetricFamily(
             "breaking_schema_change", "1 while a breaking schema change waits.", labels=label
         )
@@ -61,8 +66,11 @@ class MetastoreCollector(Collector):
                 gauges[name].add_metric([table], value)
             total.add_metric([table], found.records_ingested)
             lag.add_metric([table], lag_seconds(record, found, now))
+            left = time_to_data_loss_seconds(record, found, now)
+            if left is not None:
+                loss.add_metric([table], left)
             breaking.add_metric([table], table in blocked)
-        yield from (*gauges.values(), total, lag, breaking)
+        yield from (*gauges.values(), total, lag, loss, breaking)
         yield GaugeMetricFamily(
             "broken_definitions", "Definitions this release cannot read.", value=len(broken)
         )

@@ -103,11 +103,23 @@ def _plain(held: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a topic keeps records: by age, and by size of each partition. None: no limit."""
+
+    ms: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TopicInfo:
-    """A topic as Kafka has it now: earliest and end offset (exclusive) per partition."""
+    """A topic as Kafka has it now: earliest and end offset (exclusive) per partition.
+
+    `retention` is None when we may not read the topic's settings.
+    """
 
     topic_id: str
     ranges: Mapping[int, OffsetRange]
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ class KafkaReader(Protocol):
 class Kafka(Protocol):
     def describe(self, topic: str) -> TopicInfo:
         """Raises: KafkaUnavailableError; InvalidFieldError when the topic does not exist."""
+        ...
+
+    def topic_id(self, topic: str) -> str:
+        """As `describe` has it, in one request. Raises: as `describe`."""
         ...
 
     def open(
@@ -182,6 +187,9 @@ class DatasetRecord:
     registered_at: int
 
 
+NEVER = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a dataset stands, from durable state. Times in ms; 0 = never.
@@ -189,6 +197,9 @@ class Progress:
     `head_seq`/`applied_seq`: newest raw commit and newest one in the table. `complete_through`:
     all records Kafka had at that time are in the table. `backlog`: records Kafka had beyond the
     raw log when last looked at. `reported_seq`: raw commits whose windows Dagster was told of.
+    `looked_at`: when Kafka's end offsets were last read; `loss_at`: when the oldest record not read
+    yet, as known then, may age out of Kafka, and `kept_ms`: how long a new record stays; for these
+    two 0 is not known and NEVER no limit (ingest/retention).
     """
 
     head_seq: int = 0
@@ -206,6 +217,9 @@ class Progress:
     complete_through: int = 0
     dumped_at: int = 0
     loaded_at: int = 0
+    looked_at: int = 0
+    loss_at: int = 0
+    kept_ms: int = 0
     last_error: str = ""
 
 
@@ -216,6 +230,23 @@ def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float
     if progress.applied_seq >= progress.head_seq:
         through = max(through, progress.complete_as_of)
     return max(0, now_ms - (through or record.registered_at)) / 1000
+
+
+def time_to_data_loss_seconds(
+    record: DatasetRecord, progress: Progress, now_ms: int
+) -> float | None:
+    """How long until records that were not read may age out of Kafka; None when not known.
+
+    Infinite without a limit, and while nothing was unread at the last look and that look is not
+    older than max_lag_seconds: what came after an older one may be unread, so time runs from it.
+    """
+    if progress.loss_at == 0 or record.status == Status.RETIRED:
+        return None
+    age_ms = now_ms - progress.looked_at
+    fresh = progress.backlog == 0 and age_ms <= record.dataset.max_lag_seconds * 1000
+    if progress.loss_at == NEVER or fresh:
+        return math.inf
+    return max(0, progress.loss_at - now_ms) / 1000
 
 
 class Metastore(Protocol):

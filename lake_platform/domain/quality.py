@@ -15,7 +15,7 @@ class Reason(StrEnum):
     NOT_OBJECT = "not a JSON object"
     EMPTY = "empty value"
     TOO_LARGE = "value larger than 8 MiB"
-    TOO_DEEP = "nested deeper than 200"
+    TOO_DEEP = "nested deeper than 100"
     NUMBER_RANGE = "number out of range of a double"
     NUMBER_TOO_LONG = "number longer than 1000 characters"
     KEY_TWICE = "a key twice in one object, with values of different types"
@@ -28,7 +28,7 @@ class Reason(StrEnum):
 
 
 MAX_VALUE_BYTES = 8 << 20
-MAX_DEPTH = 200  # far below where Spark's JSON parser (1000) and our own recursion give up
+MAX_DEPTH = 100  # our own recursion gives up near 180, Spark's JSON parser at 1000
 MAX_NUMBER_CHARS = 1_000  # as Spark's JSON parser (Jackson's StreamReadConstraints)
 MAX_KEY_BYTES = 1024
 MAX_PARTITION_BYTES = 200

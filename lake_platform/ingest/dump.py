@@ -10,7 +10,7 @@ import structlog
 
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
-from lake_platform.domain.ports import KafkaMessage, KafkaReader
+from lake_platform.domain.ports import KafkaMessage, KafkaReader, Progress
 from lake_platform.errors import (
     CommitRaceError,
     KafkaUnavailableError,
@@ -22,6 +22,7 @@ from lake_platform.errors import (
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.raw_slice import RawSlice
 from lake_platform.ingest.results import Limits, Ports
+from lake_platform.ingest.retention import Look, backlog, forecast
 
 _STALL_MS = 60_000
 _MAX_SLICE_MS = 12 * 3_600_000
@@ -30,11 +31,18 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The ranges of one dump; their ends were read at `as_of` (ms) and stay fixed."""
+    """The ranges of one dump; their ends were read at `look.at` and stay fixed."""
 
-    ranges: Mapping[int, OffsetRange]
     topic_id: str
-    as_of: int
+    look: Look
+
+    @property
+    def ranges(self) -> Mapping[int, OffsetRange]:
+        return self.look.ranges
+
+    @property
+    def as_of(self) -> int:
+        return self.look.at
 
 
 def dump(
@@ -53,18 +61,20 @@ def dump(
     record = ports.metastore.get(table)
     if record.status in {Status.PAUSED, Status.RETIRED}:
         raise NotRunnableError(table, record.status)
-    known = ports.metastore.progress(table).head_seq
-    head = raw_log.head(ports.store, table, known)
+    before = ports.metastore.progress(table)
+    head = raw_log.head(ports.store, table, before.head_seq)
     if record.status == Status.REGISTERED:
         ports.metastore.set_status(table, Status.BOOTSTRAPPING)
-    if head is not None and head.seq > known:
+    if head is not None and head.seq > before.head_seq:
         # A writer died between its commit and this. Before the plan: that may stop the dataset.
         _publish(table, ports, head)
-    plan = _plan(record.dataset, head, ports)
+    plan = _plan(record.dataset, head, before, ports)
+    if backlog(head, plan.look):
+        ports.metastore.update_progress(table, **_seen(head, plan))  # should it never be read
     with ports.kafka.open(record.dataset.topic, plan.ranges) as reader:
         while not reader.finished() and not stop():
             head = _dump_slice(record.dataset, reader, plan, head, ports, limits)
-            _publish(table, ports, head, backlog=_backlog(head, plan))
+            _publish(table, ports, head, **_seen(head, plan))
             yield head
         if reader.finished():
             _caught_up(table, ports, head, plan)
@@ -79,7 +89,7 @@ def missing_ranges(table: str, ports: Ports) -> Mapping[int, OffsetRange]:
     return _missing(starts, info)
 
 
-def _plan(dataset: Dataset, head: RawCommit | None, ports: Ports) -> _Plan:
+def _plan(dataset: Dataset, head: RawCommit | None, before: Progress, ports: Ports) -> _Plan:
     as_of = ports.clock()  # before the ends are read: what came later is not claimed complete
     info = ports.kafka.describe(dataset.topic)
     if head is not None:
@@ -94,7 +104,7 @@ def _plan(dataset: Dataset, head: RawCommit | None, ports: Ports) -> _Plan:
         gone = {p: (r.start, r.end) for p, r in missing.items()}
         raise OffsetsMissingError(dataset.table, dataset.topic, gone)
     ranges = {p: OffsetRange(s, info.ranges[p].end) for p, s in starts.items()}
-    return _Plan(ranges, info.topic_id, as_of)
+    return _Plan(info.topic_id, Look(as_of, ranges, info.retention, before))
 
 
 def _check_same_topic(dataset: Dataset, head: RawCommit, info: TopicInfo) -> None:
@@ -136,7 +146,7 @@ def _dump_slice(
     begin = dict(reader.positions())
     began_at = moved_at = ports.clock()
     while not content.full and not reader.finished():
-        messages = _poll(reader, dataset)
+        messages = _poll(reader, dataset, plan, ports)
         now = ports.clock()
         if messages:
             content.add(messages, now)
@@ -150,6 +160,7 @@ def _dump_slice(
     positions = dict(reader.positions())
     objects = content.upload(ports.store)
     _check_young(dataset.table, ports.clock() - began_at)
+    _check_not_re_created(dataset, plan, ports)
     commit = RawCommit(
         seq=head.seq + 1 if head else 1,
         nonce=nonce,
@@ -171,11 +182,28 @@ def _dump_slice(
     return commit
 
 
-def _poll(reader: KafkaReader, dataset: Dataset) -> Sequence[KafkaMessage]:
+def _poll(
+    reader: KafkaReader, dataset: Dataset, plan: _Plan, ports: Ports
+) -> Sequence[KafkaMessage]:
     try:
         return reader.poll()
-    except OffsetsMissingError as error:  # the reader does not know for whom it reads
-        raise OffsetsMissingError(dataset.table, dataset.topic, error.ranges) from error
+    except OffsetsMissingError as error:
+        # The reader knows neither for whom it reads nor what Kafka still holds.
+        _check_not_re_created(dataset, plan, ports)
+        left = {p: at for p, at in reader.positions().items() if at < plan.ranges[p].end}
+        missing = _missing(left, ports.kafka.describe(dataset.topic))
+        gone = {p: (r.start, r.end) for p, r in missing.items()}
+        raise OffsetsMissingError(dataset.table, dataset.topic, gone or error.ranges) from error
+
+
+def _check_not_re_created(dataset: Dataset, plan: _Plan, ports: Ports) -> None:
+    """What was read before this is of the topic that was planned, if it still is the same.
+
+    Raises: TopicRecreatedError; InvalidFieldError when there is none of that name any more.
+    """
+    found = ports.kafka.topic_id(dataset.topic)
+    if found != plan.topic_id:
+        raise TopicRecreatedError(dataset.table, dataset.topic, plan.topic_id, found)
 
 
 def _check_young(table: str, age_ms: int) -> None:
@@ -199,14 +227,16 @@ def _publish(table: str, ports: Ports, head: RawCommit, **values: int) -> None:
     )
 
 
-def _backlog(head: RawCommit, plan: _Plan) -> int:
-    return sum(max(0, r.end - head.next_offsets.get(p, 0)) for p, r in plan.ranges.items())
+def _seen(head: RawCommit | None, plan: _Plan) -> dict[str, int]:
+    left = sum(backlog(head, plan.look).values())
+    return {"backlog": left, "looked_at": plan.as_of, **forecast(head, plan.look)}
 
 
 def _caught_up(table: str, ports: Ports, head: RawCommit | None, plan: _Plan) -> None:
     seq = head.seq if head else 0
     values: dict[str, int | str] = {
         "backlog": 0, "complete_as_of": plan.as_of, "dumped_at": ports.clock(), "last_error": "",
+        "looked_at": plan.as_of, **forecast(head, plan.look),
     }  # fmt: skip
     if ports.metastore.progress(table).applied_seq >= seq:
         values["complete_through"] = plan.as_of

@@ -12,8 +12,10 @@ UTF-8 JSON object: else a crafted value could forge the envelope. Other forms:
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import MutableMapping, Sequence
+from itertools import accumulate
 
 import orjson
 import simdjson
@@ -21,6 +23,8 @@ import simdjson
 from lake_platform.domain.quality import MAX_DEPTH, MAX_VALUE_BYTES, Reason
 
 _SHALLOW_BYTES = 2 * MAX_DEPTH  # too short to be nested too deep
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_NO_BRACKETS = bytes(c for c in range(256) if c not in b"{}[]")
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -42,21 +46,13 @@ def reject_reason(value: bytes) -> Reason | None:
         return Reason.TOO_DEEP if "depth" in str(error) else Reason.NOT_JSON
     if not isinstance(parsed, dict):
         return Reason.NOT_OBJECT
-    return Reason.TOO_DEEP if _too_deep(parsed) else None
+    return Reason.TOO_DEEP if _suspect(value) and _too_deep(value) else None
 
 
-def _too_deep(parsed: object) -> bool:
-    level: list[object] = [parsed]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return False
-    return True
+def _too_deep(value: bytes) -> bool:
+    """Counted in the bytes: of a key that comes twice a parsed object shows the last value only."""
+    brackets = _STRING.sub(b"", value).translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if b in b"{[" else -1 for b in brackets)) > MAX_DEPTH
 
 
 def _suspect(value: bytes) -> bool:

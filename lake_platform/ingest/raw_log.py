@@ -87,6 +87,8 @@ def commits_after(store: ObjectStore, table: str, seq: int) -> list[RawCommit]:
 
 
 def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[RawCommit]:
+    """As `commits_after`, one by one. The cleaner may work at the same time: what it took from the
+    log after it was listed is in the snapshot by then."""
     after = commit_key(table, seq) if seq else ""
     keys = [i.key for i in store.list(raw_log_prefix(table), after)]
     # After the listing: what the cleaner removed before it is in this snapshot.

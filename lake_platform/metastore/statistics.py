@@ -30,6 +30,7 @@ _GROWING = frozenset(
         "complete_through",
         "dumped_at",
         "loaded_at",
+        "looked_at",
     ]
 )
 

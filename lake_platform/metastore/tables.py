@@ -100,6 +100,9 @@ class ProgressRow(Base):
     complete_through: Mapped[int] = mapped_column(default=0)
     dumped_at: Mapped[int] = mapped_column(default=0)
     loaded_at: Mapped[int] = mapped_column(default=0)
+    looked_at: Mapped[int] = mapped_column(default=0)
+    loss_at: Mapped[int] = mapped_column(default=0)
+    kept_ms: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str] = mapped_column(default="")
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
-from lake_platform.domain.ports import DatasetRecord, Progress, SchemaVersion, lag_seconds
+from lake_platform.domain.ports import (
+    DatasetRecord,
+    Progress,
+    SchemaVersion,
+    lag_seconds,
+    time_to_data_loss_seconds,
+)
 from lake_platform.domain.schema import Struct, columns
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.service import Registration
@@ -43,10 +50,13 @@ def schema_view(version: SchemaVersion | None) -> dict[str, Any] | None:
 
 
 def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str, Any]:
+    """`time_to_data_loss_seconds` is null without danger, and as long as it is not known."""
+    left = time_to_data_loss_seconds(record, progress, now)
     return {
         "table": record.dataset.table,
         "status": record.status.value,
         "lag_seconds": lag_seconds(record, progress, now),
+        "time_to_data_loss_seconds": None if left is None or math.isinf(left) else left,
         "pending_commits": max(0, progress.head_seq - progress.applied_seq),
     } | asdict(progress)
 

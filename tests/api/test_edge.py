@@ -12,6 +12,7 @@ from lake_platform.api.security import check_bind
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.layout import quarantine_key
 from lake_platform.domain.offsets import OffsetRange
+from lake_platform.domain.ports import NEVER
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Change, Struct
 from lake_platform.errors import KafkaUnavailableError, SetupError
@@ -175,13 +176,18 @@ def test_metrics_from_durable_state_after_a_restart(start: Start) -> None:
     first = start()
     first.client.post("/datasets", json={"topic": "orders", "table": "orders"})
     first.metastore.update_progress(
-        "orders", head_seq=2, records_ingested=12, backlog=7, complete_through=NOW + 30_000
-    )
+        "orders", head_seq=2, records_ingested=12, backlog=7, complete_through=NOW + 30_000,
+        looked_at=NOW + 60_000, loss_at=NOW + 90_000,
+    )  # fmt: skip
     balance = Balance(records=12, written=9, quarantined=3)
     applied = AppliedBatch(BatchRange(1, 2), 2, 1, "i", 1, balance=balance)
     first.metastore.record_batch("orders", WriteResult(applied, Struct(), 1, 1), {})
     first.metastore.block("orders", [Change("id", "type", "breaking")], "b", [])
+    first.client.post("/datasets", json={"topic": "orders", "table": "safe"})
+    first.metastore.update_progress("safe", looked_at=NOW, loss_at=NEVER)
+    first.client.post("/datasets", json={"topic": "orders", "table": "unseen"})
     lines = start().client.get("/metrics").text.splitlines()
+    assert not any(x.startswith('time_to_data_loss_seconds{dataset="unseen"') for x in lines)
     for sample in (
         'records_ingested{dataset="orders"} 12.0',
         'records_ingested_total{dataset="orders"} 12.0',
@@ -190,6 +196,8 @@ def test_metrics_from_durable_state_after_a_restart(start: Start) -> None:
         'breaking_schema_change{dataset="orders"} 1.0',
         'backlog_records{dataset="orders"} 7.0',
         'quarantined_records{dataset="orders"} 3.0',
+        'time_to_data_loss_seconds{dataset="orders"} 30.0',
+        'time_to_data_loss_seconds{dataset="safe"} +Inf',
         "broken_definitions 0.0",
     ):
         assert sample in lines

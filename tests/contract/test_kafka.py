@@ -11,10 +11,11 @@ import pytest
 
 from lake_platform.adapters.kafka import ConfluentKafka
 from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.domain.offsets import OffsetRange
+from lake_platform.domain.offsets import OffsetRange, Retention
 from lake_platform.domain.ports import KafkaReader
 from lake_platform.embedded.ports import free_port
 from lake_platform.errors import InvalidFieldError, KafkaUnavailableError, OffsetsMissingError
+from tests.integration.real_kafka import re_create, set_retention, wait_until_known
 
 if TYPE_CHECKING:
     from lake_platform.embedded.broker import Broker
@@ -31,6 +32,8 @@ class World(Protocol):
     def send(self, topic: str, values: list[bytes | None], partition: int = 0) -> None: ...
     def transaction(self, topic: str, values: list[bytes], *, commit: bool) -> None: ...
     def expire(self, topic: str, before: int) -> None: ...
+    def retain(self, topic: str, ms: int, size: int) -> None: ...
+    def re_create(self, topic: str) -> None: ...
 
 
 class Memory:
@@ -59,6 +62,13 @@ class Memory:
     def expire(self, topic: str, before: int) -> None:
         self.kafka.expire(topic, 0, before)
 
+    def retain(self, topic: str, ms: int, size: int) -> None:
+        self.kafka.set_retention(topic, ms if ms >= 0 else None, size if size >= 0 else None)
+
+    def re_create(self, topic: str) -> None:
+        self.kafka.delete_topic(topic)
+        self.kafka.create_topic(topic)
+
 
 class Real:
     def __init__(self, bootstrap: str, make_topic: Callable[..., str]) -> None:
@@ -71,13 +81,8 @@ class Real:
 
     def create(self, partitions: int = 1) -> str:
         topic = self._make_topic(partitions)
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while True:  # the broker says so before all of it knows
-            try:
-                self.kafka.describe(topic)
-                return topic
-            except (InvalidFieldError, KafkaUnavailableError):
-                assert time.monotonic() < deadline
+        wait_until_known(self.kafka, topic)
+        return topic
 
     def send(self, topic: str, values: list[bytes | None], partition: int = 0) -> None:
         from confluent_kafka import Producer
@@ -120,6 +125,12 @@ class Real:
         partition = TopicPartition(topic, 0, before)
         admin.delete_records([partition])[partition].result(20)
 
+    def retain(self, topic: str, ms: int, size: int) -> None:
+        set_retention(self.kafka, self._config, topic, ms, size)
+
+    def re_create(self, topic: str) -> None:
+        re_create(self.kafka, self._config, topic)
+
 
 @pytest.fixture(params=["memory", pytest.param("real", marks=pytest.mark.stack)])
 def world(request: pytest.FixtureRequest) -> World:
@@ -155,10 +166,34 @@ def test_describe(world: World) -> None:
     assert info.topic_id != world.kafka.describe(world.create()).topic_id
 
 
-def test_a_topic_that_does_not_exist_is_named(world: World) -> None:
+@pytest.mark.parametrize("ask", ["describe", "topic_id"])
+def test_a_topic_that_does_not_exist_is_named(world: World, ask: str) -> None:
     with pytest.raises(InvalidFieldError) as caught:
-        world.kafka.describe("no-such-topic")
+        getattr(world.kafka, ask)("no-such-topic")
     assert (caught.value.field, caught.value.value) == ("topic", "no-such-topic")
+
+
+def test_retention_is_told(world: World) -> None:
+    topic = world.create()
+    world.retain(topic, 3_600_000, 1 << 30)
+    assert world.kafka.describe(topic).retention == Retention(3_600_000, 1 << 30)
+    world.retain(topic, -1, -1)
+    assert world.kafka.describe(topic).retention == Retention()
+
+
+def test_a_re_created_topic_has_another_id(world: World) -> None:
+    topic = world.create()
+    before = world.kafka.topic_id(topic)
+    assert before == world.kafka.describe(topic).topic_id
+    world.re_create(topic)
+    assert world.kafka.topic_id(topic) == world.kafka.describe(topic).topic_id != before
+
+
+@pytest.mark.stack
+def test_a_compacted_topic_keeps_no_time(broker: Broker, make_topic: Callable[..., str]) -> None:
+    topic = make_topic(**{"cleanup.policy": "compact", "retention.ms": "1000"})
+    real = Real(broker.bootstrap, make_topic)
+    assert real.kafka.describe(topic).retention == Retention()
 
 
 def test_messages_come_as_they_were_sent(world: World) -> None:

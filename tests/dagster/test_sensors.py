@@ -335,6 +335,29 @@ def test_the_watchdog_fails_freshness_when_it_turns_and_passes_it_again(
     assert event.passed
 
 
+def test_the_watchdog_warns_before_kafka_drops_unread_records_of_a_paused_table_too(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a", max_lag_seconds=60)
+    world.kafka.set_retention("topic.a", ms=HOUR_MS)
+    world.produce("a", {"id": 1})
+    dumped(world, "a")
+    world.metastore.set_status("a", Status.PAUSED)
+    ticks = Ticks(world, instance, watchdog_sensor(Built(tables=["a"])))
+    world.now_ms += 47 * MINUTE_MS
+    assert not ticks.tick().asset_events
+    world.now_ms += 2 * MINUTE_MS
+    (event,) = ticks.tick().asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert (event.check_name, event.passed) == ("retention", False)
+    assert event.severity == dg.AssetCheckSeverity.WARN
+    assert not ticks.tick().asset_events
+    world.now_ms += HOUR_MS
+    (event,) = ticks.tick().asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert event.severity == dg.AssetCheckSeverity.ERROR
+
+
 def stored(instance: dg.DagsterInstance, result: dg.SensorResult) -> list[str]:
     """Stores the events of a tick as the daemon does; returns the checks that passed or failed."""
     for event in result.asset_events:

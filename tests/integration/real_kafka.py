@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lake_platform.adapters.kafka import ConfluentKafka
+from lake_platform.domain.offsets import Retention
 from lake_platform.embedded.kafka import MAX_MESSAGE_BYTES
 from lake_platform.errors import InvalidFieldError, KafkaUnavailableError
 
 _DEADLINE_SECONDS = 30.0
+Config = dict[str, str | int | float | bool]
 
 
 class RealKafka(ConfluentKafka):
@@ -30,13 +32,7 @@ class RealKafka(ConfluentKafka):
 
         admin = AdminClient(self._common)
         admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while True:  # the broker says so before all of it knows
-            try:
-                self.describe(topic)
-                return
-            except (InvalidFieldError, KafkaUnavailableError):
-                assert time.monotonic() < deadline
+        wait_until_known(self, topic)
 
     def produce(
         self,
@@ -58,6 +54,63 @@ class RealKafka(ConfluentKafka):
         error, message = done[0]
         assert error is None, error
         return int(message.offset())
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Asks until it is so; the deadline is for a broker that never gets there."""
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {_DEADLINE_SECONDS:.0f} s for {what}"
+
+
+def wait_until_known(kafka: ConfluentKafka, topic: str) -> None:
+    """The broker says that a topic is created before all of it knows."""
+
+    def known() -> bool:
+        try:
+            return bool(kafka.describe(topic).ranges)
+        except (InvalidFieldError, KafkaUnavailableError):
+            return False
+
+    wait_until(known, f"topic {topic}")
+
+
+def re_create(kafka: ConfluentKafka, config: Config, topic: str, partitions: int = 1) -> None:
+    """Deletes the topic and makes a new one of the same name."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    admin, before = AdminClient(config), kafka.topic_id(topic)
+    admin.delete_topics([topic])[topic].result(20)
+
+    def made() -> bool:
+        try:
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
+        except KafkaException:  # the old one is still going
+            return False
+        return True
+
+    wait_until(made, f"a new topic {topic}")
+    wait_until_known(kafka, topic)
+    assert kafka.topic_id(topic) != before
+
+
+def set_retention(kafka: ConfluentKafka, config: Config, topic: str, ms: int, size: int) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._config import AlterConfigOpType as Op
+    from confluent_kafka.admin._config import ConfigEntry, ConfigResource
+    from confluent_kafka.admin._resource import ResourceType
+
+    entries = [
+        ConfigEntry("retention.ms", str(ms), incremental_operation=Op.SET),
+        ConfigEntry("retention.bytes", str(size), incremental_operation=Op.SET),
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = AdminClient(config)  # held: without it what was asked is cancelled
+    admin.incremental_alter_configs([resource])[resource].result(20)
+    wanted = Retention(ms if ms >= 0 else None, size if size >= 0 else None)
+    wait_until(lambda: kafka.describe(topic).retention == wanted, f"the settings of {topic}")
 
 
 def hudi_rs_rows(path: Path) -> list[dict[str, Any]]:

@@ -282,5 +282,3 @@ def _name(step: Step) -> str:
     if isinstance(step, Act):
         return step.what
     return type(step).__name__.lower() + (f" {step.then}" if isinstance(step, Go) else "")
-
-

@@ -25,7 +25,7 @@ SOURCE = Struct(
      Field("o", Struct((Field("x", LONG),))), Field("a", Array(Struct((Field("x", LONG),)))))
 )  # fmt: skip
 NOT_JSON, NOT_UTF8 = "not one valid JSON document", "not valid UTF-8"
-NOT_OBJECT, TOO_DEEP = "not a JSON object", "nested deeper than 200"
+NOT_OBJECT, TOO_DEEP = "not a JSON object", "nested deeper than 100"
 RANGE, LONG_NUMBER = "number out of range of a double", "number longer than 1000 characters"
 TWICE = "a key twice in one object, with values of different types"
 UPSERT: dict[str, Any] = {"mode": "upsert", "primary_key": ("id",)}
@@ -110,7 +110,15 @@ CASES: dict[str, Row | Bad | Incident] = {
     "trailing comma": Bad(b'{"n":1,}', NOT_JSON),
     "truncated": Bad(b'{"text":"x', NOT_JSON),
     "depth 2000": Bad(b'{"id":' * 2_000 + b"1" + b"}" * 2_000, TOO_DEEP),
-    "depth 201": Bad(b'{"new":%b%b}' % (b"[" * MAX_DEPTH, b"]" * MAX_DEPTH), TOO_DEEP),
+    "one deeper than the limit": Bad(
+        b'{"new":%b%b}' % (b"[" * MAX_DEPTH, b"]" * MAX_DEPTH), TOO_DEEP
+    ),
+    "as deep as the limit": Row(
+        b'{"id":1,"new":%b1%b}' % (b'{"x":' * (MAX_DEPTH - 1), b"}" * (MAX_DEPTH - 1)), {"id": 1}
+    ),
+    "arrays as deep as the limit": Row(
+        b'{"id":1,"new":%b1%b}' % (b"[" * (MAX_DEPTH - 1), b"]" * (MAX_DEPTH - 1)), {"id": 1}
+    ),
     "array": Bad(b'[{"id":1}]', NOT_OBJECT),
     "scalar": Bad(b"5", NOT_OBJECT),
     "JSON null": Bad(b"null", NOT_OBJECT),
@@ -235,6 +243,21 @@ def test_stops_the_table(lab: Lab, name: str) -> None:
     assert (active.version, active.source) == (1, SOURCE)
     for value in case.values:
         assert value in _raw_text(lab)
+
+
+def test_the_deepest_record_leaves_room_on_the_stack(lab: Lab) -> None:
+    """A run in Dagster stands some hundred frames deep already; a record must not crash it."""
+    lab.register(source=SOURCE)
+    lab.send(b'{"id":1,"new":%b1%b}' % (b'{"x":' * (MAX_DEPTH - 1), b"}" * (MAX_DEPTH - 1)))
+
+    def deep(frames: int) -> None:
+        if frames:
+            deep(frames - 1)
+        else:
+            lab.cycle()
+
+    deep(300)
+    assert [r["id"] for r in lab.rows()] == [1]
 
 
 def _raw_text(lab: Lab) -> bytes:

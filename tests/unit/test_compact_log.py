@@ -14,7 +14,12 @@ from lake_platform.adapters.memory_engine import MemoryEngine
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectInfo
-from lake_platform.errors import CommitRaceError, CorruptRawError, InvalidFieldError, RawExpiredError
+from lake_platform.errors import (
+    CommitRaceError,
+    CorruptRawError,
+    InvalidFieldError,
+    RawExpiredError,
+)
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.compact_log import compact_log
 from lake_platform.ingest.verify import verify_windows

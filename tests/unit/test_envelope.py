@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from lake_platform.domain.quality import MAX_DEPTH, MAX_VALUE_BYTES, Reason
 from lake_platform.ingest.envelope import Classifier, reject_reason, single_line
+from tests.corpora import JSON_SUITE
 
-_SUITE = Path(__file__).parents[3] / "shared/data/json-test-suite/test_parsing"
-suite = pytest.mark.skipif(not _SUITE.is_dir(), reason="the JSON test suite is not here")
+suite = pytest.mark.skipif(not JSON_SUITE.is_dir(), reason="the JSON test suite is not here")
 
 
 def files(prefix: str) -> list[Path]:
-    return sorted(_SUITE.glob(f"{prefix}_*.json"))
+    return sorted(JSON_SUITE.glob(f"{prefix}_*.json"))
 
 
 def wrapped(data: bytes) -> bytes:
@@ -165,6 +165,14 @@ def test_depth_limit_is_exact() -> None:
     arrays = MAX_DEPTH - 1
     assert both(b'{"a":' + b"[" * arrays + b"]" * arrays + b"}")
     assert not both(b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}")
+
+
+def test_depth_is_that_of_the_bytes_not_of_what_a_parser_keeps() -> None:
+    """Of a key that comes twice parsers keep the last value; Spark's still walks the first."""
+    hidden = b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b',"a":1}'
+    assert not both(hidden)
+    assert reject_reason(hidden) is Reason.TOO_DEEP
+    assert both(b'{"a":"' + b"[" * 500 + b'\\"[","b":"]"}')
 
 
 def test_size_limit_is_exact() -> None:
