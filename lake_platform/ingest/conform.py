@@ -107,7 +107,10 @@ class Conformer:
     def __init__(self, schema: Struct) -> None:
         self.schema = schema
         self.attributes = {f.name: f"f{i}" for i, f in enumerate(schema.fields)}
-        self._decoder = _decoder(schema)
+        try:
+            self._decoder = _decoder(schema)
+        except RecursionError:  # too deep to be hashed and compared on a deep stack
+            self._decoder = _decoder.__wrapped__(schema)
         self._doubles = any(str(_leaf(k)) in {"float", "double"} for _, k in columns(schema))
 
     def decode(self, line: bytes) -> Any:

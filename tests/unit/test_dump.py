@@ -233,7 +233,7 @@ def test_a_re_created_topic_stops(lab: Lab) -> None:
 def test_a_commit_whose_writer_died_is_told_though_the_topic_stops(lab: Lab) -> None:
     lab.register()
     lab.send({"n": 1})
-    trap = Trap(1, frozenset(["update_progress"]))
+    trap = Trap(2, frozenset(["update_progress"]))  # the first is before the slice
     with pytest.raises(Fault):
         lab.dump(metastore=Faulty(trap, lab.metastore))
     lab.kafka.create_topic(TOPIC)
