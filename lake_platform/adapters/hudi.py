@@ -29,7 +29,7 @@ from lake_platform.domain.batches import (
     WriteResult,
 )
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.layout import lock_prefix, table_prefix
+from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
@@ -116,17 +116,7 @@ class HudiEngine:
             frame = self._frame(spark, job)
             options = self._options(job)
             schema = table_columns(frame.schema)
-            try:
-                self._save(frame, job, options)
-            except Exception as error:
-                # Whatever failed may have failed after the commit: the timeline tells.
-                commit = self._committed(job)
-                if commit is None:
-                    if "HoodieLockException" in str(error):
-                        raise _fenced(job) from error
-                    raise
-            else:
-                commit = self._committed(job)
+            commit = self._saved(frame, job, options)
         if commit is None:
             raise EngineError(
                 f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
@@ -226,9 +216,45 @@ class HudiEngine:
             **timeline.metadata_options(planned, claim.nonce),
         }
 
-    def _save(self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]) -> None:
+    def _saved(
+        self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]
+    ) -> timeline.LakeCommit | None:
         path = self._store.url(table_prefix(job.dataset.table))
-        frame.write.format("hudi").options(**options).mode("append").save(path)
+        try:
+            _save(frame, path, options)
+        except Exception as error:
+            # Whatever failed may have failed after the commit: the timeline tells.
+            commit = self._committed(job)
+            if commit is not None:
+                return commit
+            if "HoodieLockException" in str(error):
+                raise _fenced(job) from error
+            if "hoodie.properties" not in str(error) or self._whole(job.dataset.table):
+                raise
+            self._create(frame, job, options)
+            _save(frame, path, options)
+        return self._committed(job)
+
+    def _whole(self, table: str) -> bool:
+        """Whether Hudi came to the end of making this table."""
+        try:
+            return b"hoodie.table.name" in self._store.get(timeline.properties_key(table))
+        except KeyError:
+            return False
+
+    def _create(self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]) -> None:
+        """Ends what a writer that died left half made: Hudi writes hoodie.properties in place after
+        it made the folders, and never looks at such a table again. The same table is made empty in
+        the claim's staging, and its properties are put here whole; nothing is removed, so it does
+        not matter who else does it."""
+        key = timeline.properties_key(job.dataset.table)
+        staging = staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)
+        _save(frame.limit(0), self._store.url(staging.rstrip("/")), options)
+        made = self._store.get(f"{staging}.hoodie/hoodie.properties")
+        # Hadoop's checksum of the half-written one, on local disks.
+        self._store.delete([f"{table_prefix(job.dataset.table)}.hoodie/.hoodie.properties.crc"])
+        self._store.put(key, made)
+        self._store.delete([i.key for i in self._store.list(staging)])
 
     def _committed(self, job: BatchJob) -> timeline.LakeCommit | None:
         instants = timeline.completed(self._store, job.dataset.table)
@@ -259,6 +285,10 @@ class HudiEngine:
             f"CALL run_compaction(op => 'scheduleAndExecute', path => '{path}', "
             f"options => '{listed}')"
         ).collect()
+
+
+def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:
+    frame.write.format("hudi").options(**options).mode("append").save(path)
 
 
 def table_type(dataset: Dataset) -> str:

@@ -179,6 +179,28 @@ def test_a_batch_written_twice_is_refused_or_undone(lab: Lab) -> None:
     lab.account()
 
 
+@pytest.mark.parametrize("half_written", [False, True])
+@pytest.mark.parametrize(
+    "kind", [p for p in REAL if str(p.values[0]).startswith("hudi")], indirect=True
+)
+def test_a_table_whose_creation_was_cut_off_is_finished(
+    lab: Lab, tmp_path: Path, half_written: bool
+) -> None:
+    """Hudi makes folders first, then hoodie.properties in place; each later write failed."""
+    folder = tmp_path / "storage" / "lake" / "t" / ".hoodie"
+    (folder / "timeline" / "history").mkdir(parents=True)
+    if half_written:
+        (folder / "hoodie.properties").touch()
+        (folder / ".hoodie.properties.crc").touch()
+    fill(lab, 0, 4)
+    lab.cycle()
+    lab.account()
+    fill(lab, 4, 2)
+    lab.cycle()
+    lab.account()
+    assert list(lab.store.list("staging/")) == []
+
+
 @pytest.mark.parametrize("kind", REAL, indirect=True)
 def test_a_batch_of_bad_records_only(lab: Lab) -> None:
     lab.send_all([b"x", b"[]"][:1], reason="not one valid JSON document")

@@ -66,7 +66,7 @@ class Chain:
         if self._table is None or point.fresh:
             self.close()
             self._table = TableUnderTest(self._kind, self._site)
-            if not point.fresh:
+            if not (point.fresh or point.in_phase_1):
                 self._ok("cycle")
         if self._often and not point.often:
             self.close()
@@ -103,7 +103,7 @@ class Chain:
             return
         victim.kill_jvm()
         victim.release()
-        answer = victim.answer()
+        answer = victim.answer(victim.known)
         self.close()
         assert answer in RETRYABLE, f"the JVM was killed, and the writer said {answer}"
 

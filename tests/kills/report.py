@@ -1,4 +1,4 @@
-"""Results of the matrix: kept as lines of JSON, shown as a table."""
+"""Results of matrix and duels: kept as lines of JSON, shown as a table."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.kills.cells import Cell
+from tests.kills.duels import DUELS
 from tests.kills.points import ALL, BY_NAME, POINTS, Point
 
-_BEGIN, _END = "<!-- kill matrix: begin -->", "<!-- kill matrix: end -->"
 _COLUMNS = [("group", 1), ("group", 2), ("jvm", 1), ("jvm", 2)]
 
 
@@ -32,22 +33,53 @@ class Result:
         )
 
     def append_to(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         cell = self.cell
         line = [cell.point.name, cell.kind, cell.style, cell.times, self.problem, self.seconds]
-        with path.open("a") as out:
-            out.write(json.dumps(line) + "\n")
+        _append(path, line)
+
+
+@dataclass(frozen=True)
+class Fight:
+    """How a duel ended: `seen` is what it showed, `problem` is empty when the account closed."""
+
+    duel: str
+    kind: str
+    seen: str
+    problem: str
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return not self.problem
+
+    def __str__(self) -> str:
+        mark = "ok    " if self.passed else "FAILED"
+        return f"{mark} {self.seconds:6.1f} s  {self.kind:8}{self.duel}: {self.seen}{self.problem}"
+
+    def append_to(self, path: Path) -> None:
+        line = ["duel", self.duel, self.kind, self.seen, self.problem, self.seconds]
+        _append(path, line)
 
 
 def read_results(path: Path) -> list[Result]:
     """The newest result of each cell; points that are no more are left out."""
     newest: dict[Cell, Result] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        name, kind, style, times, problem, seconds = json.loads(line)
-        if name in BY_NAME:
+    for line in _lines(path):
+        if line[0] in BY_NAME:
+            name, kind, style, times, problem, seconds = line
             cell = Cell(BY_NAME[name], kind, style, times)
             newest[cell] = Result(cell, problem, seconds)
     return list(newest.values())
+
+
+def read_fights(path: Path) -> list[Fight]:
+    """The newest of each duel and kind."""
+    known = {(d.name, k): d for d in DUELS for k in d.kinds}
+    newest: dict[tuple[str, str], Fight] = {}
+    for line in _lines(path):
+        if line[0] == "duel" and (line[1], line[2]) in known:
+            newest[line[1], line[2]] = Fight(*line[1:])
+    return [newest[place] for place in known if place in newest]
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -73,13 +105,32 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def write_page(path: Path, results: Sequence[Result]) -> None:
-    """Replaces what is between the two marks."""
-    text = path.read_text()
-    before, rest = text.split(_BEGIN)
-    after = rest.split(_END)[1]
-    body = f"\n{summary(results)}.\n\n{table(results)}\n"
-    path.write_text(f"{before}{_BEGIN}{body}{_END}{after}")
+def fight_table(fights: Sequence[Fight]) -> str:
+    rows = [["who meets whom", "table", "what was seen", "account"], ["---"] * 4]
+    rows += [[f.duel, f.kind, f.seen, "closes" if f.passed else "FAILED"] for f in fights]
+    return "\n".join(map(_row, rows))
+
+
+def write_page(path: Path, results: Sequence[Result], fights: Sequence[Fight]) -> None:
+    """Replaces what is between the marks."""
+    text = _replaced(path.read_text(), "kill matrix", f"{summary(results)}.\n\n{table(results)}")
+    path.write_text(_replaced(text, "duels", fight_table(fights)))
+
+
+def _replaced(text: str, part: str, body: str) -> str:
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}"
+
+
+def _append(path: Path, line: list[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as out:
+        out.write(json.dumps(line) + "\n")
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
 def _mark(by_cell: dict[Cell, Result], point: Point, cell: Cell) -> str:

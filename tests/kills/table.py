@@ -24,7 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "append": {"partition_by": ("day",)},
     "upsert": {"mode": "upsert", "primary_key": ("id",)},
 }
-_ROUND = 24
+_ROUND, _KEYS = 24, 17
 
 
 @dataclass(frozen=True)
@@ -64,24 +64,29 @@ class TableUnderTest:
     def storage(self) -> Path:
         return self.home / "storage"
 
-    def live(self, *flags: str) -> Victim:
+    def live(self, *flags: str, place: str = "writer") -> Victim:
         """A new life of the writer."""
         site = self.site
-        return Victim(self.home, site.bootstrap, site.jars, site.java, self.table, *flags)
+        return Victim(self.home, place, site.bootstrap, site.jars, site.java, self.table, *flags)
 
     def send_round(self, new_column: bool = False) -> None:
         """Inserts, updates, two tombstones, and bad records of two hours; a column more if told."""
         self.columns += new_column
         first = len(self.sent)
         for number in range(first, first + _ROUND):
-            ident = number % 17
+            ident = number % _KEYS
             value: dict[str, Any] = {"id": ident, "n": number, "day": f"d{number % 3}"}
             value |= {f"late{c}": f"y{number}" for c in range(self.columns)}
             self._send(b"%d" % ident, json.dumps(value).encode(), ident % 2)
-        for ident in (first % 17, (first + 5) % 17):
+        for ident in (first % _KEYS, (first + 5) % _KEYS):
             self._send(b"%d" % ident, None, ident % 2)
         self._send(b"", b"{broken", 0, "not one valid JSON document")
         self._send(b"", b"{old", 1, "not one valid JSON document", HOUR_MS)
+
+    def delete_all(self) -> None:
+        """A tombstone for every key."""
+        for ident in range(_KEYS):
+            self._send(b"%d" % ident, None, ident % 2)
 
     def account(self) -> None:
         """Fails unless nothing was lost or doubled, and the metastore knows it."""

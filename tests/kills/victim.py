@@ -26,15 +26,25 @@ class Passed(Stuck):
 
 
 class Victim:
-    """One life of the child process, with the JVM it starts. Everything of it is in `home`."""
+    """One life of the child process, with the JVM it starts. `place` holds the files by which the
+    two talk; the lives of one writer share it."""
 
     def __init__(
-        self, home: Path, bootstrap: str, jars: Path, java: Path, table: str, *flags: str
+        self,
+        home: Path,
+        place: str,
+        bootstrap: str,
+        jars: Path,
+        java: Path,
+        table: str,
+        *flags: str,
     ) -> None:
-        self.home = home
+        self.home = home / place
+        self.home.mkdir(exist_ok=True)
+        self.known = 0  # answers before the one that a standing child owes
         self._clear("armed", "standing", "released", "answers", "jvm-calls.log")
-        arguments = [str(home), bootstrap, str(jars), table, *flags]
-        with (home / "child.log").open("ab") as log:
+        arguments = [str(home), str(self.home), bootstrap, str(jars), table, *flags]
+        with (self.home / "child.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.kills.child", *arguments],
                 cwd=_REPO, env={**os.environ, "JAVA_HOME": str(java)}, stdin=subprocess.PIPE,
@@ -48,12 +58,15 @@ class Victim:
 
     def do(self, command: str) -> str:
         """Says it and waits for the answer."""
-        known = len(self._answers())
+        known = self.answers()
         self.say(command)
         return self.answer(known)
 
+    def answers(self) -> int:
+        return len(self._answers())
+
     def answer(self, known: int = 0) -> str:
-        self.wait(lambda: len(self._answers()) > known, "an answer")
+        self.wait(lambda: self.answers() > known, "an answer")
         return self._answers()[-1]
 
     def stand_at(self, armed: str, command: str) -> None:
@@ -62,9 +75,9 @@ class Victim:
         waiting = self.home / "armed.new"
         waiting.write_text(armed)
         waiting.rename(self.home / "armed")
-        known = len(self._answers())
+        self.known = self.answers()
         self.say(command)
-        self.wait(lambda: self.stands() or len(self._answers()) > known, f"point {armed!r}")
+        self.wait(lambda: self.stands() or self.answers() > self.known, f"point {armed!r}")
         if not self.stands():
             answer = self._answers()[-1]
             kind = Passed if answer == "ok" else Stuck
@@ -89,6 +102,11 @@ class Victim:
             jvm.wait(20)
         return jvm is not None
 
+    def kill_python(self) -> None:
+        """kill -9 of Python alone; its JVM sees the end of its input."""
+        self._process.kill()
+        self._process.wait(20)
+
     def send_signal(self, number: signal.Signals) -> None:
         """To the process group: Python and its JVM."""
         os.killpg(self._process.pid, number)
@@ -111,7 +129,9 @@ class Victim:
             time.sleep(0.005)
 
     def tail(self) -> str:
-        return (self.home / "child.log").read_text(errors="replace")[-3_000:]
+        """The end of its log, without what Spark says at each start."""
+        lines = (self.home / "child.log").read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines if " WARN" not in line)[-3_000:]
 
     def _answers(self) -> list[str]:
         path = self.home / "answers"
