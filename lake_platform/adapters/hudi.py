@@ -42,6 +42,8 @@ APPEND_KEY = ("_kafka_partition", "_kafka_offset")
 _COMPACT_AFTER = 20  # delta commits
 _SMALL_BYTES = 16 << 20
 _TASK_BYTES = 64 << 20
+# What Hudi says of a table with a broken hoodie.properties, and of one with the folders alone.
+_HALF_MADE = ("hoodie.properties", "TableNotFoundException")
 _COMMON: Mapping[str, str] = {
     # 0.8 s instead of 1.5 s for a small batch; every index we use by default works without it.
     "hoodie.metadata.enable": "false",
@@ -86,11 +88,10 @@ class HudiEngine:
         ours = list(timeline.recent(self._store, dataset, instants))
         if not ours:
             return TableState(True, 0)
-        doubled = _doubled(ours) if dataset.mode == "append" else ()
         applied = max(c.batch.applied for c in ours)
         # By claim, not by time: a zombie's late commit is newer than that of who took over.
         last = max((c.batch for c in ours), key=lambda b: b.epoch)
-        return TableState(True, applied, last, doubled)
+        return TableState(True, applied, last, _doubled(ours))
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
         return derive(self._session(), dataset, source)
@@ -213,7 +214,7 @@ class HudiEngine:
             "hoodie.upsert.shuffle.parallelism": tasks,
             "hoodie.bulkinsert.shuffle.parallelism": tasks,
             "hoodie.delete.shuffle.parallelism": tasks,
-            **timeline.metadata_options(planned, claim.nonce),
+            **timeline.metadata_options(planned, claim.nonce, job.undone),
         }
 
     def _saved(
@@ -229,7 +230,7 @@ class HudiEngine:
                 return commit
             if "HoodieLockException" in str(error):
                 raise _fenced(job) from error
-            if "hoodie.properties" not in str(error) or self._whole(job.dataset.table):
+            if not any(w in str(error) for w in _HALF_MADE) or self._whole(job.dataset.table):
                 raise
             self._create(frame, job, options)
             _save(frame, path, options)
@@ -355,15 +356,13 @@ def _doubled(newest_first: list[timeline.LakeCommit]) -> tuple[AppliedBatch, ...
     """Batches that a later commit brought once more although they were in the table."""
     undone = {instant for c in newest_first for instant in c.undone}
     found: list[AppliedBatch] = []
-    seen: list[BatchRange] = []
+    reached = 0  # not the ranges seen: the batch's first commit may be further back than we look
     for commit in reversed(newest_first):
         batch = commit.batch
-        if batch.replay or batch.instant in undone:
-            continue
-        if any(s.first_seq <= batch.batch.last_seq and batch.batch.first_seq <= s.last_seq
-               for s in seen):  # fmt: skip
+        again = batch.batch.first_seq <= reached and not batch.replay
+        if again and batch.instant not in undone:
             found.append(batch)
-        seen.append(batch.batch)
+        reached = max(reached, batch.applied, batch.batch.last_seq)
     return tuple(found)
 
 

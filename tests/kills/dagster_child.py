@@ -1,4 +1,4 @@
-"""Two Dagster runs, as the daemon starts them: dump and load of one table's window.
+"""Two Dagster runs, as started by hand: dump and load of one table's newest window.
 
 Arguments: home, bootstrap, jars, table. Prints which run succeeded; `DAGSTER_HOME` is shared.
 """
@@ -12,8 +12,8 @@ from typing import Any
 import dagster as dg
 
 from assets.jobs import DUMP_JOB, LOAD_JOB
-from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
+from assets.windows import WINDOWS
 from lake_platform.definitions import build_definitions
 from lake_platform.settings import load_settings
 
@@ -30,14 +30,12 @@ def main(home: Path, bootstrap: str, jars: str, table: str) -> None:
             kind: Any = layer
             result = definitions.resolve_job_def(job).execute_in_process(
                 instance=instance, asset_selection=[asset_key(kind, table)],
-                partition_key=partition, tags={TRIGGER_TAG: "sensor"}, raise_on_error=False,
+                partition_key=partition, raise_on_error=False,
             )  # fmt: skip
             print(f"{job} {'succeeded' if result.success else 'failed'}", flush=True)
 
 
 def _newest_window() -> str:
-    from assets.windows import WINDOWS
-
     newest = WINDOWS.get_last_partition_key()
     assert newest is not None
     return newest
