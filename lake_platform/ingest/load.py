@@ -90,7 +90,7 @@ def load(
             _undo_doubled(record.dataset, ports, state, left)
             continue
         if state.doubled:
-            work = _since_doubled(table, ports, state)
+            work: _Work | None = _since_doubled(table, ports, state)
         elif todo is None or (state.last and state.last.reapply):
             work = _next_work(record.dataset, ports, limits, state, left.claim if left else None)
         else:
