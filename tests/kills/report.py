@@ -12,7 +12,7 @@ from tests.kills.cells import Cell
 from tests.kills.duels import DUELS
 from tests.kills.points import ALL, BY_NAME, POINTS, Point
 
-_COLUMNS = [("group", 1), ("group", 2), ("jvm", 1), ("jvm", 2)]
+_STYLES = [("group", 1), ("group", 2), ("jvm", 1), ("jvm", 2)]
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,8 @@ def summary(results: Sequence[Result]) -> str:
 
 def table(results: Sequence[Result]) -> str:
     by_cell = {r.cell: r for r in results}
-    head = ["killed at", *[f"{k}: {s} {t}x" for k in ALL for s, t in _COLUMNS]]
-    lines = [_row(head), _row(["---"] * len(head))]
-    for point in POINTS:
-        marks = [
-            _mark(by_cell, point, Cell(point, kind, style, times))
-            for kind in ALL
-            for style, times in _COLUMNS
-        ]
-        lines.append(_row([point.name, *marks]))
+    lines = [_row(["killed at", *ALL]), _row(["---"] * 4)]
+    lines += [_row([p.name, *(_marks(by_cell, p, k) for k in ALL)]) for p in POINTS]
     return "\n".join(lines)
 
 
@@ -133,13 +126,14 @@ def _lines(path: Path) -> list[Any]:
     return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
-def _mark(by_cell: dict[Cell, Result], point: Point, cell: Cell) -> str:
-    if cell.kind not in point.kinds or (cell.style == "jvm" and not point.jvm_matters):
+def _marks(by_cell: dict[Cell, Result], point: Point, kind: str) -> str:
+    """The cells that were run; one that failed says so."""
+    if kind not in point.kinds:
         return "-"
-    result = by_cell.get(cell)
-    if result is None:
-        return "not run"
-    return "ok" if result.passed else "FAILED"
+    cells = [Cell(point, kind, style, times) for style, times in _STYLES]
+    run = [by_cell[c] for c in cells if c in by_cell]
+    marks = [f"{r.cell.style} {r.cell.times}x{'' if r.passed else ' FAILED'}" for r in run]
+    return ", ".join(marks) or "not run"
 
 
 def _row(cells: Sequence[str]) -> str:
