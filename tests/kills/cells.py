@@ -68,7 +68,7 @@ class Chain:
             self._table = TableUnderTest(self._kind, self._site)
             if not (point.fresh or point.in_phase_1):
                 self._ok("cycle")
-        if self._often and not point.often:
+        if self._often != point.often:
             self.close()
         self._often = point.often
 

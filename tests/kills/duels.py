@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import fastavro
-import psutil
 
 from tests.kills.points import ALL, BY_NAME, HUDI
 from tests.kills.table import Site, TableUnderTest
-from tests.kills.victim import DEADLINE_SECONDS, Victim
+from tests.kills.victim import DEADLINE_SECONDS, Victim, wait_for_end
 
 _REPO = Path(__file__).parents[2]
 BEATEN = frozenset(["BatchClaimedError", "CommitRaceError"])
@@ -108,7 +107,7 @@ def orphaned_jvm(table: TableUnderTest) -> str:
         _ok(rescuer, "cycle")
         sleeper.release()
         jvm.resume()
-        psutil.wait_procs([jvm], DEADLINE_SECONDS)
+        wait_for_end(jvm)
         table.send_round()
         _ok(rescuer, "cycle")
         table.account()

@@ -99,7 +99,7 @@ class Victim:
         jvm = self.jvm()
         if jvm is not None:
             jvm.kill()
-            jvm.wait(20)
+            wait_for_end(jvm)
         return jvm is not None
 
     def kill_python(self) -> None:
@@ -140,3 +140,19 @@ class Victim:
     def _clear(self, *names: str) -> None:
         for name in names:
             (self.home / name).unlink(missing_ok=True)
+
+
+def wait_for_end(process: psutil.Process) -> None:
+    """Also of one whose parent does not collect it."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not _is_dead(process):
+        if time.monotonic() > deadline:
+            raise Stuck(f"process {process.pid} did not end")
+        time.sleep(0.005)
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
