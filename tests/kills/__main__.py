@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -134,4 +135,6 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    # Who stops us must not leave a broker and stopped writers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

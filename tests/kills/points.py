@@ -14,7 +14,7 @@ _TIMELINE = r".*/\.hoodie/timeline/"
 _UUID = r"\.[-0-9a-f]{36}"
 _HUDI_DATA = r".*/lake/[^/]+/(day=d\d/)?\.?[^/.][^/]*(\.parquet|\.log\.[-_0-9]+)"
 _BASE_FILE = r".*/lake/[^/]+/(day=d\d/)?[^/.][^/]*\.parquet"
-_LOCK = r".*/locks/\d+/lock"
+_LOCK = r".*/locks/\w+/lock"
 _DONE = _TIMELINE + r"\d+_\d+\."
 
 
