@@ -15,7 +15,8 @@ UV := $(VENV)/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean chaos-input
+.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean \
+  chaos chaos-input chaos-kills
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -77,6 +78,9 @@ format: $(STAMP) ## let ruff format and fix
 
 bench: $(STAMP) ## the numbers of docs/performance.md
 	$(BIN)/python -m bench
+
+chaos-kills: $(STAMP) ## kill writers at every named point, all tables (more than an hour)
+	$(BIN)/python -m tests.kills --write
 
 screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromium
 	$(BIN)/python docs/screenshots/take.py

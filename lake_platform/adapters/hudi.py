@@ -29,7 +29,7 @@ from lake_platform.domain.batches import (
     WriteResult,
 )
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.layout import lock_prefix, table_prefix
+from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
@@ -42,6 +42,8 @@ APPEND_KEY = ("_kafka_partition", "_kafka_offset")
 _COMPACT_AFTER = 20  # delta commits
 _SMALL_BYTES = 16 << 20
 _TASK_BYTES = 64 << 20
+# What Hudi says of a table with a broken hoodie.properties, and of one with the folders alone.
+_HALF_MADE = ("hoodie.properties", "TableNotFoundException")
 _COMMON: Mapping[str, str] = {
     # 0.8 s instead of 1.5 s for a small batch; every index we use by default works without it.
     "hoodie.metadata.enable": "false",
@@ -86,11 +88,10 @@ class HudiEngine:
         ours = list(timeline.recent(self._store, dataset, instants))
         if not ours:
             return TableState(True, 0)
-        doubled = _doubled(ours) if dataset.mode == "append" else ()
         applied = max(c.batch.applied for c in ours)
         # By claim, not by time: a zombie's late commit is newer than that of who took over.
         last = max((c.batch for c in ours), key=lambda b: b.epoch)
-        return TableState(True, applied, last, doubled)
+        return TableState(True, applied, last, _doubled(ours))
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
         return derive(self._session(), dataset, source)
@@ -116,17 +117,7 @@ class HudiEngine:
             frame = self._frame(spark, job)
             options = self._options(job)
             schema = table_columns(frame.schema)
-            try:
-                self._save(frame, job, options)
-            except Exception as error:
-                # Whatever failed may have failed after the commit: the timeline tells.
-                commit = self._committed(job)
-                if commit is None:
-                    if "HoodieLockException" in str(error):
-                        raise _fenced(job) from error
-                    raise
-            else:
-                commit = self._committed(job)
+            commit = self._saved(frame, job, options)
         if commit is None:
             raise EngineError(
                 f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
@@ -223,12 +214,48 @@ class HudiEngine:
             "hoodie.upsert.shuffle.parallelism": tasks,
             "hoodie.bulkinsert.shuffle.parallelism": tasks,
             "hoodie.delete.shuffle.parallelism": tasks,
-            **timeline.metadata_options(planned, claim.nonce),
+            **timeline.metadata_options(planned, claim.nonce, job.undone),
         }
 
-    def _save(self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]) -> None:
+    def _saved(
+        self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]
+    ) -> timeline.LakeCommit | None:
         path = self._store.url(table_prefix(job.dataset.table))
-        frame.write.format("hudi").options(**options).mode("append").save(path)
+        try:
+            _save(frame, path, options)
+        except Exception as error:
+            # Whatever failed may have failed after the commit: the timeline tells.
+            commit = self._committed(job)
+            if commit is not None:
+                return commit
+            if "HoodieLockException" in str(error):
+                raise _fenced(job) from error
+            if not any(w in str(error) for w in _HALF_MADE) or self._whole(job.dataset.table):
+                raise
+            self._create(frame, job, options)
+            _save(frame, path, options)
+        return self._committed(job)
+
+    def _whole(self, table: str) -> bool:
+        """Whether Hudi came to the end of making this table."""
+        try:
+            return b"hoodie.table.name" in self._store.get(timeline.properties_key(table))
+        except KeyError:
+            return False
+
+    def _create(self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]) -> None:
+        """Ends what a writer that died left half made: Hudi writes hoodie.properties in place after
+        it made the folders, and never looks at such a table again. The same table is made empty in
+        the claim's staging, and its properties are put here whole; nothing is removed, so it does
+        not matter who else does it."""
+        key = timeline.properties_key(job.dataset.table)
+        staging = staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)
+        _save(frame.limit(0), self._store.url(staging.rstrip("/")), options)
+        made = self._store.get(f"{staging}.hoodie/hoodie.properties")
+        # Hadoop's checksum of the half-written one, on local disks.
+        self._store.delete([f"{table_prefix(job.dataset.table)}.hoodie/.hoodie.properties.crc"])
+        self._store.put(key, made)
+        self._store.delete([i.key for i in self._store.list(staging)])
 
     def _committed(self, job: BatchJob) -> timeline.LakeCommit | None:
         instants = timeline.completed(self._store, job.dataset.table)
@@ -259,6 +286,10 @@ class HudiEngine:
             f"CALL run_compaction(op => 'scheduleAndExecute', path => '{path}', "
             f"options => '{listed}')"
         ).collect()
+
+
+def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:
+    frame.write.format("hudi").options(**options).mode("append").save(path)
 
 
 def table_type(dataset: Dataset) -> str:
@@ -325,15 +356,13 @@ def _doubled(newest_first: list[timeline.LakeCommit]) -> tuple[AppliedBatch, ...
     """Batches that a later commit brought once more although they were in the table."""
     undone = {instant for c in newest_first for instant in c.undone}
     found: list[AppliedBatch] = []
-    seen: list[BatchRange] = []
+    reached = 0  # not the ranges seen: the batch's first commit may be further back than we look
     for commit in reversed(newest_first):
         batch = commit.batch
-        if batch.replay or batch.instant in undone:
-            continue
-        if any(s.first_seq <= batch.batch.last_seq and batch.batch.first_seq <= s.last_seq
-               for s in seen):  # fmt: skip
+        again = batch.batch.first_seq <= reached and not batch.replay
+        if again and batch.instant not in undone:
             found.append(batch)
-        seen.append(batch.batch)
+        reached = max(reached, batch.applied, batch.batch.last_seq)
     return tuple(found)
 
 

@@ -56,7 +56,11 @@ def metadata_options(
 
 
 def table_exists(store: ObjectStore, table: str) -> bool:
-    return store.head(f"{table_prefix(table)}.hoodie/hoodie.properties") is not None
+    return store.head(properties_key(table)) is not None
+
+
+def properties_key(table: str) -> str:
+    return f"{table_prefix(table)}.hoodie/hoodie.properties"
 
 
 def completed(store: ObjectStore, table: str) -> list[Instant]:

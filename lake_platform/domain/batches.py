@@ -134,7 +134,7 @@ class BatchJob:
     technical columns; records in `excluded` went to quarantine (those marked `value_bytes` in raw
     did too and are not listed); `deletes` are the batch's tombstones. `applied` is what the table's
     checkpoint says after this commit. `replay` replaces rows of the same Kafka coordinates instead
-    of adding.
+    of adding. `undone` are instants of late commits that this batch makes good.
     """
 
     dataset: Dataset
@@ -151,6 +151,7 @@ class BatchJob:
     dropped: int = 0
     replay: bool = False
     reapply: bool = False
+    undone: tuple[str, ...] = ()
 
     @property
     def batch(self) -> BatchRange:

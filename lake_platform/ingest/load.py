@@ -36,6 +36,7 @@ class _Work:
     commits: tuple[RawCommit, ...]
     applied: int
     replay: bool
+    undone: tuple[str, ...] = ()
 
     @property
     def batch(self) -> BatchRange:
@@ -85,11 +86,13 @@ def load(
             raise CheckpointLostError(table, progress.applied_seq, state.applied)
         _catch_up_statistics(record.dataset, ports, state)
         left = claims.open_claim(table, ports, state, limits)
-        if state.doubled:
+        if state.doubled and record.dataset.mode == "append":
             # Changes what the table says of itself, so look again.
             _undo_doubled(record.dataset, ports, state, left)
             continue
-        if todo is None or (state.last and state.last.reapply):
+        if state.doubled:
+            work: _Work | None = _since_doubled(table, ports, state)
+        elif todo is None or (state.last and state.last.reapply):
             work = _next_work(record.dataset, ports, limits, state, left.claim if left else None)
         else:
             # Another writer may have applied more since the replay began.
@@ -229,6 +232,15 @@ def _undo_doubled(
     ports.engine(dataset.format).undo(dataset, state, claim)
 
 
+def _since_doubled(table: str, ports: Ports, state: TableState) -> _Work:
+    """All since the batch that a zombie committed late: an upsert table merged it, so it cannot be
+    taken out, and keys that were deleted in between may be back."""
+    first = min(d.batch.first_seq for d in state.doubled)
+    commits = _commits_of(table, ports, BatchRange(first, state.applied))
+    undone = tuple(d.instant for d in state.doubled)
+    return _Work(commits, state.applied, replay=True, undone=undone)
+
+
 def _apply(
     dataset: Dataset, ports: Ports, state: TableState, left: claims.LeftClaim | None, work: _Work
 ) -> LoadResult:
@@ -329,6 +341,7 @@ def _prepare(
         dropped=report.dropped,
         replay=work.replay,
         reapply=late,
+        undone=work.undone,
     )
     return report, job
 

@@ -5,15 +5,18 @@ Driven through `load`, as in production; each test accounts for every record it 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lake_platform.adapters import hudi
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.object_store import open_store
 from lake_platform.domain.batches import BatchJob, BatchRange
+from lake_platform.domain.layout import lock_prefix
 from lake_platform.domain.ports import TableEngine
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import CommitRaceError, SchemaBlockedError
@@ -39,6 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "parquet": {"format": "parquet", "partition_by": ("day",)},
 }
 APPENDS = ["memory-append", "hudi-append", "parquet"]
+UPSERTS = ["hudi-upsert", "hudi-moving"]
 REAL = [pytest.param(k, marks=() if "memory" in k else pytest.mark.spark) for k in KINDS]
 
 
@@ -177,6 +181,51 @@ def test_a_batch_written_twice_is_refused_or_undone(lab: Lab) -> None:
     fill(lab, 4, 2)
     lab.cycle()
     lab.account()
+
+
+@pytest.mark.parametrize("kind", [p for p in REAL if p.values[0] in UPSERTS], indirect=True)
+def test_a_late_commit_does_not_bring_back_what_was_deleted(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zombie that held the lock of its commit all the time, while the keys it wrote were deleted
+    and the tombstones compacted away. Here its fence is lifted, which comes to the same."""
+    monkeypatch.setattr(hudi, "_COMPACT_AFTER", 1)
+    fill(lab, 0, 4)
+    job = held_job(lab)
+    lab.workers.crash()
+    lab.load()
+    for n in range(3):
+        lab.send(None, key=str(n))
+    lab.cycle()
+    fence = tmp_path / "storage" / lock_prefix("t", job.claim.epoch) / "lock"
+    shutil.rmtree(fence)
+    lab.engine.write(job)
+    fill(lab, 3, 1)
+    lab.cycle()
+    lab.account()
+    assert lab.engine.state(lab.dataset()).doubled == ()
+
+
+@pytest.mark.parametrize("half_written", [False, True])
+@pytest.mark.parametrize(
+    "kind", [p for p in REAL if str(p.values[0]).startswith("hudi")], indirect=True
+)
+def test_a_table_whose_creation_was_cut_off_is_finished(
+    lab: Lab, tmp_path: Path, half_written: bool
+) -> None:
+    """Hudi makes folders first, then hoodie.properties in place; each later write failed."""
+    folder = tmp_path / "storage" / "lake" / "t" / ".hoodie"
+    (folder / "timeline" / "history").mkdir(parents=True)
+    if half_written:
+        (folder / "hoodie.properties").touch()
+        (folder / ".hoodie.properties.crc").touch()
+    fill(lab, 0, 4)
+    lab.cycle()
+    lab.account()
+    fill(lab, 4, 2)
+    lab.cycle()
+    lab.account()
+    assert list(lab.store.list("staging/")) == []
 
 
 @pytest.mark.parametrize("kind", REAL, indirect=True)

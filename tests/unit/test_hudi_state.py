@@ -21,6 +21,10 @@ _SCHEMA = fastavro.parse_schema({
 })  # fmt: skip
 
 
+def no_session() -> None:
+    raise AssertionError("a state needs no Spark")
+
+
 def commit(store: ObjectStore, number: int, batch: AppliedBatch) -> None:
     extra = {"lake.batch": json.dumps(batch.to_dict()), "lake.nonce": f"n{number}"}
     out = io.BytesIO()
@@ -36,11 +40,19 @@ def test_the_last_commit_is_that_of_the_highest_claim() -> None:
     zombie = AppliedBatch(BatchRange(1, 1), 1, 1, "", 1)
     commit(store, 1, takeover)
     commit(store, 2, zombie)
-
-    def no_session() -> None:
-        raise AssertionError("a state needs no Spark")
-
     state = HudiEngine(no_session, store).state(Dataset(topic="t", table="t"))  # type: ignore[arg-type]
     assert state.last is not None
     assert (state.last.epoch, state.applied) == (2, 1)
     assert [b.epoch for b in state.doubled] == [1]
+
+
+def test_a_late_commit_is_found_however_many_came_in_between() -> None:
+    """Only the newest dozen commits are read, and its batch is not among them a second time."""
+    store = open_store("memory:///")
+    for number in range(1, 31):
+        commit(store, number, AppliedBatch(BatchRange(number, number), number, number, "", 1))
+    commit(store, 31, AppliedBatch(BatchRange(3, 3), 3, 3, "", 1))
+    commit(store, 32, AppliedBatch(BatchRange(31, 31), 31, 31, "", 1))
+    state = HudiEngine(no_session, store).state(Dataset(topic="t", table="t"))  # type: ignore[arg-type]
+    assert [b.batch for b in state.doubled] == [BatchRange(3, 3)]
+    assert state.applied == 31

@@ -1,0 +1,155 @@
+"""One cell of the matrix: kill a writer at a point, once or again in the recovery, then account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.kills.points import BY_NAME, Point
+from tests.kills.table import Site, TableUnderTest
+from tests.kills.victim import DEADLINE_SECONDS, Passed, Stuck, Victim
+
+_MOST_ROUNDS = 5
+_HEARTBEAT_SECONDS = 4.0
+RETRYABLE = frozenset(["ok", "EngineError"])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`style`: "group" kills Python and its JVM, "jvm" the JVM alone."""
+
+    point: Point
+    kind: str
+    style: str
+    times: int
+
+    def __str__(self) -> str:
+        return f"{self.kind:8}{self.style:6}{self.times}x  {self.point.name}"
+
+
+class Chain:
+    """Cells one after the other on one table: the life that recovers from one kill goes on to the
+    next point. A table that failed an account is left, so that a failure is that of one cell."""
+
+    def __init__(self, kind: str, site: Site) -> None:
+        self._kind, self._site = kind, site
+        self._table: TableUnderTest | None = None
+        self._victim: Victim | None = None
+        self._often = False
+
+    def run(self, cell: Cell) -> None:
+        """Raises: AssertionError when the point was not reached, or the account does not close."""
+        try:
+            self._prepare(cell.point)
+            if cell.point.first:
+                self._kill_at(BY_NAME[cell.point.first], cell.style)
+            for _ in range(cell.times):
+                self._kill_at(cell.point, cell.style)
+            self._recover(cell.point)
+        except BaseException:
+            self.close()
+            self._table = None
+            raise
+
+    def close(self) -> None:
+        if self._victim is not None:
+            self._victim.kill()
+            self._victim = None
+
+    @property
+    def table(self) -> TableUnderTest:
+        assert self._table is not None
+        return self._table
+
+    def _prepare(self, point: Point) -> None:
+        if self._table is None or point.fresh:
+            self.close()
+            self._table = TableUnderTest(self._kind, self._site)
+            if not (point.fresh or point.in_phase_1):
+                self._ok("cycle")
+        if self._often != point.often:
+            self.close()
+        self._often = point.often
+
+    def _kill_at(self, point: Point, style: str) -> None:
+        victim = self._life()
+        if style == "jvm" and point.jvm_matters:
+            self._ok("warm")
+        for left in reversed(range(_MOST_ROUNDS)):
+            self._send(point)
+            try:
+                victim.stand_at(point.armed, point.command)
+                break
+            except Passed:
+                # Housekeeping comes when there is something to keep.
+                if not left or not (point.often or point.command == "clean"):
+                    raise
+        self._kill(victim, style)
+        if self._often:
+            self._wait_for_heartbeats()
+
+    def _send(self, point: Point) -> None:
+        """What the command will work on."""
+        self.table.send_round(point.new_column)
+        if point.command == "load":
+            self._ok("dump")
+        elif point.command in {"clean", "replay"}:
+            self._ok("cycle")
+
+    def _kill(self, victim: Victim, style: str) -> None:
+        if style == "group" or victim.jvm() is None:
+            self.close()
+            return
+        victim.kill_jvm()
+        victim.release()
+        answer = victim.answer(victim.known)
+        self.close()
+        assert answer in RETRYABLE, f"the JVM was killed, and the writer said {answer}"
+
+    def _recover(self, point: Point) -> None:
+        """One clean run, and the account."""
+        self._ok("cycle" if not point.in_phase_1 else "dump")
+        if point.command in {"clean", "replay"}:
+            self._ok(point.command)
+            self._ok("cycle")
+        if point.in_phase_1:
+            self.table.account_raw()
+        else:
+            self.table.account()
+
+    def finish(self) -> None:
+        """What phase-1 cells put into raw arrives in the table too."""
+        if self._table is not None:
+            self._ok("cycle")
+            self.table.account()
+        self.close()
+
+    def _ok(self, command: str) -> None:
+        victim = self._life()
+        answer = victim.do(command)
+        assert answer == "ok", f"{command}: {answer}\n{victim.tail()}"
+
+    def _life(self) -> Victim:
+        if self._victim is None:
+            self._victim = self.table.live()
+            if self._often:
+                self._ok("often")
+        return self._victim
+
+    def _wait_for_heartbeats(self) -> None:
+        """Hudi rolls a failed write back when its heartbeat stopped long enough ago."""
+        folder = self.table.storage / "lake" / self.table.table / ".hoodie" / ".heartbeat"
+        _wait(lambda: all(_age(p.stat().st_mtime) > _HEARTBEAT_SECONDS for p in folder.glob("*")))
+
+
+def _age(moment: float) -> float:
+    return time.time() - moment
+
+
+def _wait(moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not moment():
+        if time.monotonic() > deadline:
+            raise Stuck("heartbeats of the killed writer did not stop")
+        time.sleep(0.05)

@@ -1,0 +1,159 @@
+"""The process that is killed: does what its standard input says, one word a line.
+
+`dump`, `load`, `cycle` (both), `replay`, `clean`, `warm` (start the JVM), `often` (Hudi compacts,
+cleans and archives at every batch). Answers are lines in `<home>/answers`: `ok`, or the name of our
+error. Any other exception ends the process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lake_platform.adapters import hudi
+from lake_platform.adapters.engines import spark_engines
+from lake_platform.adapters.process import LocalWorkers
+from lake_platform.adapters.spark import open_session
+from lake_platform.compose import build_limits, build_ports, clock, ensure_java, spark_config
+from lake_platform.domain.batches import Worker
+from lake_platform.domain.offsets import Slice
+from lake_platform.domain.ports import Kafka, Metastore, ObjectStore
+from lake_platform.errors import LakeError
+from lake_platform.ingest import compact_log, raw_log
+from lake_platform.ingest.dump import dump
+from lake_platform.ingest.load import load
+from lake_platform.ingest.results import Ports
+from lake_platform.settings import Settings, load_settings
+from tests.kills.standing import Gate, Standing, StandingKafka, StandingStore, stand_in_jvm
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_TWO_DAYS_MS = 2 * 86_400_000
+# A short-lived JVM gains nothing from the second compiler. An archive of classes
+# (-XX:SharedArchiveFile in LAKE_TEST_JAVA_OPTIONS) saves it a third of its start.
+_JAVA_OPTIONS = f"-XX:TieredStopAtLevel=1 {os.environ.get('LAKE_TEST_JAVA_OPTIONS', '')}"
+
+
+class ElsewhereWorkers(LocalWorkers):
+    """A writer on another host: nobody can see whether it lives, only its lease tells."""
+
+    def me(self) -> Worker:
+        return replace(super().me(), host="elsewhere")
+
+
+class Child:
+    def __init__(self, settings: Settings, place: Path, table: str, elsewhere: bool) -> None:
+        self._settings, self._place, self._table = settings, place, table
+        self._gate = Gate(place)
+        self._session: SparkSession | None = None
+        self._ports = self._standing(build_ports(settings))
+        if elsewhere:
+            self._ports = replace(self._ports, workers=ElsewhereWorkers())
+        self._limits = replace(build_limits(settings), slice=Slice(1 << 20, 100))
+
+    def do(self, command: str) -> None:
+        words: dict[str, Callable[[], None]] = {
+            "dump": self._dump, "load": self._load, "cycle": self._cycle, "replay": self._replay,
+            "clean": self._clean, "often": self._often, "warm": self._warm,
+        }  # fmt: skip
+        words[command]()
+
+    def session(self) -> SparkSession:
+        if self._session is None:
+            ensure_java(self._settings)
+            config = spark_config(self._settings)
+            config["spark.driver.extraJavaOptions"] = (
+                f"{_JAVA_OPTIONS} -Dlake.kills.home={self._place}"
+            )
+            self._session = open_session(config, self._settings.spark_master)
+            stand_in_jvm(self._session)
+        return self._session
+
+    def _standing(self, ports: Ports) -> Ports:
+        store = cast(ObjectStore, StandingStore("store", ports.store, self._gate))
+        engines = spark_engines(self.session, store)
+        return replace(
+            ports,
+            store=store,
+            metastore=cast(Metastore, Standing("metastore", ports.metastore, self._gate)),
+            kafka=cast(Kafka, StandingKafka("kafka", ports.kafka, self._gate)),
+            engine=lambda f: Standing("engine", engines(f), self._gate),
+        )
+
+    def _warm(self) -> None:
+        self.session()
+
+    def _dump(self) -> None:
+        list(dump(self._table, self._ports, self._limits))
+
+    def _load(self) -> None:
+        list(load(self._table, self._ports, self._limits))
+
+    def _cycle(self) -> None:
+        self._dump()
+        self._load()
+
+    def _replay(self) -> None:
+        """The newest window that was dumped."""
+        commits = raw_log.commits_after(self._ports.store, self._table, 0)
+        window = max(w for c in commits for w in c.windows)
+        list(load(self._table, self._ports, self._limits, [window], True))
+
+    def _clean(self) -> None:
+        """As if two days later, keeping as little as can be kept."""
+        compact_log._KEEP_CLAIMS = 1
+        later = replace(self._ports, clock=lambda: clock() + _TWO_DAYS_MS)
+        compact_log.compact_log(self._table, later, keep_commits=1)
+
+    def _often(self) -> None:
+        hudi._COMPACT_AFTER = 1
+        hudi._COMMON = {
+            **hudi._COMMON,
+            "hoodie.clean.commits.retained": "1",
+            "hoodie.keep.min.commits": "2",
+            "hoodie.keep.max.commits": "3",
+            # A failed write is rolled back when its heartbeat stopped for two of these.
+            "hoodie.client.heartbeat.interval_in_ms": "1000",
+        }
+
+
+def share_the_lock() -> None:
+    """Takes the fence away: every epoch locks the same path, which nobody poisons."""
+    fenced = hudi.fence_options
+
+    def shared(lock_url: str) -> dict[str, str]:
+        return fenced(f"{lock_url.rsplit('/', 1)[0]}/shared")
+
+    hudi.fence_options = shared
+    hudi.HudiEngine.fence = lambda *_: None  # type: ignore[method-assign]
+
+
+def main(home: Path, place: Path, bootstrap: str, jars: str, table: str, *flags: str) -> None:
+    settings = load_settings(home).model_copy(
+        update={"kafka_bootstrap": bootstrap, "jars_dir": Path(jars), "spark_memory": "1g",
+                "spark_master": "local[2]", "batch_bytes": 20_000}
+    )  # fmt: skip
+    if "impatient" in flags:
+        settings = settings.model_copy(update={"claim_lease_seconds": 0.0})
+    if "unfenced" in flags:
+        share_the_lock()
+    child = Child(settings, place, table, "elsewhere" in flags)
+    answers = place / "answers"
+    for line in sys.stdin:
+        try:
+            child.do(line.strip())
+            answer = "ok"
+        except LakeError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            answer = type(error).__name__
+        with answers.open("a") as out:
+            out.write(f"{answer}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

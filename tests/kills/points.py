@@ -1,0 +1,158 @@
+"""The named moments at which a writer is killed.
+
+`armed` is "<port> <before|after|lost> <call> <which one> <pattern of its first argument>"; port
+`jvm` is a call of Hudi or Spark on a file. docs/delivery.md has the order in which they come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL = ("parquet", "append", "upsert")
+HUDI = ("append", "upsert")
+_TIMELINE = r".*/\.hoodie/timeline/"
+_UUID = r"\.[-0-9a-f]{36}"
+_HUDI_DATA = r".*/lake/[^/]+/(day=d\d/)?\.?[^/.][^/]*(\.parquet|\.log\.[-_0-9]+)"
+_BASE_FILE = r".*/lake/[^/]+/(day=d\d/)?[^/.][^/]*\.parquet"
+_LOCK = r".*/locks/\w+/lock"
+_DONE = _TIMELINE + r"\d+_\d+\."
+
+
+@dataclass(frozen=True)
+class Point:
+    """`command` gets a writer to the point. `first` is the point of an earlier kill, whose recovery
+    passes this one. `often`: Hudi does its housekeeping at every batch instead of every 20th.
+    `fresh`: the table's first batch. `new_column`: the batch brings one."""
+
+    name: str
+    armed: str
+    kinds: tuple[str, ...] = ALL
+    command: str = "load"
+    first: str = ""
+    often: bool = False
+    fresh: bool = False
+    new_column: bool = False
+
+    @property
+    def in_phase_1(self) -> bool:
+        return self.command == "dump"
+
+    @property
+    def jvm_matters(self) -> bool:
+        """Whether a JVM is there to be killed."""
+        return self.command not in {"dump", "clean"}
+
+
+def _phase_1() -> list[Point]:
+    def point(name: str, armed: str) -> Point:
+        return Point(name, armed, command="dump")
+
+    return [
+        point("polled", "reader after poll 1 records"),
+        point("between two uploads", "store before put 2 ^raw/"),
+        point("uploaded, before the raw commit", "store before put_new 1 /phase1/"),
+        point("raw commit, reply lost", "store lost put_new 1 /phase1/"),
+        point("raw commit, before the metastore", "store after put_new 1 /phase1/"),
+        point("raw commit told", "metastore after update_progress 1 ."),
+    ]
+
+
+def _cleaner() -> list[Point]:
+    def point(name: str, armed: str) -> Point:
+        return Point(name, armed, command="clean")
+
+    return [
+        point("cleaner: snapshot written", "store after put 1 /phase1-snapshots/"),
+        point("cleaner: log half trimmed", "store after delete 1 /phase1/"),
+        point("cleaner: claims half removed", "store after delete 1 /phase2/claims/"),
+    ]
+
+
+def _phase_2() -> list[Point]:
+    return [
+        Point("before the claim", "store before put_new 1 /claims/"),
+        Point("claimed", "store after put_new 1 /claims/"),
+        Point("before fencing", "engine before fence 1 .", first="claimed"),
+        Point("fenced", "engine after fence 1 .", first="claimed"),
+        Point("in the scan", "store before get 2 ^raw/"),
+        Point("before a schema version", "metastore before add_schema_version 1 .",
+              new_column=True),
+        Point("schema version, before the write", "metastore after add_schema_version 1 .",
+              new_column=True),
+        Point("between two quarantine objects", "store after put 1 ^quarantine/"),
+        Point("quarantined, before the write", "engine before write 1 ."),
+        Point("written, before statistics", "metastore before record_batch 1 ."),
+        Point("statistics, before publishing", "metastore after record_batch 1 ."),
+        Point("published, before the claim ends", r"store before put 1 /claims/.*\.done"),
+        Point("replay written", "engine after write 1 .", command="replay"),
+    ]  # fmt: skip
+
+
+def _parquet() -> list[Point]:
+    def point(name: str, armed: str, command: str = "load") -> Point:
+        return Point(f"parquet: {name}", armed, ("parquet",), command)
+
+    return [
+        point("staged file half written", r"jvm before close 2 .*/staging/.*\.parquet"),
+        point("staging half committed", r"jvm after rename 1 .*/staging/.*/day=d\d"),
+        point("staged, before the record", "store before put_new 1 /batches/"),
+        point("recorded, before moving", "store after put_new 1 /batches/"),
+        point("between two moves", "store after move 1 ^staging/"),
+        point("moved, before the mark", r"store before put 1 /batches/.*\.published"),
+        point("published", r"store after put 1 /batches/.*\.published"),
+        point("replay: old files half removed", "store after delete 1 ^lake/", "replay"),
+    ]
+
+
+def _hudi_write() -> list[Point]:
+    def point(name: str, armed: str, fresh: bool = False) -> Point:
+        return Point(f"hudi: {name}", f"jvm {armed}", HUDI, fresh=fresh)
+
+    return [
+        point("before hoodie.properties", r"before create 1 .*/hoodie\.properties", fresh=True),
+        point("hoodie.properties half written", r"before close 1 .*/hoodie\.properties",
+              fresh=True),
+        point("lock to start", rf"after create 1 {_LOCK}"),
+        point("requested half written", rf"before close 1 {_TIMELINE}\d+\.\w+\.requested"),
+        point("requested", rf"after close 1 {_TIMELINE}\d+\.\w+\.requested"),
+        point("inflight", rf"after (close|rename) 1 {_TIMELINE}\d+(\.deltacommit)?\.inflight"),
+        point("data file half written", rf"before close 2 {_HUDI_DATA}"),
+        point("data written, before the lock", rf"before create 2 {_LOCK}"),
+        point("lock to commit", rf"after close 2 {_LOCK}"),
+        point("commit file half written", rf"before close 1 {_DONE}\w*commit{_UUID}"),
+        point("commit file there, lock held", rf"after rename 1 {_DONE}\w*commit"),
+        point("commit file there, lock gone", rf"after delete 3 {_LOCK}"),
+        point("markers half removed", r"after delete 1 .*/\.hoodie/\.temp/.*"),
+    ]  # fmt: skip
+
+
+def _hudi_housekeeping() -> list[Point]:
+    def point(name: str, armed: str, *kinds: str, first: str = "") -> Point:
+        return Point(f"hudi: {name}", f"jvm {armed}", kinds or HUDI, first=first, often=True)
+
+    failed = "hudi: data file half written"
+    return [
+        point("compaction requested", rf"after rename 1 {_TIMELINE}\d+\.compaction\.requested",
+              "upsert"),
+        point("compaction inflight", rf"after close 1 {_TIMELINE}\d+\.compaction\.inflight",
+              "upsert"),
+        point("compaction file half written", rf"before close 2 {_BASE_FILE}", "upsert"),
+        point("compaction, before its commit", rf"before rename 1 {_DONE}commit", "upsert"),
+        point("compaction committed", rf"after rename 1 {_DONE}commit", "upsert"),
+        point("rollback requested", rf"after (close|rename) 1 {_TIMELINE}\d+\.rollback\.requested",
+              first=failed),
+        point("rollback half done", rf"after delete 1 {_HUDI_DATA}", first=failed),
+        point("rollback, before its end", rf"before rename 1 {_DONE}rollback", first=failed),
+        point("clean requested", rf"after rename 1 {_TIMELINE}\d+\.clean\.requested", "upsert"),
+        point("clean half done", rf"after delete 2 {_HUDI_DATA}", "upsert"),
+        point("clean, before its end", rf"before rename 1 {_DONE}clean", "upsert"),
+        point("archive written", rf"after close 1 {_TIMELINE}history/.*\.parquet"),
+        point("archive, between two versions", rf"before rename 1 {_TIMELINE}history/_version_"),
+        point("archive, timeline half trimmed", rf"after delete 2 {_TIMELINE}\d+.*"),
+    ]  # fmt: skip
+
+
+POINTS: tuple[Point, ...] = (
+    *_phase_1(), *_phase_2(), *_parquet(), *_hudi_write(), *_hudi_housekeeping(), *_cleaner(),
+)  # fmt: skip
+BY_NAME = {p.name: p for p in POINTS}

@@ -1,0 +1,118 @@
+"""One table under test: its topic, what was sent to it, and the lives of its writer."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from lake_platform.compose import build_metastore
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.ports import Kafka
+from lake_platform.ingest.infer import infer_source
+from lake_platform.settings import load_settings
+from tests.integration.real_kafka import RealKafka
+from tests.kills.account import check_everything, check_raw_files, check_topic
+from tests.kills.victim import Victim
+from tests.support import HOUR_MS, Sent
+
+KINDS: dict[str, dict[str, Any]] = {
+    "parquet": {"format": "parquet", "partition_by": ("day",)},
+    "append": {"partition_by": ("day",)},
+    "upsert": {"mode": "upsert", "primary_key": ("id",)},
+}
+_ROUND, _KEYS = 24, 17
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the broker is, and what a child needs to start."""
+
+    bootstrap: str
+    jars: Path
+    java: Path
+    home: Path
+
+
+@dataclass
+class TableUnderTest:
+    """A table of one of `KINDS` in a home of its own."""
+
+    kind: str
+    site: Site
+    sent: list[Sent] = field(default_factory=list)
+    columns: int = 0
+
+    def __post_init__(self) -> None:
+        self.table = f"{self.kind}_{uuid.uuid4().hex[:8]}"
+        self.home = self.site.home / self.table
+        self.home.mkdir(parents=True)
+        self.dataset = Dataset(topic=f"topic.{self.table}", table=self.table, **KINDS[self.kind])
+        self._kafka = RealKafka(self.site.bootstrap)
+        self._kafka.create_topic(self.dataset.topic, 2)
+        self._now_ms = 0
+        self.send_round()
+        source, _ = infer_source(cast(Kafka, self._kafka), self.dataset.topic)
+        metastore = build_metastore(load_settings(self.home))
+        metastore.register(self.dataset, source, "test")
+        metastore.close()
+
+    @property
+    def storage(self) -> Path:
+        return self.home / "storage"
+
+    def live(self, *flags: str, place: str = "writer") -> Victim:
+        """A new life of the writer."""
+        site = self.site
+        return Victim(self.home, place, site.bootstrap, site.jars, site.java, self.table, *flags)
+
+    def send_round(self, new_column: bool = False) -> None:
+        """Inserts, updates, two tombstones, and bad records of two hours; a column more if told."""
+        self.columns += new_column
+        first = len(self.sent)
+        for number in range(first, first + _ROUND):
+            ident = number % _KEYS
+            value: dict[str, Any] = {"id": ident, "n": number, "day": f"d{number % 3}"}
+            value |= {f"late{c}": f"y{number}" for c in range(self.columns)}
+            self._send(b"%d" % ident, json.dumps(value).encode(), ident % 2)
+        for ident in (first % _KEYS, (first + 5) % _KEYS):
+            self._send(b"%d" % ident, None, ident % 2)
+        self._send(b"", b"{broken", 0, "not one valid JSON document")
+        self._send(b"", b"{old", 1, "not one valid JSON document", HOUR_MS)
+
+    def delete_all(self) -> None:
+        """A tombstone for every key."""
+        for ident in range(_KEYS):
+            self._send(b"%d" % ident, None, ident % 2)
+
+    def account(self) -> None:
+        """Fails unless nothing was lost or doubled, and the metastore knows it."""
+        check_everything(self.site.bootstrap, self.storage, self.dataset, self.sent)
+        metastore = build_metastore(load_settings(self.home))
+        try:
+            progress = metastore.progress(self.table)
+        finally:
+            metastore.close()
+        assert progress.applied_seq == progress.head_seq, progress
+        assert progress.records_ingested == len(self.sent), progress
+        counted = (progress.records, progress.quarantined, progress.deleted,
+                   progress.deduplicated, progress.dropped)  # fmt: skip
+        assert sum(counted) == len(self.sent), progress
+
+    def account_raw(self) -> None:
+        check_topic(self.site.bootstrap, self.dataset.topic, self.sent)
+        check_raw_files(self.storage, self.dataset, self.sent)
+
+    def _send(
+        self, key: bytes, value: bytes | None, partition: int, reason: str = "", ago_ms: int = 0
+    ) -> None:
+        # Strictly ascending, so that the last record of a key is known.
+        self._now_ms = max(self._now_ms + 1, time.time_ns() // 1_000_000)
+        stamp = self._now_ms - ago_ms
+        offset = self._kafka.produce(
+            self.dataset.topic, key, value, partition=partition, timestamp_ms=stamp
+        )
+        self.sent.append(Sent(partition, offset, stamp, key, value, reason))

@@ -1,0 +1,53 @@
+"""What a load does when the table says that a zombie committed a batch late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from lake_platform.domain.batches import BatchJob, BatchRange, TableState
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.ports import TableEngine
+from tests.unit.test_load import MakeLab, make_lab
+
+__all__ = ["make_lab"]
+
+LATE = "20261101000000000"
+
+
+class DoubledEngine:
+    """Says that the second batch was committed late, until a batch makes that good."""
+
+    def __init__(self, inner: TableEngine) -> None:
+        self._inner = inner
+        self.jobs: list[BatchJob] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def state(self, dataset: Dataset) -> TableState:
+        state = self._inner.state(dataset)
+        if state.last is None or any(LATE in job.undone for job in self.jobs):
+            return state
+        late = replace(state.last, batch=BatchRange(2, 2), epoch=2, instant=LATE)
+        return replace(state, doubled=(late,))
+
+    def write(self, job: BatchJob) -> Any:
+        self.jobs.append(job)
+        return self._inner.write(job)
+
+
+def test_an_upsert_table_gets_all_since_the_late_batch_again(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    lab.register(mode="upsert", primary_key=("id",))
+    for number in range(3):
+        lab.send({"id": number, "name": "x"}, key=str(number))
+        lab.cycle()
+    lab.send({"id": 1, "name": "y"}, key="1")
+    engine = DoubledEngine(lab.engine)
+    lab.cycle(engine=engine)
+    healing, usual = engine.jobs
+    assert (healing.batch, healing.replay, healing.undone) == (BatchRange(2, 3), True, (LATE,))
+    assert healing.applied == 3
+    assert (usual.batch, usual.replay, usual.undone) == (BatchRange(4, 4), False, ())
+    lab.account()
