@@ -15,7 +15,7 @@ UV := $(VENV)/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean
+.PHONY: help setup lock demo up down test chaos test-fast test-all lint format bench screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -56,10 +56,14 @@ down: $(STAMP) ## stop what `make up` started
 test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
 	$(BIN)/pytest
 
+chaos: $(STAMP) ## 20,000 simulated schedules and all interleavings of two writers (SCHEDULES=n)
+	$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000)
+	$(BIN)/python -m tests.simulation --interleavings
+
 test-all: test ## the same as `make test`
 
 test-fast: $(STAMP) ## the tests without Spark and Kafka, under one minute
-	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster
+	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster tests/simulation
 
 lint: $(STAMP) ## ruff and mypy strict
 	$(BIN)/ruff check .

@@ -19,7 +19,9 @@ from tests.simulation.storage import DictStore
 __all__ = ["s3_url"]
 
 
-@pytest.fixture(params=["memory", "file", "simulation", pytest.param("s3", marks=pytest.mark.stack)])
+@pytest.fixture(
+    params=["memory", "file", "simulation", pytest.param("s3", marks=pytest.mark.stack)]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield open_store("memory:///")

@@ -85,9 +85,7 @@ def _places(
             yield (line["partition"], line["offset"]), line
 
 
-def _covered(
-    commit: Mapping[str, Any], sent: Mapping[Place, Sent]
-) -> Iterable[tuple[Place, None]]:
+def _covered(commit: Mapping[str, Any], sent: Mapping[Place, Sent]) -> Iterable[tuple[Place, None]]:
     for partition, covered in commit["ranges"].items():
         for offset in range(covered["start"], covered["end"]):
             if (int(partition), offset) in sent:
@@ -193,4 +191,6 @@ def _check_upsert(world: World, due: Iterable[Sent]) -> None:
 def _same(world: World, where: str, found: Counter[Any], expected: Counter[Any]) -> None:
     lost, more = expected - found, found - expected
     if lost or more:
-        world.broken(f"{where}: lost {sorted(lost.items())}, doubled or alien {sorted(more.items())}")
+        world.broken(
+            f"{where}: lost {sorted(lost.items())}, doubled or alien {sorted(more.items())}"
+        )

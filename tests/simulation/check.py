@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from tests.simulation import account
 from tests.simulation.patches import no_chance
 from tests.simulation.plan import Schedule

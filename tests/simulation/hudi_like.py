@@ -135,4 +135,3 @@ class HudiLikeEngine(MemoryEngine):
             held = [(at, e) for at, e in held if (e.partition, e.offset) not in gone]
             held += [(commit.batch.instant, e) for e in commit.events]
         return [e for _, e in held]
-

@@ -61,9 +61,7 @@ def reason(sent: Sent, setting: Setting) -> str:
 
 def rows_of_append(sent: Iterable[Sent], setting: Setting) -> dict[Place, dict[str, object]]:
     return {
-        s.place: json.loads(s.value)
-        for s in sent
-        if s.value is not None and not reason(s, setting)
+        s.place: json.loads(s.value) for s in sent if s.value is not None and not reason(s, setting)
     }
 
 
