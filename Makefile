@@ -57,10 +57,14 @@ down: $(STAMP) ## stop what `make up` started
 test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
 	$(BIN)/pytest
 
+chaos: $(STAMP) ## 20,000 simulated schedules and all interleavings of two writers (SCHEDULES=n)
+	$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000)
+	$(BIN)/python -m tests.simulation --interleavings
+
 test-all: test ## the same as `make test`
 
 test-fast: $(STAMP) ## the tests without Spark and Kafka, under one minute
-	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster
+	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster tests/simulation
 
 chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, Kafka's edges
 	$(BIN)/python -m tests.fuzz --records 1000000

@@ -6,12 +6,12 @@ writer wins a number. The table is what the commits say when they are read in or
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from isal import igzip
 
 from lake_platform.domain.batches import (
     AppliedBatch,
@@ -169,11 +169,12 @@ class MemoryEngine:
 
     def _lines(self, key: str) -> list[bytes]:
         try:
-            return list(igzip.decompress(self._store.get(key)).splitlines())
+            text: bytes = gzip.decompress(self._store.get(key))
         except KeyError:
             raise EngineError(
                 f"raw object {key!r} went away while it was read; nothing was written, load again"
             ) from None
+        return text.splitlines()
 
     def _fenced(self, job: BatchJob) -> bool:
         return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None

@@ -169,6 +169,6 @@ def _read(store: ObjectStore, table: str, epoch: int) -> Claim:
         return Claim.from_bytes(store.get(key))
     except KeyError:
         raise CommitRaceError(
-            f"table {table!r}: claim {key!r} was removed by the cleaner since it was listed, so this "
-            f"process stood still for long; nothing was changed, try again"
+            f"table {table!r}: claim {key!r} was removed by the cleaner since it was listed, so "
+            f"this process stood still for long; nothing was changed, try again"
         ) from None

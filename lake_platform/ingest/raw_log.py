@@ -2,7 +2,7 @@
 
 `checkpoints/<table>/phase1/<seq>.json`, seq from 1 without holes. The cleaner moves old commits
 into one snapshot and keeps the newest ones as they are. What the snapshot covers is read from it
-alone: where the cleaner removed a commit, a writer that slept through all of it can put a stale one.
+alone: where the cleaner removed a commit, a writer that slept through it can put a stale one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Known ways to break the protocol, each a patch of one place. The simulation must find them all."""
+"""Known ways to break the protocol, each a patch of one place; the simulation finds them all."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -10,7 +11,8 @@ from unittest.mock import patch
 
 from lake_platform.adapters import memory_engine
 from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.domain.layout import quarantine_key
+from lake_platform.domain.layout import quarantine_key, raw_log_prefix
+from lake_platform.domain.offsets import RawCommit
 from lake_platform.ingest import claims, compact_log, load, quarantine, raw_log, raw_slice
 from lake_platform.ingest import dump as dump_module
 from lake_platform.ingest.raw_slice import RawSlice
@@ -103,19 +105,6 @@ def no_look_behind_the_fence(stack: ExitStack) -> None:
     _swap(stack, load, "_take_claim", take)
 
 
-def claims_overwritten(stack: ExitStack) -> None:
-    """Two writers hold one claim."""
-
-    def take(table: str, ports: Any, batch: Any, after: int, replay: bool) -> Any:
-        claim = claims.Claim(
-            after + 1, claims.uuid.uuid4().hex, batch, ports.workers.me(), ports.clock(), replay
-        )
-        ports.store.put(claims.claim_key(table, claim.epoch), claim.to_bytes())
-        return claim
-
-    _swap(stack, claims, "take", take)
-
-
 def checkpoint_before_the_data(stack: ExitStack) -> None:
     """The metastore hears of a batch that may never be written."""
     prepare = load._prepare
@@ -132,7 +121,7 @@ def quarantine_named_by_chance(stack: ExitStack) -> None:
     """Each try of a batch writes bad records of its own."""
 
     def named(table: str, window: str, commit: str) -> str:
-        return quarantine_key(table, window, f"{commit}-{claims.uuid.uuid4().hex}")
+        return quarantine_key(table, window, f"{commit}-{uuid.uuid4().hex}")
 
     _swap(stack, quarantine, "quarantine_key", named)
 
@@ -184,7 +173,7 @@ def cleaner_takes_what_is_not_applied(stack: ExitStack) -> None:
         return [replace(c, expired_at=now) if days and not c.expired_at else c for c in old]
 
     _swap(stack, compact_log, "_expired", expired)
-    held: Callable[..., Any] = compact_log.raw_log.commits_after
+    held: Callable[..., Any] = raw_log.commits_after
 
     def all_of(table: str, ports: Any, old: Any) -> int:  # noqa: ARG001 - port of _trim
         for commit in held(ports.store, table, 0)[:-1]:
@@ -209,12 +198,12 @@ def stale_commits_read(stack: ExitStack) -> None:
     """As it was: a commit at a place the cleaner freed is made, and read."""
 
     def after(store: Any, table: str, seq: int) -> Iterator[Any]:
-        keys = [i.key for i in store.list(raw_log.raw_log_prefix(table))]
+        keys = [i.key for i in store.list(raw_log_prefix(table))]
         keys = [k for k in keys if raw_log.seq_of(k) > seq]
         first = raw_log.seq_of(keys[0]) if keys else 0
         if first > seq + 1:
             yield from (c for c in raw_log.read_snapshot(store, table) if seq < c.seq < first)
-        yield from (raw_log.RawCommit.from_bytes(store.get(k)) for k in keys)
+        yield from (RawCommit.from_bytes(store.get(k)) for k in keys)
 
     _swap(stack, raw_log, "_is_stale", lambda *_: False)
     _swap(stack, raw_log, "iter_commits_after", after)
@@ -235,7 +224,7 @@ BREAKAGES: Mapping[str, Break] = {
     for act in (
         put_instead_of_put_new, nonce_not_compared, commit_before_the_objects,
         missing_offsets_skipped, topic_not_compared, end_taken_for_the_position, no_fence,
-        no_look_behind_the_fence, claims_overwritten, checkpoint_before_the_data,
+        no_look_behind_the_fence, checkpoint_before_the_data,
         quarantine_named_by_chance, new_columns_taken_for_applied,
         replay_stops_before_the_delete, checkpoint_of_a_replay_not_compared,
         cleaner_takes_one_too_many, cleaner_takes_what_is_not_applied, orphans_by_age_alone,

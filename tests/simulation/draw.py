@@ -42,7 +42,8 @@ _DEEDS: dict[Deed, int] = {
     "accept-gap": 4, "add-partition": 3, "recreate": 1, "pause": 1, "resume": 2, "add-column": 2,
 }  # fmt: skip
 _MOVES = {
-    "produce": 7, "run": 12, "fault": 12, "cycle": 26, "pair": 16, "sleeper": 5, "go": 14, "tick": 6, "expire": 3, "act": 5,
+    "produce": 7, "run": 12, "fault": 12, "cycle": 26, "pair": 16, "sleeper": 5,
+    "go": 14, "tick": 6, "expire": 3, "act": 5,
 }  # fmt: skip
 _TAKEN_FOR: dict[Seen, int] = {"dead": 8, "away": 1, "alive": 1}
 _FIRST: dict[Work, int] = {"dump": 1, "load": 4, "replay": 1, "clean": 1}
@@ -73,9 +74,10 @@ def _pick(rng: Random, weights: Mapping[T, int]) -> T:
 
 def _setting(rng: Random, engine: Engine | None) -> Setting:
     mode = _pick(rng, _MODES)
-    chosen = engine or _pick(rng, _ENGINES)
+    drawn: Engine = _pick(rng, _ENGINES)
+    chosen = drawn if engine is None else engine
     return Setting(
-        mode="append" if chosen == "parquet" else mode,
+        mode=mode,
         engine=chosen,
         evolution=_pick(rng, _EVOLUTIONS),
         tombstones=_pick(rng, _TOMBSTONES),
@@ -119,7 +121,7 @@ class _Drawer:
         rng = self._rng
         first = _pick(rng, _FIRST)
         second = _pick(rng, _SECOND)
-        prepared = [self.produce(), self._run("dump", -1, "")]
+        prepared: list[Step] = [self.produce(), self._run("dump", -1, "")]
         early, late = self._standing_at(first), self._standing_at(second)
         turns = [Go(early.name, rng.randrange(12), "stand"), Go(late.name), Go(early.name)]
         return [*prepared, early, late, *turns]

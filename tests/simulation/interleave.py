@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.simulation.patches import no_chance
-from tests.simulation.plan import Go, Produce, Run, Schedule, Setting, Step, Work
+from tests.simulation.plan import Go, Produce, Run, Schedule, Setting, Step, Tick, Work
 from tests.simulation.world import World
 
 _ROWS = Produce((("value", 0), ("value", 1), ("bad", 2), ("column", 3)))
@@ -43,7 +43,9 @@ CASES: tuple[Case, ...] = (
     _phase_2("phase 2: load, load on a Hudi-like table", _HUDI, "load", "load"),
     _phase_2("phase 2: load, replay", _APPEND, "load", "replay"),
     _phase_2("phase 2: load, replay on a Hudi-like table", _HUDI, "load", "replay"),
-    _phase_2("phase 2: replay, load in an upsert table", _UPSERT, "replay", "load"),
+    Case("phase 2: replay, load in an upsert table", _UPSERT,
+         (_ROWS, _DUMP, Run("l", "load"), Tick(61), _MORE, _DUMP, Run("l", "load"),
+          Produce((("value", 1),)), _DUMP), "replay", "load"),
     _phase_2("phase 2: load, load, columns one batch later", _LATE, "load", "load"),
     _phase_2("phase 2 and cleaner", _APPEND, "load", "clean"),
     Case("phase 1 and cleaner", Setting(slice_records=1), (_ROWS, _DUMP, Run("l", "load"), _MORE),
@@ -63,6 +65,10 @@ def interleavings(case: Case, deep: bool = False) -> Iterator[Schedule]:
             yield _of(case, a, Run("b", case.second, j, "kill", option=option), Go("a"))
             for k in range(longest_a - i) if deep else ():
                 yield _of(case, a, b, Go("a", k, "kill"), Go("b"))
+
+
+def by_name(name: str) -> Case:
+    return next(c for c in CASES if c.name == name)
 
 
 def _of(case: Case, *steps: Step) -> Schedule:

@@ -17,7 +17,7 @@ and `kill-after`: the process is gone before or after it; `fail`: it did not hap
 happened and the reply is lost; `cut`: half of the bytes come; `sleep` and `nap`: it takes 13 h or
 16 min."""
 Mode = Literal["append", "upsert"]
-Engine = Literal["memory", "hudi-like", "parquet"]
+Engine = Literal["memory", "hudi-like"]
 Evolution = Literal["same_batch", "next_batch"]
 Tombstones = Literal["drop", "quarantine"]
 Deed = Literal["recreate", "add-partition", "accept-gap", "pause", "resume", "add-column"]

@@ -176,6 +176,9 @@ class KafkaOf:
         found: TopicInfo = self._writer.call("kafka", "describe", self._inner.describe, topic)
         return found
 
+    def topic_id(self, topic: str) -> str:
+        return str(self._writer.call("kafka", "topic_id", self._inner.topic_id, topic))
+
     @contextmanager
     def open(self, topic: str, ranges: Mapping[int, OffsetRange]) -> Iterator[KafkaReader]:
         with self._inner.open(topic, ranges) as reader:

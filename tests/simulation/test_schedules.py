@@ -1,0 +1,80 @@
+"""500 schedules of every `make test`; `make chaos` runs 20,000."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from tests.simulation.check import broken
+from tests.simulation.draw import draw
+from tests.simulation.interleave import CASES, by_name, interleavings
+from tests.simulation.plan import Produce, Run, Schedule, Setting, Tick
+from tests.simulation.report import table
+from tests.simulation.shrink import shortest
+from tests.simulation.world import Hits
+
+_SCHEDULES = 500
+
+
+def test_every_schedule_closes_its_account() -> None:
+    hits = Hits()
+    found = {seed: why for seed in range(_SCHEDULES) if (why := broken(draw(seed), hits))}
+    assert found == {}, "python -m tests.simulation --seed N shows one and shrinks it"
+    shown = table(hits)
+    for fault in ("stand", "kill", "kill-after", "fail", "lost", "cut", "sleep", "nap"):
+        assert sum(n for (kind, _), n in hits.items() if kind == fault) > 5, shown
+    killed_at = {call for (kind, call), n in hits.items() if kind == "kill"}
+    assert {"store.put", "store.put_new", "store.get", "metastore.update_progress"} <= killed_at
+
+
+def test_a_seed_replays_exactly() -> None:
+    for seed in range(40):
+        first, second = Hits(), Hits()
+        assert draw(seed) == draw(seed)
+        assert broken(draw(seed), first) == broken(draw(seed), second)
+        assert first == second
+
+
+def test_a_schedule_that_breaks_shrinks_to_what_breaks_it() -> None:
+    breaking = Run("w9", "load", 3, "kill")
+    rows = Produce((("value", 0), ("bad", 1), ("value", 2)))
+    steps = (Tick(1), rows, Run("w1", "dump"), Tick(16), breaking, rows, Run("w2", "load"))
+
+    def fails(schedule: Schedule) -> bool:
+        kinds = [k for s in schedule.steps if isinstance(s, Produce) for k, _ in s.records]
+        return breaking in schedule.steps and "bad" in kinds
+
+    found = shortest(Schedule(Setting(), steps), fails)
+    assert found.steps in {
+        (Produce((("bad", 1),)), breaking),
+        (breaking, Produce((("bad", 1),))),
+    }
+
+
+def test_two_dumps_in_every_interleaving() -> None:
+    _all_hold("phase 1: dump, dump", 1_900)
+
+
+def test_a_dump_and_the_cleaner_in_every_interleaving() -> None:
+    _all_hold("phase 1 and cleaner", 390)
+
+
+def test_a_load_and_a_replay_in_every_interleaving() -> None:
+    _all_hold("phase 2: load, replay", 3_500)
+
+
+def test_two_loads_interleaved() -> None:
+    """Every 4th here, all of them in `make chaos`."""
+    _all_hold("phase 2: load, load", 2_000, each=4)
+
+
+def test_the_cases_are_named_once() -> None:
+    assert len({c.name for c in CASES}) == len(CASES)
+
+
+def _all_hold(name: str, at_least: int, each: int = 1) -> None:
+    explored = 0
+    for schedule in islice(interleavings(by_name(name)), 0, None, each):
+        explored += 1
+        why = broken(schedule)
+        assert not why, f"{why}\n{schedule}"
+    assert explored >= at_least
