@@ -99,6 +99,21 @@ class SetupError(FixConfigError):
     """The machine or the settings lack something: Java, a free port, a jar."""
 
 
+class NothingToAuditError(FixConfigError):
+    """The storage holds nothing of the dataset that could be held against Kafka."""
+
+    def __init__(self, table: str, root: str, recorded: int) -> None:
+        self.reason = f"there is no raw commit log under {root}"
+        self.remedy = (
+            f"{recorded} raw commits were recorded, so this is another storage, or it was emptied: "
+            f"check LAKE_STORAGE_URL"
+            if recorded
+            else f"dump it first: lake dump {table}; or check LAKE_STORAGE_URL"
+        )
+        super().__init__(f"dataset {table!r}: {self.reason}; {self.remedy}")
+        self.field, self.value, self.table = "table", table, table
+
+
 # ---- try again ----------------------------------------------------------------------------------
 
 
@@ -132,6 +147,17 @@ class EngineError(RetryableError):
 
 class CommitRaceError(RetryableError):
     """Another writer committed this dataset first."""
+
+
+class UnsettledTableError(RetryableError):
+    """A table that is being written cannot be counted."""
+
+    def __init__(self, table: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: {why}, so nothing can be said of it; audit again after `lake load "
+            f"{table}` or the run that loads it"
+        )
+        self.table = table
 
 
 class BatchClaimedError(RetryableError):

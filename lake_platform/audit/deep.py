@@ -1,0 +1,104 @@
+"""The audit that reads the data itself: topic, raw, table and quarantine, record by record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lake_platform.audit import gather, judge, upsert
+from lake_platform.audit.events import EventSink, put_keys
+from lake_platform.audit.ledger import Ledger
+from lake_platform.audit.report import AuditReport, Problem, Unprovable, WindowLine
+from lake_platform.audit.sources import Sources
+from lake_platform.audit.subject import Subject, settle_filtered
+from lake_platform.domain.offsets import RawCommit
+
+
+def deep(
+    ledger: Ledger, sources: Sources, subject: Subject, problems: list[Problem]
+) -> AuditReport:
+    """Table and quarantine are in the ledger already."""
+    dataset, commits = subject.dataset, subject.commits
+    reach = gather.reach_of(sources.topic.look(dataset.topic), commits)
+    sink = _sink(ledger, subject)
+    gather.put_topic(ledger, sources, dataset, commits, reach, sink)
+    orphans = gather.put_raw(ledger, sources, dataset, commits, reach, problems, sink)
+    if sink is not None:
+        sink.close()
+    judge.place_records(ledger, compacted=reach.look.compacted)
+    lines, notes = _judged(ledger, subject)
+    return replace(
+        subject.report(deep=True),
+        lines=lines,
+        problems=tuple(problems),
+        findings=judge.findings(ledger),
+        unprovable=unprovable(commits, reach),
+        notes=(*notes, *_notes(orphans)),
+        backlog=_backlog(commits, reach),
+    )
+
+
+def _sink(ledger: Ledger, subject: Subject) -> EventSink | None:
+    dataset = subject.dataset
+    if dataset.mode == "append":
+        return None
+    projector = subject.projector()
+    compared = not dataset.transformed
+    put_keys(ledger, subject.reader, dataset, projector, hashes=compared)
+    return EventSink(ledger, projector, dataset) if compared else None
+
+
+def _judged(ledger: Ledger, subject: Subject) -> tuple[tuple[WindowLine, ...], tuple[str, ...]]:
+    dataset, applied = subject.dataset, subject.applied
+    if dataset.mode == "append":
+        lines = judge.judge_append(
+            ledger, applied, drops_tombstones=dataset.tombstones == "drop",
+            filters=dataset.transformed,
+        )  # fmt: skip
+        return settle_filtered(subject, lines)
+    if dataset.transformed:
+        return settle_filtered(subject, upsert.judge_transformed_upsert(ledger, applied))
+    lines = upsert.judge_upsert(ledger, applied)
+    undecided = upsert.undecided_keys(ledger)
+    if not undecided:
+        return lines, ()
+    return lines, (
+        f"{undecided} keys are not provable: a smaller ordering value came after a delete, and "
+        f"whether that brings the row back depends on the batches they came in",
+    )
+
+
+def unprovable(commits: tuple[RawCommit, ...], reach: gather.Reach) -> tuple[Unprovable, ...]:
+    """The ranges the log read that Kafka can no longer vouch for."""
+    found = []
+    for partition, end in sorted(commits[-1].next_offsets.items()):
+        ranges = [c.ranges[partition] for c in commits if partition in c.ranges]
+        first = min((r.start for r in ranges), default=end)
+        held = reach.look.ranges.get(partition)
+        until = min(held.start, end) if reach.usable and held else end
+        if first < until:
+            found.append(Unprovable(partition, first, until, _why(reach)))
+    return tuple(found)
+
+
+def _why(reach: gather.Reach) -> str:
+    if not reach.look.topic_id:
+        return "the topic is gone; raw stands for it"
+    if not reach.usable:
+        return "the topic was re-created; raw stands for the old one"
+    return "Kafka aged it out; raw stands for it"
+
+
+def _notes(orphans: int) -> tuple[str, ...]:
+    if not orphans:
+        return ()
+    return (
+        f"{orphans} raw objects are in no commit: left by a dump that died or lost a race, readers "
+        f"never see them, the cleaner removes them after a day",
+    )
+
+
+def _backlog(commits: tuple[RawCommit, ...], reach: gather.Reach) -> int | None:
+    if not reach.usable:
+        return None
+    done = commits[-1].next_offsets
+    return sum(max(0, r.end - done.get(p, 0)) for p, r in reach.look.ranges.items())
