@@ -85,7 +85,7 @@ def cheap(
     """Table and quarantine are in the ledger already."""
     dataset = subject.dataset
     problems += raw_problems(sources.store, dataset, subject.commits)
-    lines = judge_digests(ledger, dataset, subject.commits, subject.applied)
+    lines = judge_digests(ledger, dataset, stretches(subject.commits), subject.applied)
     twice = keys_twice(ledger, subject) if dataset.mode == "upsert" else 0
     if twice:
         lines = (*lines, WindowLine(NO_WINDOW, Counts(duplicated=twice)))
@@ -118,29 +118,41 @@ def _dated(raw: RawObject) -> bool:
 
 
 def judge_digests(
-    ledger: Ledger, dataset: Dataset, commits: Sequence[RawCommit], applied: int
+    ledger: Ledger,
+    dataset: Dataset,
+    known: Mapping[tuple[int, int], Stretch],
+    applied: int,
+    *,
+    whole: bool = True,
 ) -> tuple[WindowLine, ...]:
     """Append: lost, duplicated and alien by count and sum. With SQL steps only what is too much
-    shows; what is missing may have been left out by them."""
-    known = stretches(commits)
+    shows; what is missing may have been left out by them. `whole`: a row outside `known` is alien.
+    """
     counts: dict[str, Counts] = defaultdict(Counts)
     for row in ledger.records(_ROWS):
         stretch = known.get((row["seq"], row["part"]))
         places, rows, quarantined = int(row["places"]), int(row["rows"]), int(row["quarantined"])
-        if stretch is None:
-            counts[row["win"]] += Counts(
-                table=rows, quarantined=quarantined, alien=rows + quarantined
-            )
-        else:
+        if stretch is not None:
             window = row["win"] if stretch.dated else stretch.only_window
             stretch.found[window].add(places, int(row["total"]), rows, quarantined)
+        elif whole:
+            alien = rows + quarantined
+            counts[row["win"]] += Counts(table=rows, quarantined=quarantined, alien=alien)
+    unclear: set[str] = set()
     for stretch in known.values():
         for window, part in _judged(stretch, dataset, applied).items():
             counts[window] += part
-    return in_order(WindowLine(w, c, _undecided(c, dataset)) for w, c in counts.items())
+            if window == NO_WINDOW and not part.sound:
+                unclear.update(stretch.windows)
+    return in_order(
+        WindowLine(w, counts[w], _undecided(counts[w], dataset, w in unclear))
+        for w in {*counts, *unclear}
+    )
 
 
-def _undecided(counts: Counts, dataset: Dataset) -> str:
+def _undecided(counts: Counts, dataset: Dataset, unclear: bool) -> str:
+    if unclear:
+        return "records are wrong in one of the hours their clocks, which are not believed, span"
     if counts.filtered:
         return f"a SQL step may have left out the {counts.filtered} records that are nowhere"
     if counts.records and dataset.mode == "upsert":

@@ -39,10 +39,14 @@ class Reach:
     look: TopicLook
     usable: bool
 
+    def holds(self, partition: int, offset: int) -> bool:
+        """Whether the offset is in what Kafka has not aged out."""
+        held = self.look.ranges.get(partition)
+        return self.usable and held is not None and offset >= held.start
+
     def vouches(self, partition: int, offset: int) -> bool:
         """Whether a record that raw has must be in Kafka, too."""
-        held = self.look.ranges.get(partition)
-        return self.usable and not self.look.compacted and held is not None and offset >= held.start
+        return self.holds(partition, offset) and not self.look.compacted
 
 
 def reach_of(look: TopicLook, commits: Sequence[RawCommit]) -> Reach:

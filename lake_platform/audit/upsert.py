@@ -61,13 +61,17 @@ FROM highest h LEFT JOIN winners w ON w.key = h.key
 _VERDICTS = """
 CREATE TABLE verdicts AS
 WITH held AS (
-  SELECT k.*, coalesce(k.hash = e.hash, false) AS same, coalesce(e.undecided, false) AS undecided,
+  SELECT k.*, coalesce(k.hash = e.hash, false) AS same,
+    coalesce(e.undecided, false) OR coalesce(p.unproven, false) AS undecided,
+    coalesce(p.unproven, false) AS unproven,
     row_number() OVER (PARTITION BY k.key ORDER BY k.hash = e.hash DESC NULLS LAST) AS number
   FROM lake_keys k LEFT JOIN expected e ON e.key = k.key
+  LEFT JOIN places p ON p.part = k.part AND p.off = k.off
 ), missing AS (
   SELECT e.part, e.off FROM expected e
   WHERE e.off IS NOT NULL AND NOT e.undecided
-    AND NOT EXISTS (FROM lake_keys k WHERE k.key = e.key AND k.hash = e.hash)
+    AND NOT EXISTS (
+      FROM held h WHERE h.key = e.key AND (h.hash = e.hash OR (h.unproven AND $ordered)))
 ), every AS (
   SELECT part, off, 1 AS lost, 0 AS duplicated, 0 AS alien FROM missing
   UNION ALL
@@ -116,11 +120,12 @@ FROM places p LEFT JOIN twice w ON w.part = p.part AND w.off = p.off
 """
 
 
-def judge_upsert(ledger: Ledger, applied: int) -> tuple[WindowLine, ...]:
-    """Needs `p`, `places`, the events of every record and the keys of every row."""
+def judge_upsert(ledger: Ledger, applied: int, *, ordered: bool) -> tuple[WindowLine, ...]:
+    """Needs `p`, `places`, the events of every record and the keys of every row. `ordered`: by an
+    ordering field, so that a record nobody has any more may rightly have won."""
     ledger.run(_ORDERED, earliest=EARLIEST_MS, hour=HOUR_MS)
     ledger.run(_EXPECTED, applied=applied)
-    ledger.run(_VERDICTS)
+    ledger.run(_VERDICTS, ordered=ordered)
     ledger.run(_JUDGED, applied=applied, verified=[str(r) for r in _VERIFIED])
     return lines(ledger)
 
