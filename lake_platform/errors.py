@@ -112,6 +112,7 @@ class NothingToAuditError(FixConfigError):
         )
         super().__init__(f"dataset {table!r}: {self.reason}; {self.remedy}")
         self.field, self.value, self.table = "table", table, table
+        self.recorded = recorded
 
 
 # ---- try again ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.table import Table
 
 from lake_platform import compose
@@ -34,20 +35,20 @@ def audit(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count lost, duplicated and alien records, per hour and in total.
+    """Count lost, duplicated and alien records, per hour and in total. Changes nothing.
 
-    Without --deep the table's own counts and offset sums are held against the digests of the raw
-    log: no topic and no raw object is read. What cannot be decided so (upserts, SQL steps that
-    leave records out) is marked "needs --deep". With --deep the topic, raw, table and quarantine
-    are read and compared record by record; what Kafka has aged out is taken from raw and listed.
+    Without --deep: the table's own counts and offset sums against the digests of the raw log; no
+    topic and no raw object is read. What digests cannot decide (upserts, SQL steps that leave
+    records out) is marked "needs --deep".
 
-    The table is read by another engine than the one that wrote it: hudi-rs or DuckDB. Nothing is
-    written. Memory stays near 1 GB; what a deep audit holds beyond that goes to a temporary
-    directory (TMPDIR, about 100 bytes a record).
+    With --deep: topic, raw, table and quarantine are read and compared record by record; what
+    Kafka has aged out is taken from raw, and listed as not provable.
 
-    Exit code 0: nothing is wrong (raw commits that wait for `lake load` are pending, not lost).
-    Exit code 1: records are lost, duplicated or alien, something is damaged, or no audit was
-    possible.
+    The table is read by another engine than the one that wrote it (hudi-rs, DuckDB), from a local
+    disk only. What does not fit about 1 GB of memory goes to a temporary directory (TMPDIR).
+
+    Exit code 0: nothing is wrong; raw commits that wait to be loaded are pending, not lost. Exit
+    code 1: records are lost, duplicated or alien, something is damaged, or no audit was possible.
     """
     from lake_platform.audit.auditor import audit as run
 
@@ -87,9 +88,13 @@ def _show(shell: Shell, report: AuditReport) -> None:
 
 
 def _grid(report: AuditReport) -> Table:
-    grid = Table("window", "records", "raw", "table", "quarantined", "dropped", "pending")
-    for name in ("lost", "duplicated", "alien", "raw lost/dup/alien", "verdict"):
-        grid.add_column(name)
+    """Narrow enough for 80 columns."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("window", no_wrap=True)
+    for name in ("records", "table", "bad", "dropped", "pending", "l/d/a", "raw l/d/a"):
+        grid.add_column(name, justify="right")
+    grid.add_column("verdict")
+    grid.caption = "l/d/a: lost, duplicated, alien; bad: in quarantine"
     for line in report.lines[:_SHOWN]:
         grid.add_row(line.window, *_cells(line.counts), line.verdict)
     grid.add_section()
@@ -98,9 +103,9 @@ def _grid(report: AuditReport) -> Table:
 
 
 def _cells(c: Counts) -> list[str]:
-    numbers = [c.records, c.raw, c.table, c.quarantined, c.dropped + c.filtered, c.pending]
-    numbers += [c.lost, c.duplicated, c.alien]
-    return [*map(str, numbers), f"{c.raw_lost}/{c.raw_duplicated}/{c.raw_alien}"]
+    numbers = [c.records, c.table, c.quarantined, c.dropped + c.filtered, c.pending]
+    wrong = f"{c.lost}/{c.duplicated}/{c.alien}"
+    return [*map(str, numbers), wrong, f"{c.raw_lost}/{c.raw_duplicated}/{c.raw_alien}"]
 
 
 def _verdict(report: AuditReport) -> str:
