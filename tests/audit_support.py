@@ -163,13 +163,15 @@ class Copy:
         return sorted(self.root.glob(pattern))
 
 
-def parquet_lab(home: Path, **definition: Any) -> Lab:
+def parquet_lab(
+    home: Path, kafka: MemoryKafka | None = None, table: str = "t", **definition: Any
+) -> Lab:
     home.mkdir(exist_ok=True)
-    lab = Lab(home)
+    lab = Lab(home, kafka=kafka or MemoryKafka())
     lab.store = open_store((home / "storage").as_uri())
     lab.engine = ParquetEngine(Session, lab.store)  # type: ignore[arg-type]
     values = {"partitions": 2, "format": "parquet", "source": SOURCE, "max_quarantine_ratio": 1.0}
-    lab.register(**{**values, **definition})
+    lab.register(table, **{**values, **definition})
     return lab
 
 
