@@ -18,21 +18,24 @@ from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import listed_objects
 from lake_platform.audit.report import AuditReport, Counts, Problem, WindowLine, in_order
 from lake_platform.audit.sources import Sources
-from lake_platform.audit.subject import Subject, settle_filtered
+from lake_platform.audit.subject import Subject, settle_drops
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
 from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.quality import Reason
 from lake_platform.domain.windows import HOUR_MS, window_start_ms
 
 _MODULUS = 1 << 64
 _ROWS = f"""
 WITH held AS (
-  SELECT part, off, sum(t) AS t, sum(q) AS q, min(win) AS win FROM (
-    SELECT part, off, 1 AS t, 0 AS q, {HOUR.format("ts")} AS win FROM lake
-    UNION ALL SELECT part, off, 0, 1, win FROM quarantine) GROUP BY 1, 2
+  SELECT part, off, sum(t) AS t, sum(q) AS q, max(kept) AS kept, min(win) AS win FROM (
+    SELECT part, off, 1 AS t, 0 AS q, 0 AS kept, {HOUR.format("ts")} AS win FROM lake
+    UNION ALL
+    SELECT part, off, 0, 1, (reason = $tombstone)::INT, win FROM quarantine) GROUP BY 1, 2
 )
 SELECT CASE WHEN h.off < s.last THEN s.seq END AS seq, h.part, h.win,
-  count(*) AS places, sum(h.t) AS rows, sum(h.q) AS quarantined, sum(h.off) AS total
+  count(*) AS places, sum(h.t) AS rows, sum(h.q) AS quarantined, sum(h.off) AS total,
+  sum(h.kept) AS kept, sum(h.kept * h.off) AS kept_total
 FROM held h ASOF LEFT JOIN spans s ON h.part = s.part AND h.off >= s.first
 GROUP BY 1, 2, 3
 """  # noqa: S608 - no value of a record or definition is in it
@@ -41,6 +44,14 @@ _TWICE = """
 SELECT coalesce(sum(n - 1), 0) FROM (
   SELECT count(*) AS n FROM (SELECT DISTINCT part, off, key FROM lake_keys) GROUP BY key)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Tombstones in quarantine: how many, and the sum of their offsets."""
+
+    places: int = 0
+    total: int = 0
 
 
 @dataclass(slots=True)
@@ -52,12 +63,18 @@ class Digest:
     total: int | None = 0
     rows: int = 0
     quarantined: int = 0
+    kept: Kept = Kept()
 
-    def add(self, places: int, total: int | None, rows: int = 0, quarantined: int = 0) -> None:
+    def add(
+        self, places: int, total: int | None, rows: int = 0, quarantined: int = 0,
+        kept: Kept | None = None,
+    ) -> None:  # fmt: skip
         self.places += places
         self.total = None if self.total is None or total is None else self.total + total
         self.rows += rows
         self.quarantined += quarantined
+        if kept is not None:
+            self.kept = Kept(self.kept.places + kept.places, self.kept.total + kept.total)
 
 
 @dataclass(slots=True)
@@ -85,11 +102,11 @@ def cheap(
     """Table and quarantine are in the ledger already."""
     dataset = subject.dataset
     problems += raw_problems(sources.store, dataset, subject.commits)
-    lines = judge_digests(ledger, dataset, stretches(subject.commits), subject.applied)
+    lines = judge_digests(ledger, subject, stretches(subject.commits))
     twice = keys_twice(ledger, subject) if dataset.mode == "upsert" else 0
     if twice:
         lines = (*lines, WindowLine(NO_WINDOW, Counts(duplicated=twice)))
-    lines, notes = settle_filtered(subject, lines)
+    lines, notes = settle_drops(subject, lines)
     return replace(
         subject.report(deep=False), lines=in_order(lines), problems=tuple(problems), notes=notes
     )
@@ -119,9 +136,8 @@ def _dated(raw: RawObject) -> bool:
 
 def judge_digests(
     ledger: Ledger,
-    dataset: Dataset,
+    subject: Subject,
     known: Mapping[tuple[int, int], Stretch],
-    applied: int,
     *,
     whole: bool = True,
 ) -> tuple[WindowLine, ...]:
@@ -129,23 +145,24 @@ def judge_digests(
     shows; what is missing may have been left out by them. `whole`: a row outside `known` is alien.
     """
     counts: dict[str, Counts] = defaultdict(Counts)
-    for row in ledger.records(_ROWS):
+    for row in ledger.records(_ROWS, tombstone=str(Reason.TOMBSTONE)):
         stretch = known.get((row["seq"], row["part"]))
         places, rows, quarantined = int(row["places"]), int(row["rows"]), int(row["quarantined"])
         if stretch is not None:
             window = row["win"] if stretch.dated else stretch.only_window
-            stretch.found[window].add(places, int(row["total"]), rows, quarantined)
+            kept = Kept(int(row["kept"]), int(row["kept_total"]))
+            stretch.found[window].add(places, int(row["total"]), rows, quarantined, kept)
         elif whole:
             alien = rows + quarantined
             counts[row["win"]] += Counts(table=rows, quarantined=quarantined, alien=alien)
     unclear: set[str] = set()
     for stretch in known.values():
-        for window, part in _judged(stretch, dataset, applied).items():
+        for window, part in _judged(stretch, subject).items():
             counts[window] += part
             if window == NO_WINDOW and not part.sound:
                 unclear.update(stretch.windows)
     return in_order(
-        WindowLine(w, counts[w], _undecided(counts[w], dataset, w in unclear))
+        WindowLine(w, counts[w], _undecided(counts[w], subject.dataset, w in unclear))
         for w in {*counts, *unclear}
     )
 
@@ -160,30 +177,25 @@ def _undecided(counts: Counts, dataset: Dataset, unclear: bool) -> str:
     return ""
 
 
-def _judged(stretch: Stretch, dataset: Dataset, applied: int) -> Mapping[str, Counts]:
+def _judged(stretch: Stretch, subject: Subject) -> Mapping[str, Counts]:
     expected: dict[str, list[RawObject]] = defaultdict(list)
     for raw in stretch.objects:
         expected[raw.window if stretch.dated else stretch.only_window].append(raw)
     return {
         window: _compare(
-            expected[window], stretch.found[window], dataset, pending=stretch.seq > applied
+            expected[window], stretch.found[window], subject, pending=stretch.seq > subject.applied
         )
         for window in {*expected, *stretch.found}
     }
 
 
 def _compare(
-    objects: Iterable[RawObject], found: Digest, dataset: Dataset, *, pending: bool
+    objects: Iterable[RawObject], found: Digest, subject: Subject, *, pending: bool
 ) -> Counts:
-    held = list(objects)
+    held, dataset = list(objects), subject.dataset
+    drops = subject.drops_tombstones and not pending
+    wanted, dropped = _wanted(held, found.kept if drops else None)
     records = sum(o.records for o in held)
-    drops = dataset.mode == "append" and dataset.tombstones == "drop" and not pending
-    dropped = sum(o.tombstones for o in held) if drops else 0
-    wanted = Digest()
-    for raw in held:
-        gone = _tombstone_sum(raw) if drops else 0
-        wanted.add(raw.records, None if gone is None else raw.offset_sum - gone)
-    wanted.places -= dropped
     counts = Counts(
         records=records, raw=records, table=found.rows, quarantined=found.quarantined,
         dropped=dropped, duplicated=found.rows + found.quarantined - found.places,
@@ -199,6 +211,21 @@ def _compare(
         return replace(counts, filtered=missing)
     swapped = int(not missing and _differ(wanted.total, found.total))
     return replace(counts, lost=missing + swapped, alien=swapped)
+
+
+def _wanted(objects: Iterable[RawObject], kept: Kept | None) -> tuple[Digest, int]:
+    """What must be in table and quarantine, and how many tombstones are left out. `kept` are the
+    tombstones in quarantine; None: none may be left out."""
+    wanted, dropped = Digest(), 0
+    for raw in objects:
+        gone = 0 if kept is None else _tombstone_sum(raw)
+        wanted.add(raw.records, None if gone is None else raw.offset_sum - gone)
+        dropped += 0 if kept is None else raw.tombstones
+    if kept is not None:
+        dropped -= kept.places
+        wanted.add(0, kept.total)
+    wanted.places -= dropped
+    return wanted, dropped
 
 
 def _tombstone_sum(raw: RawObject) -> int | None:

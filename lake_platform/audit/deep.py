@@ -17,7 +17,7 @@ from lake_platform.audit.report import (
     in_order,
 )
 from lake_platform.audit.sources import Sources
-from lake_platform.audit.subject import Subject, settle_filtered
+from lake_platform.audit.subject import Subject, settle_drops
 from lake_platform.domain.offsets import RawCommit
 
 
@@ -61,12 +61,11 @@ def _judged(
     dataset, applied = subject.dataset, subject.applied
     if dataset.mode == "append":
         lines = judge.judge_append(
-            ledger, applied, drops_tombstones=dataset.tombstones == "drop",
-            filters=dataset.transformed,
-        )  # fmt: skip
-        return settle_filtered(subject, _with_digests(ledger, subject, reach, lines))
+            ledger, applied, drops=subject.drops_tombstones, filters=dataset.transformed
+        )
+        return settle_drops(subject, _with_digests(ledger, subject, reach, lines))
     if dataset.transformed:
-        return settle_filtered(subject, upsert.judge_transformed_upsert(ledger, applied))
+        return settle_drops(subject, upsert.judge_transformed_upsert(ledger, applied))
     lines = upsert.judge_upsert(ledger, applied, ordered=dataset.ordering_field is not None)
     undecided = upsert.undecided_keys(ledger)
     if not undecided:
@@ -94,7 +93,7 @@ def _with_digests(
     gone = _gone(subject, reach)
     if not gone:
         return lines
-    found = judge_digests(ledger, subject.dataset, gone, subject.applied, whole=False)
+    found = judge_digests(ledger, subject, gone, whole=False)
     counts = {x.window: x.counts for x in lines}
     for line in found:
         c = line.counts

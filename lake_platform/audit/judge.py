@@ -62,7 +62,7 @@ LEFT JOIN starts k ON k.part = h.part
 _APPEND = """
 CREATE TABLE judged AS
 WITH counted AS (
-  SELECT *, (in_p AND tomb AND $drops_tombstones AND seq <= $applied)::INT AS d FROM places
+  SELECT *, (in_p AND tomb AND q = 0 AND $drops AND seq <= $applied)::INT AS d FROM places
 ), placed AS (SELECT *, t + q + d AS n, in_p AND t + q + d = 0 AS nowhere FROM counted)
 SELECT *,
   (nowhere AND seq > $applied)::INT AS pending,
@@ -112,10 +112,11 @@ def place_records(ledger: Ledger, *, compacted: bool) -> None:
 
 
 def judge_append(
-    ledger: Ledger, applied: int, *, drops_tombstones: bool, filters: bool
+    ledger: Ledger, applied: int, *, drops: bool, filters: bool
 ) -> tuple[WindowLine, ...]:
-    """`filters`: SQL steps may leave records out, so a record that is nowhere is not yet lost."""
-    ledger.run(_APPEND, applied=applied, drops_tombstones=drops_tombstones, filters=filters)
+    """`drops`: tombstones may be left out, those in quarantine are not. `filters`: SQL steps may
+    leave records out, so a record that is nowhere is not yet lost."""
+    ledger.run(_APPEND, applied=applied, drops=drops, filters=filters)
     return lines(ledger)
 
 

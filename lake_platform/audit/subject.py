@@ -28,6 +28,13 @@ class Subject:
     applied: int
     dropped: int | None
 
+    @property
+    def drops_tombstones(self) -> bool:
+        """Whether a tombstone may be nowhere: by the definition as it is now, or as it was when
+        it was loaded, of which only the recorded drops are left."""
+        dataset = self.dataset
+        return dataset.mode == "append" and (dataset.tombstones == "drop" or self.dropped != 0)
+
     def projector(self) -> Projector:
         dataset = self.dataset
         return Projector(self.reader.schema(dataset), dataset.primary_key, dataset.ordering_field)
@@ -66,25 +73,30 @@ def read_subject(
     )
 
 
-def settle_filtered(
+def settle_drops(
     subject: Subject, lines: Iterable[WindowLine]
 ) -> tuple[tuple[WindowLine, ...], tuple[str, ...]]:
-    """Holds what SQL steps left out against what was recorded as dropped when it was loaded."""
-    held = tuple(lines)
-    if not subject.dataset.transformed:
-        return held, ()
-    if subject.dataset.mode == "upsert":
-        return held, (
-            "which rows SQL steps make of the records is not provable, only that every row has its "
-            "record and every key is there once",
-        )
-    which = "which records a SQL step left out is not provable, only how many"
-    if subject.dropped is None:
-        return held, (f"{which}, and that only once its newest batch is recorded: load again",)
+    """Where a record that is nowhere may have been left out on purpose, but which ones cannot be
+    told from it: holds their number against what was recorded as dropped when it was loaded."""
+    held, dataset = tuple(lines), subject.dataset
+    if dataset.mode == "upsert":
+        return held, _STEPS_OF_UPSERT if dataset.transformed else ()
     total = sum((x.counts for x in held), Counts())
     gone = total.filtered + total.dropped
+    known = dataset.tombstones == "drop" or not total.dropped
+    if known and not dataset.transformed:
+        return held, ()
+    which = "which records were left out on purpose is not provable, only how many"
+    if subject.dropped is None:
+        return held, (f"{which}, and that only once its newest batch is recorded: load again",)
     notes = (f"{which}: {gone} are in no place, {subject.dropped} were recorded as dropped",)
     if gone == subject.dropped:
         return held, notes
     more = gone - subject.dropped
     return (*held, WindowLine(NO_WINDOW, Counts(lost=max(0, more), alien=max(0, -more)))), notes
+
+
+_STEPS_OF_UPSERT = (
+    "which rows SQL steps make of the records is not provable, only that every row has its record "
+    "and every key is there once",
+)

@@ -78,7 +78,8 @@ class ParquetReader:
         with duckdb.connect() as database:
             try:
                 found = database.sql(
-                    f"SELECT {listed} FROM read_parquet($1, union_by_name = true)",  # noqa: S608
+                    f"SELECT {listed} FROM read_parquet($1, union_by_name = true, "  # noqa: S608
+                    f"hive_partitioning = false)",
                     params=[files],
                 )
                 yield from found.to_arrow_reader(_ROWS)

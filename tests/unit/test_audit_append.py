@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from lake_platform.audit.report import Counts
-from lake_platform.domain.dataset import Transform
+from lake_platform.audit.sources import TableLook
+from lake_platform.audit.tables import ParquetReader
+from lake_platform.domain.dataset import Dataset, Transform
 from lake_platform.domain.offsets import Gap, Slice
 from lake_platform.errors import (
     CorruptRawError,
@@ -242,6 +244,38 @@ def test_raw_commits_that_wait_are_pending_not_lost(lab: Lab) -> None:
     assert (report.applied, report.head) == (report.head - 1, report.head)
 
 
+class TestTombstonesWhenTheDefinitionChanged:
+    """What was right when it was loaded is not wrong because the definition says else now."""
+
+    def change(self, lab: Lab, tombstones: str) -> None:
+        record = lab.metastore.get("t")
+        lab.metastore.update("t", {"tombstones": tombstones}, record.version, "test")
+
+    @pytest.mark.parametrize(("first", "then"), [("drop", "quarantine"), ("quarantine", "drop")])
+    def test_sound_stays_sound(self, tmp_path: Path, first: str, then: str) -> None:
+        lab = parquet_lab(tmp_path / "lab", tombstones=first)
+        story(lab)
+        self.change(lab, then)
+        story(lab)
+        copy = Copy(lab, lab.home / "storage")
+        for deep in (True, False):
+            report = copy.audit(deep=deep)
+            assert report.verdict == "sound", (deep, report.findings, report.total)
+            assert (report.total.dropped, report.total.quarantined) == (6, 42)
+        lab.close()
+
+    def test_one_that_is_missing_from_quarantine_is_lost(self, tmp_path: Path) -> None:
+        lab = parquet_lab(tmp_path / "lab", tombstones="drop")
+        story(lab)
+        self.change(lab, "quarantine")
+        story(lab)
+        copy = Copy(lab, lab.home / "storage")
+        files = copy.files("quarantine/**/*.gz")
+        rewrite_lines(files[-1], lambda x: [y for y in x if b"tombstone" not in y])
+        assert [wrong(copy.audit(deep=d).total).lost for d in (True, False)] == [2, 2]
+        lab.close()
+
+
 class TestWhatKafkaNoLongerHolds:
     def test_is_taken_from_raw_and_said(self, lab: Lab) -> None:
         story(lab)
@@ -327,6 +361,50 @@ def test_objects_in_no_commit_are_noted_and_change_nothing(copy: Copy) -> None:
     report = copy.audit()
     assert report.verdict == "sound"
     assert "1 raw objects are in no commit" in report.notes[0]
+
+
+def test_a_record_that_only_an_object_outside_the_log_holds_is_lost(lab: Lab) -> None:
+    """Kafka has it no more, and no reader will ever see it."""
+    story(lab)
+    for partition in (0, 1):
+        lab.kafka.expire("topic.t", partition, 1_000)
+    copy = Copy(lab, lab.home / "storage")
+    log = copy.files("checkpoints/t/phase1/*.json")[0]
+    commit = json.loads(log.read_text())
+    dropped = commit["objects"].pop()
+    log.write_text(json.dumps(commit))
+    report = copy.audit()
+    assert wrong(report.total) == Counts(raw_lost=dropped["records"])
+    assert "1 raw objects are in no commit" in report.notes[0]
+
+
+def test_a_table_that_is_written_all_the_time_is_not_judged(
+    copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[TableLook] = []
+
+    def look(self: ParquetReader, dataset: Dataset) -> TableLook:  # noqa: ARG001
+        looks.append(TableLook(6, str(len(looks))))
+        return looks[-1]
+
+    monkeypatch.setattr(ParquetReader, "look", look)
+    with pytest.raises(UnsettledTableError, match="written 3 times while it was read"):
+        copy.audit()
+    assert len(looks) == 6
+
+
+def test_a_table_that_was_written_while_it_was_read_is_read_again(
+    copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, looks = ParquetReader.look, []
+
+    def look(self: ParquetReader, dataset: Dataset) -> TableLook:
+        looks.append(1)
+        return replace(found(self, dataset), version=str(min(len(looks), 2)))
+
+    monkeypatch.setattr(ParquetReader, "look", look)
+    assert copy.audit().verdict == "sound"
+    assert len(looks) == 4
 
 
 def test_clocks_that_are_not_believed_are_counted_in_the_hour_of_raw(lab: Lab) -> None:
