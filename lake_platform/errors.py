@@ -301,6 +301,18 @@ class TableDamagedError(StopDatasetError):
         self.table, self.key = table, key
 
 
+class TableUnreadableError(StopDatasetError):
+    """An engine other than the writer's cannot read a table."""
+
+    def __init__(self, table: str, engine: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: {engine} cannot read it: {why}. Where Spark cannot either it was "
+            f"changed outside the platform: bring its files back, or remove the table whole "
+            f"(lake/{table}/ and checkpoints/{table}/phase2/) to build it again from raw"
+        )
+        self.table, self.engine = table, engine
+
+
 class CheckpointLostError(StopDatasetError):
     """A table's own checkpoint is behind what was recorded as applied to it."""
 

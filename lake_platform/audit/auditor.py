@@ -12,7 +12,7 @@ from lake_platform.audit.sources import Sources, TableLook, TableReader
 from lake_platform.audit.subject import read_subject
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.windows import window_start_ms
-from lake_platform.errors import InvalidFieldError, UnsettledTableError
+from lake_platform.errors import InvalidFieldError, TableUnreadableError, UnsettledTableError
 
 _TRIES = 3
 
@@ -24,7 +24,7 @@ def audit(table: str, sources: Sources, *, deep: bool, window: str | None = None
         DatasetNotFoundError, NothingToAuditError, InvalidFieldError: nothing to look at.
         UnsupportedError: the storage cannot be read by the second engine.
         UnsettledTableError, KafkaUnavailableError, StorageUnavailableError: try again.
-        CorruptRawError, TableDamagedError: a log or the table as a whole cannot be read.
+        CorruptRawError, TableUnreadableError: a log or the table as a whole cannot be read.
     """
     if window is not None:
         _check_window(window)
@@ -34,7 +34,12 @@ def audit(table: str, sources: Sources, *, deep: bool, window: str | None = None
         before = reader.look(dataset)
         if before.unsettled:
             raise UnsettledTableError(table, before.unsettled)
-        report = _audit(dataset, sources, reader, before, deep)
+        try:
+            report = _audit(dataset, sources, reader, before, deep)
+        except TableUnreadableError:
+            if reader.look(dataset).version == before.version:
+                raise
+            continue  # its files were replaced meanwhile
         if reader.look(dataset).version == before.version:
             return report.of_window(window) if window else report
     raise UnsettledTableError(table, f"it was written {_TRIES} times while it was read")

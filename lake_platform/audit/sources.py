@@ -60,7 +60,7 @@ class TableReader(Protocol):
     def batches(self, dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All live rows, `columns` of them; a table nobody wrote yet is empty.
 
-        Raises: TableDamagedError when a file cannot be read.
+        Raises: TableUnreadableError.
         """
         ...
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,10 +18,11 @@ from lake_platform.audit.sources import TableLook, TableReader
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.layout import batch_log_prefix, table_prefix
 from lake_platform.domain.ports import ObjectStore
-from lake_platform.errors import TableDamagedError, UnsupportedError
+from lake_platform.errors import LakeError, TableUnreadableError, UnsupportedError
 
 _ROWS = 50_000
 _DELETED = "_hoodie_is_deleted"
+_BATCH = "lake.batch"
 
 
 def open_reader(format_: Format, store: ObjectStore) -> TableReader:
@@ -85,7 +87,7 @@ class ParquetReader:
                 yield from found.to_arrow_reader(_ROWS)
             except duckdb.Error as error:
                 why = str(error).splitlines()[0]
-                raise TableDamagedError(dataset.table, why, "DuckDB cannot read it") from None
+                raise TableUnreadableError(dataset.table, "DuckDB", why) from None
 
 
 def _hidden(key: str) -> bool:
@@ -100,50 +102,65 @@ class HudiReader:
         self._store = store
 
     def look(self, dataset: Dataset) -> TableLook:
-        if not self._exists(dataset):
-            return TableLook(0, "")
-        timeline = self._open(dataset).get_timeline()
-        instants = [*timeline.get_completed_commits(), *timeline.get_completed_deltacommits()]
-        applied, newest = 0, {}
-        for instant in sorted(instants, key=lambda i: str(i.timestamp)):
-            extra = json.loads(timeline.get_instant_metadata_in_json(instant)).get("extraMetadata")
-            if "lake.batch" in (extra or {}):
-                newest = json.loads(extra["lake.batch"])
-                applied = max(applied, newest["applied"])
-        why = ""
-        if newest.get("reapply"):
-            why = "its newest batch is applied once more"
-        version = ",".join(str(i.timestamp) for i in instants)
-        return TableLook(applied, version, why)
+        with _translated(dataset):
+            table = self._table(dataset)
+            if table is None:
+                return TableLook(0, "")
+            timeline = table.get_timeline()
+            instants = sorted(_completed(timeline), key=lambda i: str(i.timestamp))
+            told = (json.loads(timeline.get_instant_metadata_in_json(i)) for i in instants)
+            extras = [t.get("extraMetadata") or {} for t in told]
+        batches = [json.loads(e[_BATCH]) for e in extras if _BATCH in e]
+        again = bool(batches) and batches[-1].get("reapply")
+        return TableLook(
+            applied=max((b["applied"] for b in batches), default=0),
+            version=",".join(str(i.timestamp) for i in instants),
+            unsettled="its newest batch is applied once more" if again else "",
+        )
 
     def schema(self, dataset: Dataset) -> pa.Schema:
-        return self._open(dataset).get_schema() if self._exists(dataset) else pa.schema([])
+        with _translated(dataset):
+            table = self._table(dataset)
+            return pa.schema([]) if table is None else table.get_schema()
 
     def batches(self, dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         from hudi import HudiReadOptions
 
-        if not self._exists(dataset):
-            return
-        wanted = list(columns)
-        if _DELETED in self.schema(dataset).names:
-            wanted.append(_DELETED)
-        options = HudiReadOptions(projection=wanted).with_batch_size(_ROWS)
-        try:
-            for found in self._open(dataset).read_stream(options):
+        with _translated(dataset):
+            table = self._table(dataset)
+            if table is None:
+                return
+            wanted = list(columns)
+            if _DELETED in table.get_schema().names:
+                wanted.append(_DELETED)
+            options = HudiReadOptions(projection=wanted).with_batch_size(_ROWS)
+            for found in table.read_stream(options):
                 yield _live(pa.record_batch(found))
-        except Exception as error:  # hudi-rs raises its own type, and the file system's
-            why = str(error).splitlines()[0]
-            raise TableDamagedError(dataset.table, why, "hudi-rs cannot read it") from None
 
-    def _exists(self, dataset: Dataset) -> bool:
-        key = f"{table_prefix(dataset.table)}.hoodie/hoodie.properties"
-        return self._store.head(key) is not None
-
-    def _open(self, dataset: Dataset) -> Any:
+    def _table(self, dataset: Dataset) -> Any:
+        """None while nothing is committed: hudi-rs cannot open such a table."""
         from hudi import HudiTableBuilder
 
-        url = self._store.url(table_prefix(dataset.table).rstrip("/"))
-        return HudiTableBuilder.from_base_uri(url).build()
+        prefix = table_prefix(dataset.table)
+        if self._store.head(f"{prefix}.hoodie/hoodie.properties") is None:
+            return None
+        table = HudiTableBuilder.from_base_uri(self._store.url(prefix.rstrip("/"))).build()
+        return table if _completed(table.get_timeline()) else None
+
+
+def _completed(timeline: Any) -> list[Any]:
+    return [*timeline.get_completed_commits(), *timeline.get_completed_deltacommits()]
+
+
+@contextmanager
+def _translated(dataset: Dataset) -> Iterator[None]:
+    try:
+        yield
+    except LakeError:
+        raise
+    except Exception as error:  # hudi-rs raises types of its own, and the file system's
+        why = str(error).splitlines()[0]
+        raise TableUnreadableError(dataset.table, "hudi-rs", why) from None
 
 
 def _live(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -13,7 +13,7 @@ from assets.checks import check_key
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from lake_platform.audit.sources import Sources, TableLook
 from lake_platform.domain.dataset import Dataset
-from lake_platform.errors import StorageUnavailableError, TableDamagedError
+from lake_platform.errors import StorageUnavailableError, TableUnreadableError
 from tests.dagster.fakes import FakePlatform, World, definitions
 from tests.dagster.test_phases import run
 
@@ -106,7 +106,7 @@ def test_what_digests_cannot_decide_is_said(
 @pytest.mark.parametrize(
     ("kind", "severity"),
     [
-        (TableDamagedError, dg.AssetCheckSeverity.ERROR),
+        (TableUnreadableError, dg.AssetCheckSeverity.ERROR),
         (StorageUnavailableError, dg.AssetCheckSeverity.WARN),
     ],
 )
@@ -120,7 +120,7 @@ def test_one_table_that_cannot_be_audited_keeps_no_other_from_it(
     loaded(world, instance, "t")
     loaded(world, instance, "other", format="parquet")
     world.register("new")
-    error = kind("t", "f.parquet", "broken") if kind is TableDamagedError else kind("no answer")
+    error = kind("t", "DuckDB", "bad") if kind is TableUnreadableError else kind("no answer")
     readers |= {"hudi": Reader(world, 0, error), "parquet": Reader(world, 2)}
     found = audited(world, instance)
     broken = found[check_key("t", AUDIT)]

@@ -20,7 +20,7 @@ from lake_platform.errors import (
     CorruptRawError,
     InvalidFieldError,
     NothingToAuditError,
-    TableDamagedError,
+    TableUnreadableError,
     UnsettledTableError,
 )
 from tests.audit_support import (
@@ -221,7 +221,7 @@ def test_files_that_cannot_be_read_are_named(copy: Copy) -> None:
     assert quarantined.name in texts
     table = copy.files("lake/t/*.parquet")[0]
     table.write_bytes(b"PAR1")
-    with pytest.raises(TableDamagedError, match=table.name):
+    with pytest.raises(TableUnreadableError, match=table.name):
         copy.audit()
 
 
