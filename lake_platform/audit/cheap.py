@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lake_platform.audit.events import put_keys
-from lake_platform.audit.judge import HOUR, NO_WINDOW
+from lake_platform.audit.judge import HOUR
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import listed_objects
-from lake_platform.audit.report import AuditReport, Counts, Problem, WindowLine, in_order
+from lake_platform.audit.report import NO_WINDOW, AuditReport, Counts, Problem, WindowLine, in_order
 from lake_platform.audit.sources import Sources
 from lake_platform.audit.subject import Subject, settle_drops
 from lake_platform.domain.dataset import Dataset

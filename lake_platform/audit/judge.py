@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from lake_platform.audit.ledger import Ledger
-from lake_platform.audit.report import Counts, Finding, WindowLine, in_order
+from lake_platform.audit.report import NO_WINDOW, Counts, Finding, WindowLine, in_order
 
 MAX_FINDINGS = 50
-NO_WINDOW = "(not known)"
 # Producers may set any 64-bit number; only what is a date has an hour.
 HOUR = (
     "CASE WHEN {0} BETWEEN 0 AND 253402300799999 "

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+NO_WINDOW = "(not known)"
 Verdict = Literal["sound", "unsound", "pending", "needs --deep"]
 
 
@@ -132,11 +133,12 @@ class AuditReport:
         return "pending" if self.total.pending else "sound"
 
     def of_window(self, window: str) -> AuditReport:
-        """The part of the report that is about one window."""
+        """The part of the report that is about one window, or about none that is known."""
+        these = {window, NO_WINDOW, ""}
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain["lines"] = tuple(x for x in self.lines if x.window == window)
-        plain["problems"] = tuple(x for x in self.problems if x.window in {window, ""})
-        plain["findings"] = tuple(x for x in self.findings if x.window == window)
+        plain["lines"] = tuple(x for x in self.lines if x.window in these)
+        plain["problems"] = tuple(x for x in self.problems if x.window in these)
+        plain["findings"] = tuple(x for x in self.findings if x.window in these)
         return AuditReport(**plain)
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lake_platform.audit.commits import read_commits
-from lake_platform.audit.judge import NO_WINDOW
-from lake_platform.audit.report import AcceptedGap, AuditReport, Counts, WindowLine
+from lake_platform.audit.report import NO_WINDOW, AcceptedGap, AuditReport, Counts, WindowLine
 from lake_platform.audit.sources import Sources, TableLook, TableReader
 from lake_platform.audit.values import Projector
 from lake_platform.domain.dataset import Dataset
