@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import structlog
 
+from assets.audit import audit_check
 from assets.checks import check_specs
 from assets.phases import Events, asked, dump_events, load_events
 from assets.translator import Translator, groups, op_name
@@ -30,6 +31,7 @@ class Built:
     """The assets of all datasets that could be built, and why the others could not."""
 
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = field(default_factory=list)
+    audits: list[dg.AssetChecksDefinition] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -47,10 +49,12 @@ def build_assets(records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_
         table = record.dataset.table
         try:
             assets = _build(record.dataset, translator, schema_of(table))
+            audit = audit_check(record.dataset)
         except Exception as error:  # whatever is wrong with one definition, the others go on
             built.skip(table, error)
             continue
         built.assets += assets
+        built.audits.append(audit)
         built.tables.append(table)
     return built
 

@@ -8,6 +8,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from assets.audit import AUDIT
+from assets.checks import check_key
 from assets.history import prune_runs
 from assets.metadata import LoadTally, rows_table
 from assets.phases import Asked, apply, translated
@@ -34,10 +36,12 @@ def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
     if not tables:
         return []
     chosen = {DUMP_JOB: "raw", LOAD_JOB: "lake"}
+    # Selecting an asset selects its checks, and the audit is none of the load's.
+    apart = dg.AssetSelection.checks(*(check_key(t, AUDIT) for t in tables))
     return [
         dg.define_asset_job(
             name,
-            selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in tables)),  # type: ignore[arg-type]
+            selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in tables)) - apart,  # type: ignore[arg-type]
             executor_def=dg.in_process_executor,
             tags={
                 PHASE_TAG: name.removesuffix("_job"),

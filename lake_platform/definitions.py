@@ -10,6 +10,7 @@ from functools import cache
 
 import dagster as dg
 
+from assets.audit import audit_jobs, audit_schedules
 from assets.factory import Built, build_assets
 from assets.health import health
 from assets.jobs import maintenance_job, phase_jobs, replay_job
@@ -34,12 +35,13 @@ def build_definitions(
     tables = frozenset(built.tables)
     # Dagster knows no job over nothing, and with no dataset the phases have nothing to ask for.
     phases = [ingest_sensor(tables), load_sensor(tables)] if tables else []
+    audits = audit_jobs(built.tables)
     return dg.Definitions(
         assets=[*built.assets, spec],
-        asset_checks=[check],
-        jobs=[*phase_jobs(built.tables), replay_job, maintenance_job],
+        asset_checks=[check, *built.audits],
+        jobs=[*phase_jobs(built.tables), *audits, replay_job, maintenance_job],
         sensors=[*phases, watchdog_sensor(built)],
-        schedules=[maintenance_schedule],
+        schedules=[maintenance_schedule, *audit_schedules(audits)],
         resources={"platform": platform or PlatformResource(settings=settings)},
         # Also what a person materialises: else every step is a process of its own with its own
         # Spark, and the process that signed the run as its worker ends before the run does.

@@ -99,6 +99,22 @@ class SetupError(FixConfigError):
     """The machine or the settings lack something: Java, a free port, a jar."""
 
 
+class NothingToAuditError(FixConfigError):
+    """The storage holds nothing of the dataset that could be held against Kafka."""
+
+    def __init__(self, table: str, root: str, recorded: int) -> None:
+        self.reason = f"there is no raw commit log under {root}"
+        self.remedy = (
+            f"{recorded} raw commits were recorded, so this is another storage, or it was emptied: "
+            f"check LAKE_STORAGE_URL"
+            if recorded
+            else f"dump it first: lake dump {table}; or check LAKE_STORAGE_URL"
+        )
+        super().__init__(f"dataset {table!r}: {self.reason}; {self.remedy}")
+        self.field, self.value, self.table = "table", table, table
+        self.recorded = recorded
+
+
 # ---- try again ----------------------------------------------------------------------------------
 
 
@@ -132,6 +148,17 @@ class EngineError(RetryableError):
 
 class CommitRaceError(RetryableError):
     """Another writer committed this dataset first."""
+
+
+class UnsettledTableError(RetryableError):
+    """A table that is being written cannot be counted."""
+
+    def __init__(self, table: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: {why}, so nothing can be said of it; audit again after `lake load "
+            f"{table}` or the run that loads it"
+        )
+        self.table = table
 
 
 class BatchClaimedError(RetryableError):
@@ -272,6 +299,18 @@ class TableDamagedError(StopDatasetError):
             f"checkpoints/{table}/phase2/) to build it again from raw"
         )
         self.table, self.key = table, key
+
+
+class TableUnreadableError(StopDatasetError):
+    """An engine other than the writer's cannot read a table."""
+
+    def __init__(self, table: str, engine: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: {engine} cannot read it: {why}. Where Spark cannot either it was "
+            f"changed outside the platform: bring its files back, or remove the table whole "
+            f"(lake/{table}/ and checkpoints/{table}/phase2/) to build it again from raw"
+        )
+        self.table, self.engine = table, engine
 
 
 class CheckpointLostError(StopDatasetError):

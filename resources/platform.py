@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import dagster as dg
 from pydantic import PrivateAttr
 
-from lake_platform.compose import build_limits, build_ports
+from lake_platform.audit.sources import Sources
+from lake_platform.compose import build_audit_sources, build_limits, build_ports
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
 from lake_platform.errors import LakeError
@@ -84,6 +85,10 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def catalogue(self) -> Catalogue:
         catalogue: Catalogue = self.open_ports().metastore  # type: ignore[assignment]
         return catalogue
+
+    def audit_sources(self) -> Sources:
+        """What an audit reads: without Spark, by clients of its own."""
+        return build_audit_sources(self.settings, self.open_ports().metastore)
 
     @property
     def limits(self) -> Limits:

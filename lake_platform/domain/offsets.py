@@ -24,7 +24,8 @@ class RawObject:
     """One gzip NDJSON object: records of one partition and one window, in offset order.
 
     `offset_sum` is the order-free digest (sum of offsets mod 2^64) a table can be held against.
-    `rejected` counts the records kept as `value_bytes`; `tombstones` the null values.
+    `rejected` counts the records kept as `value_bytes`; `tombstones` the null values, whose offsets
+    add up to `tombstone_offset_sum` (None in logs of releases that did not keep it).
     """
 
     key: str
@@ -41,6 +42,7 @@ class RawObject:
     offset_sum: int
     rejected: int = 0
     tombstones: int = 0
+    tombstone_offset_sum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class _Buffer:
 
     __slots__ = (
         "_gzip", "_parts", "first", "hour", "last", "lines", "max_ts", "min_ts", "offset_sum",
-        "offsets", "partition", "raw_bytes", "records", "rejected", "stamps", "tombstones",
+        "offsets", "partition", "raw_bytes", "records", "rejected", "stamps",
+        "tombstone_offset_sum", "tombstones",
     )  # fmt: skip
 
     def __init__(self, partition: int, hour: int) -> None:
@@ -41,6 +42,7 @@ class _Buffer:
         self.stamps: list[int] = []
         self.first = self.last = -1
         self.raw_bytes = self.records = self.offset_sum = self.rejected = self.tombstones = 0
+        self.tombstone_offset_sum = 0
         self.min_ts, self.max_ts = 1 << 62, -(1 << 62)
 
     def flush(self) -> None:
@@ -163,7 +165,9 @@ class RawSlice:
         buffer.lines.append(line)
         buffer.offsets.append(offset)
         buffer.stamps.append(timestamp)
-        buffer.tombstones += value is None
+        if value is None:
+            buffer.tombstones += 1
+            buffer.tombstone_offset_sum += offset
         buffer.rejected += rejected
         return len(line)
 
@@ -203,4 +207,5 @@ class RawSlice:
             offset_sum=buffer.offset_sum % _DIGEST_MODULUS,
             rejected=buffer.rejected,
             tombstones=buffer.tombstones,
+            tombstone_offset_sum=buffer.tombstone_offset_sum % _DIGEST_MODULUS,
         )

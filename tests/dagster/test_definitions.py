@@ -60,8 +60,10 @@ def test_everything_is_on_by_default(world: World) -> None:
     assert {s.name: s.default_status for s in repository.sensor_defs} == {
         "ingest_sensor": running, "load_sensor": running, "watchdog": running,
     }  # fmt: skip
-    (schedule,) = repository.schedule_defs
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    on = dg.DefaultScheduleStatus.RUNNING
+    assert {s.name: s.default_status for s in repository.schedule_defs} == {
+        "maintenance_daily": on, "audit_daily": on,
+    }  # fmt: skip
 
 
 def test_what_a_person_materialises_runs_in_one_process_too(world: World) -> None:

@@ -20,20 +20,37 @@ ALLOWED: dict[str, set[str]] = {
     "ingest": {"errors", "domain"},
     "metastore": {"errors", "domain"},
     "adapters": {"errors", "domain"},
+    # Shares no code with what it audits: neither `ingest` nor an adapter of it.
+    "audit": {"errors", "domain"},
     "embedded": {"errors", "domain", "settings", "metastore", "ingest", "adapters", "compose"},
     # The composition root finds Java for its sessions.
-    "compose": {"errors", "domain", "settings", "ingest", "metastore", "adapters", "embedded"},
+    "compose": {
+        "errors", "domain", "settings", "ingest", "metastore", "adapters", "embedded", "audit",
+    },
     "api": {"errors", "domain", "settings", "metastore", "ingest", "compose"},
-    "cli": {"errors", "domain", "settings", "metastore", "ingest", "compose", "embedded", "api"},
-    "resources": {"errors", "domain", "settings", "ingest", "metastore", "compose", "adapters"},
-    "assets": {"errors", "domain", "ingest", "metastore", "resources"},
+    "cli": {
+        "errors", "domain", "settings", "metastore", "ingest", "compose", "embedded", "api",
+        "audit",
+    },
+    "resources": {
+        "errors", "domain", "settings", "ingest", "metastore", "compose", "adapters", "audit",
+    },
+    "assets": {"errors", "domain", "ingest", "metastore", "resources", "audit"},
     "sensors": {"errors", "domain", "ingest", "metastore", "resources", "assets"},
-}
+}  # fmt: skip
 # Heavy libraries, and the only modules that may name them.
 HEAVY: dict[str, tuple[str, ...]] = {
     "pyspark": ("lake_platform.adapters.", "lake_platform.compose", "resources.", "bench."),
     "py4j": ("lake_platform.adapters.",),
-    "confluent_kafka": ("lake_platform.adapters.kafka", "lake_platform.embedded.", "bench."),
+    "confluent_kafka": (
+        "lake_platform.adapters.kafka",
+        "lake_platform.audit.topic",
+        "lake_platform.embedded.",
+        "bench.",
+    ),
+    # The audit's engines: nothing that writes may use them.
+    "duckdb": ("lake_platform.audit.",),
+    "hudi": ("lake_platform.audit.", "lake_platform.embedded.demo."),
     "obstore": ("lake_platform.adapters.object_store", "bench."),
     "boto3": ("lake_platform.adapters.",),
     "fastavro": ("lake_platform.adapters.",),
@@ -109,11 +126,13 @@ def test_heavy_libraries_stay_in_their_adapter(library: str) -> None:
         ("lake_platform.ingest.dump, lake_platform.ingest.load, lake_platform.ingest.compact_log, "
          "lake_platform.ingest.verify, lake_platform.ingest.checks",
          "pyspark py4j confluent_kafka obstore boto3 dagster sqlalchemy pandas"),
+        ("lake_platform.audit.auditor, lake_platform.audit.tables",
+         "pyspark py4j confluent_kafka obstore boto3 dagster sqlalchemy pandas duckdb hudi"),
         ("lake_platform.compose", "pyspark py4j confluent_kafka obstore boto3 dagster pandas"),
         ("lake_platform.api.app", "pyspark py4j boto3 dagster pandas"),
-        ("lake_platform.cli.main", "pyspark py4j boto3 dagster pandas"),
+        ("lake_platform.cli.main", "pyspark py4j boto3 dagster pandas duckdb hudi"),
         ("lake_platform.adapters.engines", "pyspark py4j pandas"),
-        ("lake_platform.definitions", "pyspark py4j confluent_kafka boto3"),
+        ("lake_platform.definitions", "pyspark py4j confluent_kafka boto3 duckdb hudi"),
     ],
 )  # fmt: skip
 def test_importing_loads_no_heavy_library(entry: str, absent: str) -> None:

@@ -1,0 +1,41 @@
+"""The phase-1 commit log, read by the audit's own code: snapshot first, then the log behind it."""
+
+from __future__ import annotations
+
+import gzip
+
+from lake_platform.domain.layout import raw_log_prefix, raw_log_snapshot_prefix
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.errors import CorruptRawError
+
+
+def read_commits(store: ObjectStore, table: str) -> list[RawCommit]:
+    """All commits by seq, from 1 without holes; empty when there is no log.
+
+    Raises:
+        CorruptRawError: a commit is missing, is there with two contents, or cannot be read.
+    """
+    found: dict[int, RawCommit] = {}
+    snapshots = [i.key for i in store.list(raw_log_snapshot_prefix(table))]
+    if snapshots:
+        for line in gzip.decompress(store.get(max(snapshots))).splitlines():
+            _keep(found, RawCommit.from_bytes(line), max(snapshots))
+    for info in store.list(raw_log_prefix(table)):
+        try:
+            commit = RawCommit.from_bytes(store.get(info.key))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptRawError(info.key, f"no commit can be read from it ({error})") from None
+        _keep(found, commit, info.key)
+    for seq in range(1, max(found, default=0) + 1):
+        if seq not in found:
+            raise CorruptRawError(f"{raw_log_prefix(table)}{seq:020d}.json", "it is not there")
+    return [found[seq] for seq in sorted(found)]
+
+
+def _keep(found: dict[int, RawCommit], commit: RawCommit, key: str) -> None:
+    """A commit may be in the snapshot and still in the log; the cleaner marks it in the snapshot
+    only."""
+    known = found.setdefault(commit.seq, commit)
+    if known.nonce != commit.nonce:
+        raise CorruptRawError(key, f"commit {commit.seq} is there with two contents")

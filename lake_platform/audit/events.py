@@ -1,0 +1,138 @@
+"""An upsert's records as events of a key: a row, a delete, or one that belongs in quarantine."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lake_platform.audit.ledger import Ledger
+from lake_platform.audit.raw import RawLine
+from lake_platform.audit.sources import TableReader
+from lake_platform.audit.values import Projector, UnfitError
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.ports import KafkaMessage
+from lake_platform.errors import UnsupportedError
+
+_BUFFER = 5_000
+_UNFIT = "unfit"  # a hash no row has: the record fits no row, and must be in quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    place: tuple[int, int]
+    values: dict[str, Any]
+    key: str
+    rank: str
+    hash: str
+    from_kafka: bool
+
+
+class EventSink:
+    """Puts one event a record into the ledger."""
+
+    def __init__(self, ledger: Ledger, projector: Projector, dataset: Dataset) -> None:
+        self._ledger, self._projector = ledger, projector
+        self._predicate = _predicate(dataset) if dataset.delete_when else None
+        self._rows: list[_Row] = []
+
+    def message(self, message: KafkaMessage) -> None:
+        key = message.key()
+        try:
+            text = None if key is None else key.decode()
+        except UnicodeDecodeError:
+            text = None
+        self._note((message.partition(), message.offset()), text, message.value(), True)
+
+    def raw_line(self, line: RawLine) -> None:
+        value = None if line.tombstone else bytes(line.value)
+        if line.value_bytes is not None:
+            value = base64.b64decode(line.value_bytes)
+        self._note((line.partition, line.offset), line.key, value, False)
+
+    def close(self) -> None:
+        """Decides what is still buffered for `delete_when`."""
+        deleted = self._deleted() if self._predicate and self._rows else [False] * len(self._rows)
+        for row, gone in zip(self._rows, deleted, strict=True):
+            kind = "delete" if gone else "row"
+            self._add(row.place, kind, row.key, row.rank, row.hash, row.from_kafka)
+        self._rows = []
+
+    def _note(
+        self, place: tuple[int, int], key: str | None, value: bytes | None, kafka: bool
+    ) -> None:
+        if value is None:
+            found = self._projector.key_of_tombstone(key)
+            self._add(place, "bad" if found is None else "delete", found, "", "", kafka)
+            return
+        try:
+            document = self._projector.parse(value)
+        except (UnfitError, RecursionError):
+            self._add(place, "bad", None, None, _UNFIT, kafka)
+            return
+        self._document(place, document, kafka)
+
+    def _document(self, place: tuple[int, int], document: dict[str, Any], kafka: bool) -> None:
+        projector = self._projector
+        try:
+            values = projector.project(document)
+        except UnfitError:
+            self._add(place, "bad", None, None, _UNFIT, kafka)
+            return
+        key, rank = projector.key_of(values), projector.rank_of(values)
+        if key is None or rank is None:
+            self._add(place, "bad", key, rank, _UNFIT, kafka)
+            return
+        digest = projector.hash_of(values, document)
+        if self._predicate is None:
+            self._add(place, "row", key, rank, digest, kafka)
+            return
+        self._rows.append(_Row(place, values, key, rank, digest, kafka))
+        if len(self._rows) >= _BUFFER:
+            self.close()
+
+    def _add(
+        self, place: tuple[int, int], kind: str, key: str | None, rank: str | None, digest: str,
+        kafka: bool,
+    ) -> None:  # fmt: skip
+        self._ledger.add("events", *place, kind, key, rank, digest, kafka)
+
+    def _deleted(self) -> list[bool]:
+        import duckdb
+
+        data = pa.Table.from_pylist([r.values for r in self._rows], self._projector.schema)
+        sql = f"SELECT coalesce(CAST(({self._predicate}) AS BOOLEAN), false) FROM incoming"  # noqa: S608
+        with duckdb.connect() as database:
+            database.register("incoming", data)
+            try:
+                return [bool(row[0]) for row in database.execute(sql).fetchall()]
+            except duckdb.Error as error:
+                raise UnsupportedError(
+                    f"delete_when={self._predicate!r}: the audit's engine (DuckDB) cannot evaluate "
+                    f"it: {str(error).splitlines()[0]}; audit without --deep"
+                ) from None
+
+
+def _predicate(dataset: Dataset) -> str:
+    import sqlglot
+
+    return sqlglot.transpile(dataset.delete_when, read="spark", write="duckdb")[0]
+
+
+def put_keys(
+    ledger: Ledger, reader: TableReader, dataset: Dataset, projector: Projector, *, hashes: bool
+) -> None:
+    """Key of every row of the table, and the hash of its values where it can be compared."""
+    names = projector.schema.names if hashes else list(dataset.primary_key)
+    for batch in reader.batches(dataset, [*names, "_kafka_partition", "_kafka_offset"]):
+        for row in batch.to_pylist():
+            place = _number(row.pop("_kafka_partition")), _number(row.pop("_kafka_offset"))
+            values = projector.project(row)
+            digest = projector.hash_of(values) if hashes else ""
+            ledger.add("lake_keys", *place, projector.key_of(values) or "", digest)
+
+
+def _number(number: int | None) -> int:
+    return -1 if number is None else number

@@ -1,0 +1,122 @@
+"""Fills the ledger: what each side holds, nothing judged yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lake_platform.audit.ledger import Ledger
+from lake_platform.audit.raw import (
+    RawLine,
+    listed_objects,
+    logged_objects,
+    read_object,
+    read_quarantine,
+)
+from lake_platform.audit.report import Problem
+from lake_platform.audit.sources import Sources, TableReader, TopicLook
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit
+from lake_platform.domain.ports import KafkaMessage
+
+# Lines as DuckDB takes them: coordinates that are null must count as alien, not vanish in a join.
+_LAKE_COLUMNS = "coalesce(_kafka_partition, -1), coalesce(_kafka_offset, -1)"
+
+
+class EventSink(Protocol):
+    """What an upsert wants to know of every record and row beyond its coordinates."""
+
+    def message(self, message: KafkaMessage) -> None: ...
+
+    def raw_line(self, line: RawLine) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far Kafka can vouch. `usable`: it still is the topic the log was read from."""
+
+    look: TopicLook
+    usable: bool
+
+    def holds(self, partition: int, offset: int) -> bool:
+        """Whether the offset is in what Kafka has not aged out."""
+        held = self.look.ranges.get(partition)
+        return self.usable and held is not None and offset >= held.start
+
+    def vouches(self, partition: int, offset: int) -> bool:
+        """Whether a record that raw has must be in Kafka, too."""
+        return self.holds(partition, offset) and not self.look.compacted
+
+
+def reach_of(look: TopicLook, commits: Sequence[RawCommit]) -> Reach:
+    return Reach(look, usable=bool(look.topic_id) and look.topic_id == commits[-1].topic_id)
+
+
+def put_log(ledger: Ledger, commits: Sequence[RawCommit], gaps: Sequence[Gap]) -> None:
+    for commit in commits:
+        for partition, held in commit.ranges.items():
+            ledger.add(
+                "spans", partition, held.start, held.end, commit.seq, commit.committed_at,
+                commit.expired_at is not None,
+            )  # fmt: skip
+    for gap in gaps:
+        ledger.add("gaps", gap.partition, gap.start, gap.end)
+
+
+def put_table(ledger: Ledger, reader: TableReader, dataset: Dataset) -> None:
+    columns = ["_kafka_partition", "_kafka_offset", "_kafka_timestamp"]
+    for batch in reader.batches(dataset, columns):
+        ledger.add_arrow("lake", batch, f"{_LAKE_COLUMNS}, epoch_ms(_kafka_timestamp)")
+
+
+def put_quarantine(
+    ledger: Ledger, sources: Sources, dataset: Dataset, problems: list[Problem]
+) -> None:
+    for window, line in read_quarantine(sources.store, dataset.table, problems):
+        place = line.record.partition, line.record.offset
+        ledger.add("quarantine", *place, window, line.reason)
+
+
+def put_topic(
+    ledger: Ledger, sources: Sources, dataset: Dataset, commits: Sequence[RawCommit], reach: Reach,
+    sink: EventSink | None = None,
+) -> None:  # fmt: skip
+    """Reads what Kafka still holds of the offsets the log says were read."""
+    if not reach.usable:
+        return
+    ends = commits[-1].next_offsets
+    ranges = {
+        p: OffsetRange(held.start, min(held.end, ends[p]))
+        for p, held in reach.look.ranges.items()
+        if p in ends
+    }
+    for partition, wanted in ranges.items():
+        ledger.add("starts", partition, wanted.start)
+    for messages in sources.topic.read(dataset.topic, ranges):
+        for m in messages:
+            ledger.add("kafka", m.partition(), m.offset(), m.timestamp()[1], m.value() is None)
+            if sink is not None:
+                sink.message(m)
+
+
+def put_raw(
+    ledger: Ledger, sources: Sources, dataset: Dataset, commits: Sequence[RawCommit], reach: Reach,
+    problems: list[Problem], sink: EventSink | None = None,
+) -> int:  # fmt: skip
+    """Reads every object the log names and every one it does not; the number of the latter."""
+    logged = logged_objects(commits)
+    known = {o.key for c in commits for o in c.objects}
+    orphans = [
+        o for k, o in listed_objects(sources.store, dataset.topic, dataset.table).items()
+        if k not in known
+    ]  # fmt: skip
+    for found in (*logged, *orphans):
+        for line in read_object(sources.store, found, problems):
+            ledger.add(
+                "raw", line.partition, line.offset, line.timestamp, line.tombstone, found.window,
+                found.raw is not None,
+            )  # fmt: skip
+            if sink is not None and not reach.vouches(line.partition, line.offset):
+                sink.raw_line(line)
+    return len(orphans)

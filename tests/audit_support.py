@@ -1,0 +1,212 @@
+"""Datasets to audit, made by the real use cases, and hands that tamper with what they wrote.
+
+Parquet tables are written by the real `ParquetEngine`, with pyarrow in the place of Spark.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake_platform.adapters import parquet
+from lake_platform.adapters.memory import MemoryKafka
+from lake_platform.adapters.memory_engine import MemoryEngine
+from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.parquet import ParquetEngine
+from lake_platform.adapters.spark_rows import spark_type
+from lake_platform.audit.auditor import audit
+from lake_platform.audit.report import AuditReport
+from lake_platform.audit.sources import Sources, TableLook, TopicLook
+from lake_platform.audit.tables import open_reader
+from lake_platform.domain.batches import BatchJob
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.offsets import OffsetRange
+from lake_platform.domain.ports import KafkaMessage
+from lake_platform.domain.schema import Field, Scalar, Struct
+from tests.support import Lab
+
+SOURCE = Struct((Field("id", Scalar("long")), Field("name", Scalar("string"))))
+TECHNICAL = [
+    pa.field("_kafka_partition", pa.int64()),
+    pa.field("_kafka_offset", pa.int64()),
+    pa.field("_kafka_timestamp", pa.timestamp("us", "UTC")),
+]
+
+
+class Frame:
+    """Rows, and as much of a DataFrame and its writer as the Parquet engine calls."""
+
+    def __init__(self, job: BatchJob, rows: list[dict[str, Any]]) -> None:
+        self._rows = rows
+        self.schema = spark_type(job.table_schema)
+        self.write = self
+
+    def mode(self, _: str) -> Frame:
+        return self
+
+    def parquet(self, url: str) -> None:
+        if not self._rows:
+            return
+        folder = Path(url.removeprefix("file://"))
+        folder.mkdir(parents=True)
+        columns = [pa.field("id", pa.int64()), pa.field("name", pa.string()), *TECHNICAL]
+        names = [c.name for c in columns]
+        rows = [{n: row.get(n) for n in names} for row in self._rows]
+        for row in rows:
+            row["_kafka_timestamp"] = storable(row["_kafka_timestamp"])
+        table = pa.Table.from_pylist(rows, pa.schema(columns))
+        pq.write_table(table, folder / f"part-00000-{uuid4()}.c000.zstd.parquet")
+
+
+class Session:
+    """`spark.read.parquet(…).count()`, from the footers."""
+
+    def __init__(self) -> None:
+        self.read = self
+        self._rows = 0
+
+    def parquet(self, *urls: str) -> Session:
+        self._rows = sum(pq.read_metadata(u.removeprefix("file://")).num_rows for u in urls)
+        return self
+
+    def count(self) -> int:
+        return self._rows
+
+
+def storable(milliseconds: int | None) -> int | None:
+    """Microseconds, of what Spark would keep."""
+    inside = milliseconds is not None and 0 <= milliseconds <= 253_402_300_799_999
+    return milliseconds * 1000 if inside and milliseconds is not None else None
+
+
+def without_spark(monkeypatch: Any) -> None:
+    """A dataset's SQL steps, whatever they say, leave out ids that five divides."""
+
+    def rows(_: Any, job: BatchJob, store: Any) -> Frame:
+        found = [e.row for e in MemoryEngine(store)._events(job) if e.row]
+        return Frame(job, [r for r in found if not job.dataset.transformed or r["id"] % 5])
+
+    monkeypatch.setattr(parquet, "rows", rows)
+    monkeypatch.setattr(parquet, "derive", lambda _session, _dataset, source: source)
+    monkeypatch.setattr(parquet, "_laid_out", lambda frame, _: frame)
+
+
+@dataclass
+class MemoryTopic:
+    """The audit's view of a topic in memory."""
+
+    kafka: MemoryKafka
+    compacted: bool = False
+    gone: bool = False
+
+    def look(self, topic: str) -> TopicLook:
+        if self.gone:
+            return TopicLook("", {})
+        info = self.kafka.describe(topic)
+        return TopicLook(info.topic_id, info.ranges, self.compacted)
+
+    def read(
+        self, topic: str, ranges: Mapping[int, OffsetRange]
+    ) -> Iterator[Sequence[KafkaMessage]]:
+        with self.kafka.open(topic, ranges) as reader:
+            while not reader.finished():
+                yield reader.poll()
+
+
+class RowReader:
+    """The audit's view of a table in memory: `rows`, which a test may change."""
+
+    def __init__(self, lab: Lab, columns: Sequence[pa.Field]) -> None:
+        self._engine = MemoryEngine(lab.store)
+        self._schema = pa.schema([*columns, *TECHNICAL])
+        self.rows = [dict(r) for r in self._engine.rows(lab.dataset())]
+        for row in self.rows:
+            row["_kafka_timestamp"] = storable(row["_kafka_timestamp"])
+
+    def look(self, dataset: Dataset) -> TableLook:
+        return TableLook(self._engine.state(dataset).applied, "1")
+
+    def schema(self, dataset: Dataset) -> pa.Schema:  # noqa: ARG002 - port
+        return self._schema
+
+    def batches(self, dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        table = pa.Table.from_pylist(self.rows, self._schema)
+        yield from table.select(list(columns)).to_batches()
+
+
+@dataclass
+class Copy:
+    """A lab's storage, copied, to be tampered with and audited."""
+
+    lab: Lab
+    root: Path
+    reader: RowReader | None = None
+
+    def audit(self, *, deep: bool = True, window: str | None = None, **topic: Any) -> AuditReport:
+        store = open_store(self.root.as_uri())
+        sources = Sources(
+            self.lab.metastore, store, MemoryTopic(self.lab.kafka, **topic),
+            lambda format_: self.reader or open_reader(format_, store),
+        )  # fmt: skip
+        return audit("t", sources, deep=deep, window=window)
+
+    def files(self, pattern: str) -> list[Path]:
+        return sorted(self.root.glob(pattern))
+
+
+def parquet_lab(
+    home: Path, kafka: MemoryKafka | None = None, table: str = "t", **definition: Any
+) -> Lab:
+    home.mkdir(exist_ok=True)
+    lab = Lab(home, kafka=kafka or MemoryKafka())
+    lab.store = open_store((home / "storage").as_uri())
+    lab.engine = ParquetEngine(Session, lab.store)  # type: ignore[arg-type]
+    values = {"partitions": 2, "format": "parquet", "source": SOURCE, "max_quarantine_ratio": 1.0}
+    lab.register(table, **{**values, **definition})
+    return lab
+
+
+def copy_of(lab: Lab, target: Path) -> Copy:
+    shutil.copytree(lab.home / "storage", target)
+    return Copy(lab, target)
+
+
+Lines = Callable[[list[bytes]], list[bytes]]
+Rows = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+def seeded(number: int) -> random.Random:
+    return random.Random(number)  # noqa: S311 - nothing secret, and the same in every run
+
+
+def rewrite_lines(path: Path, change: Lines) -> None:
+    """A gzip NDJSON object, with its lines changed."""
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    path.write_bytes(gzip.compress(b"".join(change(lines)), 1))
+
+
+def rewrite_rows(
+    path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+) -> None:
+    """A Parquet file, with its rows changed."""
+    table = pq.read_table(path, partitioning=None)
+    rows = change(table.to_pylist())
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+
+
+def without_one(chance: random.Random, items: list[Any]) -> list[Any]:
+    gone = chance.randrange(len(items))
+    return [item for n, item in enumerate(items) if n != gone]
+
+
+def one_twice(chance: random.Random, items: list[Any]) -> list[Any]:
+    return [*items, chance.choice(items)]
