@@ -101,7 +101,7 @@ class Life:
         assert files(self.lab, "checkpoints/t/phase1/") <= KEEP
         assert files(self.lab, "checkpoints/t/phase1-snapshots/") == (len(self.truth) > KEEP)
         # Claims of writers that ended go once they are a day old.
-        assert files(self.lab, "checkpoints/t/phase2/claims/") <= 200
+        assert files(self.lab, "checkpoints/t/phase2/claims/") <= 60
 
 
 class ReadMeanwhile(OneByOne):
