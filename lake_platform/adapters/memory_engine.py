@@ -194,7 +194,8 @@ def _is_next(job: BatchJob, last: _Commit | None) -> bool:
         return True
     if last.batch.epoch >= job.claim.epoch or last.batch.applied > job.applied:
         return False  # the checkpoint never goes back: what is behind it would be applied twice
-    return job.replay or last.batch.applied < job.batch.first_seq
+    # Written without its new columns a batch is in the table, though not applied.
+    return job.replay or (last.batch.applied < job.batch.first_seq and not last.batch.reapply)
 
 
 def _merge(held: dict[Any, _Event], event: _Event, ordering_field: str | None) -> None:

@@ -156,7 +156,8 @@ class ParquetEngine:
         behind = held is not None and (
             held.epoch >= job.claim.epoch
             or held.applied > job.applied  # what is behind the checkpoint would be applied twice
-            or (not job.replay and held.applied >= job.batch.first_seq)
+            # Written without its new columns a batch is in the table, though not applied.
+            or (not job.replay and (held.reapply or held.applied >= job.batch.first_seq))
         )
         if behind or self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None:
             raise CommitRaceError(

@@ -290,6 +290,35 @@ class TestStaging:
         assert len(read_rows(lab.home)) == 1
 
 
+def test_a_late_commit_without_its_new_columns_is_not_written_beside(lab: Lab) -> None:
+    """Such a batch is in the table, and its checkpoint does not say so."""
+    lab.metastore.update("t", {"evolution": "next_batch"}, 1, "test")
+    lab.send({"id": 1, "day": "d", "extra": 5})
+    lab.dump()
+    held: list[BatchJob] = []
+
+    class Holding(ParquetEngine):
+        def write(self, job: BatchJob) -> Any:
+            held.append(job)
+            raise Fault("stands still")
+
+    class Late(ParquetEngine):
+        def write(self, job: BatchJob) -> Any:
+            lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
+            if held:
+                lab.engine.write(held.pop())
+            return super().write(job)
+
+    with pytest.raises(Fault):
+        lab.load(engine=Holding(Session, lab.store))  # type: ignore[arg-type]
+    lab.workers.crash()
+    with pytest.raises(CommitRaceError):
+        lab.load(engine=Late(Session, lab.store))  # type: ignore[arg-type]
+    assert len(read_rows(lab.home)) == 1
+    lab.cycle()
+    lab.account()
+
+
 def test_a_replay_never_takes_the_checkpoint_back(lab: Lab) -> None:
     """A writer taken for dead, past its own look at the fence, commits while a replay, behind its
     fence and its second look, is about to write."""
