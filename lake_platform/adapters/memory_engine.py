@@ -7,11 +7,10 @@ writer wins a number. The table is what the commits say when they are read in or
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from lake_platform.domain.batches import (
     AppliedBatch,
@@ -63,11 +62,11 @@ class _Commit:
     def to_bytes(self) -> bytes:
         events = [[e.partition, e.offset, e.order, e.key, e.row] for e in self.events]
         plain = {"nonce": self.nonce, "batch": self.batch.to_dict(), "events": events}
-        return orjson.dumps(plain)
+        return json.dumps(plain).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> _Commit:
-        plain = orjson.loads(data)
+        plain = json.loads(data)
         events = tuple(_Event(p, o, at, tuple(k), row) for p, o, at, k, row in plain["events"])
         return cls(plain["nonce"], AppliedBatch.from_dict(plain["batch"]), events)
 
@@ -153,7 +152,7 @@ class MemoryEngine:
             yield _Event(d.partition, d.offset, d.order, key, None)
         for raw in job.objects:
             for text in self._lines(raw.key):
-                line = orjson.loads(text)
+                line = json.loads(text)  # not orjson: that rounds integers beyond 64 bits
                 place = (line["partition"], line["offset"])
                 value = line.get("value")
                 if value is None or place in excluded:
