@@ -63,8 +63,8 @@ chaos: $(STAMP) ## 20,000 simulated schedules and all interleavings of two write
 
 test-all: test ## the same as `make test`
 
-test-fast: $(STAMP) ## the tests without Spark and Kafka, under one minute
-	$(BIN)/pytest -m "not spark and not stack" -n 2 tests/unit tests/contract tests/api tests/dagster tests/simulation
+test-fast: $(STAMP) ## the tests without Spark, Kafka and long trials, under one minute
+	$(BIN)/pytest -m "not spark and not stack and not slow" -n 2 tests/unit tests/contract tests/api tests/dagster
 
 chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, Kafka's edges
 	$(BIN)/python -m tests.fuzz --records 1000000

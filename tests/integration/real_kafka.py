@@ -57,9 +57,19 @@ class RealKafka(ConfluentKafka):
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Asks until it is so; the deadline is for a broker that never gets there."""
+    """Asks until it is so; the deadline is for a broker that never gets there.
+
+    A broker that is not there yet, or moves its leaders, is no answer.
+    """
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not holds():
+
+    def so() -> bool:
+        try:
+            return holds()
+        except KafkaUnavailableError:
+            return False
+
+    while not so():
         assert time.monotonic() < deadline, f"waited {_DEADLINE_SECONDS:.0f} s for {what}"
 
 
@@ -69,7 +79,7 @@ def wait_until_known(kafka: ConfluentKafka, topic: str) -> None:
     def known() -> bool:
         try:
             return bool(kafka.describe(topic).ranges)
-        except (InvalidFieldError, KafkaUnavailableError):
+        except InvalidFieldError:
             return False
 
     wait_until(known, f"topic {topic}")

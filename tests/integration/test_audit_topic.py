@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from lake_platform.adapters.kafka import ConfluentKafka
 from lake_platform.adapters.memory import MemoryKafka
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.report import AuditReport
@@ -19,7 +20,7 @@ from lake_platform.audit.topic import KafkaTopic
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.errors import KafkaUnavailableError
 from tests.audit_support import parquet_lab, without_spark
-from tests.integration.real_kafka import RealKafka
+from tests.integration.real_kafka import RealKafka, wait_until
 from tests.support import Lab
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _abort_one(broker: Broker, topic: str) -> None:
     """A record of an aborted transaction, and its marker: offsets without a record."""
     from confluent_kafka import Producer
 
+    first = ConfluentKafka(broker.bootstrap).describe(topic).ranges[0].end
     producer = Producer(
         {"bootstrap.servers": broker.bootstrap, "transactional.id": topic, "log_level": 0}
     )
@@ -127,6 +129,9 @@ def _abort_one(broker: Broker, topic: str) -> None:
     producer.produce(topic, b'{"id":666}', partition=0)
     producer.flush(20)
     producer.abort_transaction(30)
+    # The broker answers before the marker is in the log; until then nothing behind it is read.
+    kafka = ConfluentKafka(broker.bootstrap)
+    wait_until(lambda: kafka.describe(topic).ranges[0].end >= first + 2, "the marker of the abort")
 
 
 def _delete_before(broker: Broker, topic: str, partition: int, offset: int) -> None:

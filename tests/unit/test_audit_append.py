@@ -172,6 +172,7 @@ def wrong(counts: Counts) -> Counts:
     return replace(counts, records=0, raw=0, table=0, quarantined=0, dropped=0, pending=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_every_one_of_100_random_hands_is_found(told: Lab, tmp_path: Path, first: int) -> None:
     missed = []

@@ -60,6 +60,7 @@ def test_sound_data_is_sound_and_no_topic_is_read(copy: Copy, monkeypatch: Any) 
     assert {x.counts.records for x in report.lines} == {68}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_every_one_of_100_hands_on_table_and_quarantine_is_found(
     told: Lab, tmp_path: Path, first: int

@@ -23,6 +23,8 @@ from lake_platform.ingest.compact_log import compact_log
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Lab, Trap, faulty_ports
 from tests.unit.test_compact_log import DatedStore, OneByOne
 
+pytestmark = pytest.mark.slow
+
 KEEP = 20
 CLEANS = int(os.environ.get("LAKE_TEST_CLEANS", "12"))  # `make chaos-input`: 100
 _PER_CLEAN = 10

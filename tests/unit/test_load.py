@@ -592,6 +592,7 @@ def _every(
     return places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evolution", ["same_batch", "next_batch"])
 @pytest.mark.parametrize("mode", ["append", "upsert"])
 def test_a_kill_before_every_change_loses_and_doubles_nothing(
@@ -602,6 +603,7 @@ def test_a_kill_before_every_change_loses_and_doubles_nothing(
     assert {f"before {name}" for name in changes.split()} <= places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["append", "upsert"])
 def test_a_store_that_fails_at_every_call(make_lab: MakeLab, mode: str) -> None:
     def trap(at: int) -> Trap:

@@ -220,6 +220,7 @@ def _run(lab: Lab, trap: Trap) -> None:
     lab.load(replay=["2026-11-01-00:00"], **ports)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [None, "before", "after"])
 def test_a_fault_at_every_storage_call_loses_and_doubles_nothing(
     tmp_path: Path, error: str | None
