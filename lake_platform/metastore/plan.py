@@ -12,8 +12,9 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Literal
 
 from lake_platform.domain.dataset import Dataset, Status, check_change
@@ -182,9 +183,18 @@ def _not_default(dataset: Dataset, plain: dict[str, Any]) -> dict[str, Any]:
 _BARE = Dataset(topic="t", table="t")
 
 
+class _Fresh(SourceFileLoader):
+    """Never from a .pyc: an edit of the same length within a second would not be seen."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _load(path: Path) -> ModuleType:
     name = f"lake_definitions_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, str(path)))
     if spec is None or spec.loader is None:
         raise SetupError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)

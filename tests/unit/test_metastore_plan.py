@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,15 @@ def test_fixed_field_and_retired_table_are_errors(
     write(tmp_path, a="x = Dataset(topic='orders', table='t')")
     store.retire("t", "ann")
     assert "is retired" in make_plan(tmp_path, store).errors[0].error
+
+
+def test_an_edit_of_the_same_length_within_a_second_is_seen(
+    tmp_path: Path, store: Repository
+) -> None:
+    for table in ("a", "b"):
+        write(tmp_path, a=f"x = Dataset(topic='orders', table='{table}')")
+        os.utime(tmp_path / "a.py", (1_700_000_000, 1_700_000_000))
+        assert [step.table for step in make_plan(tmp_path, store).steps] == [table]
 
 
 def test_table_only_in_the_metastore_is_left_alone(
