@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,8 +139,9 @@ def test_fixed_field_and_retired_table_are_errors(
 
 
 def test_an_edit_of_the_same_length_within_a_second_is_seen(
-    tmp_path: Path, store: Repository
+    tmp_path: Path, store: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     for table in ("a", "b"):
         write(tmp_path, a=f"x = Dataset(topic='orders', table='{table}')")
         os.utime(tmp_path / "a.py", (1_700_000_000, 1_700_000_000))
