@@ -8,7 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from assets.checks import check_key
+from assets.checks import check_key, result_of
 from assets.metadata import rows_table
 from assets.translator import asset_key, identifier
 from lake_platform.audit.auditor import audit
@@ -71,7 +71,7 @@ def judged(report: AuditReport) -> dg.AssetCheckResult:
         "undecided": rows_table({"window": x.window, "why": x.undecided} for x in undecided),
         **{name: dg.MetadataValue.int(n) for name, n in asdict(total).items()},
     }
-    return _result(report.table, report.sound, text, metadata)
+    return result_of(report.table, AUDIT, report.sound, metadata, text)
 
 
 def _wrong(report: AuditReport) -> Sequence[Mapping[str, object]]:
@@ -90,27 +90,10 @@ def _wrong(report: AuditReport) -> Sequence[Mapping[str, object]]:
 def impossible(table: str, error: LakeError) -> dg.AssetCheckResult:
     """No audit: fine while there is nothing to look at, an error when something is damaged."""
     if isinstance(error, NothingToAuditError) and not error.recorded:
-        return _result(table, True, "nothing was dumped yet", {})
+        return result_of(table, AUDIT, True, {}, "nothing was dumped yet")
     severe = isinstance(error, StopDatasetError | NothingToAuditError)
     severity = dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN
-    return _result(table, False, f"no audit was possible: {error}", {}, severity)
-
-
-def _result(
-    table: str,
-    passed: bool,
-    description: str,
-    metadata: Mapping[str, dg.MetadataValue],
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
-) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=asset_key("lake", table),
-        check_name=AUDIT,
-        passed=passed,
-        metadata=dict(metadata),
-        description=description,
-        severity=severity,
-    )
+    return result_of(table, AUDIT, False, {}, f"no audit was possible: {error}", severity)
 
 
 def audit_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:

@@ -59,7 +59,7 @@ def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
 def schema_passed(table: str, results: Sequence[LoadResult], version: int) -> dg.AssetCheckResult:
     changes = [asdict(c) for r in results for c in r.changes]
     how = f"{len(changes)} changes, all taken" if changes else "no change"
-    return _result(
+    return result_of(
         table,
         "schema",
         True,
@@ -70,7 +70,7 @@ def schema_passed(table: str, results: Sequence[LoadResult], version: int) -> dg
 
 def schema_blocked(incident: Incident) -> dg.AssetCheckResult:
     """The diff is what an operator decides on."""
-    return _result(
+    return result_of(
         incident.table,
         "schema",
         False,
@@ -90,7 +90,7 @@ def balance(table: str, batches: Mapping[str, Balance]) -> dg.AssetCheckResult:
     """`batches` by their id."""
     off = sum(1 for b in batches.values() if b.difference)
     good = f"each of {len(batches)} batches adds up" if batches else "no batch applied yet"
-    return _result(
+    return result_of(
         table,
         "balance",
         not off,
@@ -103,7 +103,7 @@ def balance(table: str, batches: Mapping[str, Balance]) -> dg.AssetCheckResult:
 
 
 def nothing_to_check(table: str, name: str) -> dg.AssetCheckResult:
-    return _result(table, name, True, {"rows": 0}, "nothing is loaded yet, there is no table")
+    return result_of(table, name, True, {"rows": 0}, "nothing is loaded yet, there is no table")
 
 
 def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
@@ -120,7 +120,7 @@ def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
         metadata["complete_through"] = dg.MetadataValue.timestamp(when(progress.complete_through))
     if progress.last_error:
         metadata["last_error"] = dg.MetadataValue.text(progress.last_error)
-    return _result(
+    return result_of(
         record.dataset.table,
         "freshness",
         lag <= limit,
@@ -144,7 +144,7 @@ def retention(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
         known["time_to_data_loss_seconds"] = dg.MetadataValue.float(round(left, 1))
         known["limit_seconds"] = dg.MetadataValue.float(limit)
         said = f"unread records may age out of Kafka in {left:.0f} s, limit {limit:.0f} s"
-    return _result(
+    return result_of(
         record.dataset.table,
         "retention",
         safe,
@@ -160,7 +160,7 @@ def table_checks(
     """The checks that read the table; each only when it was asked for."""
     if "primary_key" in wanted:
         rows, distinct, nulls = ingest_checks.primary_key(dataset.table, ports)
-        yield _result(
+        yield result_of(
             dataset.table,
             "primary_key",
             rows == distinct and not nulls,
@@ -169,7 +169,7 @@ def table_checks(
         )
     if "rules" in wanted:
         failures = ingest_checks.rules(dataset.table, ports)
-        yield _result(
+        yield result_of(
             dataset.table,
             "rules",
             not failures,
@@ -193,7 +193,7 @@ def as_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     )
 
 
-def _result(
+def result_of(
     table: str,
     name: str,
     passed: bool,

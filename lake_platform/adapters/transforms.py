@@ -29,12 +29,7 @@ def keep_coordinates(sql: str, columns: Sequence[str]) -> str:
 
 def check_select(sql: str) -> exp.Select:
     """Parses one step. Raises: InvalidFieldError."""
-    try:
-        statements = sqlglot.parse(sql, dialect="spark")
-    except SqlglotError as error:
-        raise InvalidFieldError(
-            "transforms.sql", sql, str(error).split("\n", maxsplit=1)[0], "mend the SELECT"
-        ) from None
+    statements = _parsed("transforms.sql", sql, "mend the SELECT")
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
         raise InvalidFieldError(
             "transforms.sql", sql, "not one plain SELECT", "write SELECT ... FROM input [WHERE ...]"
@@ -56,12 +51,7 @@ def check_select(sql: str) -> exp.Select:
 
 def check_predicate(sql: str) -> None:
     """Parses `delete_when`. Raises: InvalidFieldError."""
-    try:
-        statements = sqlglot.parse(sql, dialect="spark")
-    except SqlglotError as error:
-        raise InvalidFieldError(
-            "delete_when", sql, str(error).split("\n", maxsplit=1)[0], "mend the condition"
-        ) from None
+    statements = _parsed("delete_when", sql, "mend the condition")
     if len(statements) != 1 or not isinstance(statements[0], exp.Condition):
         raise InvalidFieldError(
             "delete_when", sql, "not one condition", "write it as after WHERE: op = 'delete'"
@@ -79,6 +69,14 @@ def output_columns(sql: str) -> list[str] | None:
     names = [e.alias_or_name for e in select.expressions]
     # `SELECT inline(x)` gives columns that have no name here.
     return names if all(names) and not any(e.find(exp.Star) for e in select.expressions) else None
+
+
+def _parsed(field: str, sql: str, remedy: str) -> list[exp.Expr | None]:
+    try:
+        return sqlglot.parse(sql, dialect="spark")
+    except SqlglotError as error:
+        why = str(error).split("\n", maxsplit=1)[0]
+        raise InvalidFieldError(field, sql, why, remedy) from None
 
 
 def _check_reach(field: str, sql: str, parsed: exp.Expr) -> None:
