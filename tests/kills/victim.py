@@ -44,10 +44,12 @@ class Victim:
         self.known = 0  # answers before the one that a standing child owes
         self._clear("armed", "standing", "released", "answers", "jvm-calls.log")
         arguments = [str(home), str(self.home), bootstrap, str(jars), table, *flags]
+        # A killed JVM leaves its shuffle files: among ours, which are removed, not in /tmp.
+        env = {**os.environ, "JAVA_HOME": str(java), "SPARK_LOCAL_DIRS": str(self.home)}
         with (self.home / "child.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.kills.child", *arguments],
-                cwd=_REPO, env={**os.environ, "JAVA_HOME": str(java)}, stdin=subprocess.PIPE,
+                cwd=_REPO, env=env, stdin=subprocess.PIPE,
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
