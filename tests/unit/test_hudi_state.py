@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
-
-import fastavro
-
 from lake_platform.adapters.hudi import HudiEngine
 from lake_platform.adapters.object_store import open_store
 from lake_platform.domain.batches import AppliedBatch, BatchRange
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import ObjectStore
-
-_SCHEMA = fastavro.parse_schema({
-    "type": "record", "name": "HoodieCommitMetadata", "fields": [
-        {"name": "operationType", "type": "string"},
-        {"name": "extraMetadata", "type": {"type": "map", "values": "string"}},
-    ],
-})  # fmt: skip
+from tests.hudi_commits import commit
 
 
 def no_session() -> None:
     raise AssertionError("a state needs no Spark")
-
-
-def commit(store: ObjectStore, number: int, batch: AppliedBatch) -> None:
-    extra = {"lake.batch": json.dumps(batch.to_dict()), "lake.nonce": f"n{number}"}
-    out = io.BytesIO()
-    fastavro.writer(out, _SCHEMA, [{"operationType": "BULK_INSERT", "extraMetadata": extra}])
-    time = f"2026110100000{number:04d}"
-    store.put(f"lake/t/.hoodie/timeline/{time}_{time}.commit", out.getvalue())
 
 
 def test_the_last_commit_is_that_of_the_highest_claim() -> None:
