@@ -82,16 +82,7 @@ class HudiEngine:
         self._session, self._store = session, store
 
     def state(self, dataset: Dataset) -> TableState:
-        instants = timeline.completed(self._store, dataset.table)
-        if not instants:
-            return TableState(timeline.table_exists(self._store, dataset.table), 0)
-        ours = list(timeline.recent(self._store, dataset, instants))
-        if not ours:
-            return TableState(True, 0)
-        applied = max(c.batch.applied for c in ours)
-        # By claim, not by time: a zombie's late commit is newer than that of who took over.
-        last = max((c.batch for c in ours), key=lambda b: b.epoch)
-        return TableState(True, applied, last, _doubled(ours))
+        return timeline.state(self._store, dataset)
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
         return derive(self._session(), dataset, source)
@@ -225,7 +216,7 @@ class HudiEngine:
             _save(frame, path, options)
         except Exception as error:
             # Whatever failed may have failed after the commit: the timeline tells.
-            commit = self._committed(job)
+            commit = timeline.committed(self._store, job)
             if commit is not None:
                 return commit
             if "HoodieLockException" in str(error):
@@ -234,7 +225,7 @@ class HudiEngine:
                 raise
             self._create(frame, job, options)
             _save(frame, path, options)
-        return self._committed(job)
+        return timeline.committed(self._store, job)
 
     def _whole(self, table: str) -> bool:
         """Whether Hudi came to the end of making this table."""
@@ -256,11 +247,6 @@ class HudiEngine:
         self._store.delete([f"{table_prefix(job.dataset.table)}.hoodie/.hoodie.properties.crc"])
         self._store.put(key, made)
         self._store.delete([i.key for i in self._store.list(staging)])
-
-    def _committed(self, job: BatchJob) -> timeline.LakeCommit | None:
-        instants = timeline.completed(self._store, job.dataset.table)
-        ours = timeline.recent(self._store, job.dataset, instants)
-        return next((c for c in ours if c.nonce == job.claim.nonce), None)
 
     def _compact(self, spark: SparkSession, job: BatchJob) -> None:
         if table_type(job.dataset) != "mor":
@@ -350,20 +336,6 @@ def _newest_only(frame: DataFrame, dataset: Dataset) -> DataFrame:
         "_lake_rank", F.row_number().over(Window.partitionBy(*key).orderBy(*order))
     )
     return ranked.where(F.col("_lake_rank") == 1).drop("_lake_rank")
-
-
-def _doubled(newest_first: list[timeline.LakeCommit]) -> tuple[AppliedBatch, ...]:
-    """Batches that a later commit brought once more although they were in the table."""
-    undone = {instant for c in newest_first for instant in c.undone}
-    found: list[AppliedBatch] = []
-    reached = 0  # not the ranges seen: the batch's first commit may be further back than we look
-    for commit in reversed(newest_first):
-        batch = commit.batch
-        again = batch.batch.first_seq <= reached and not batch.replay
-        if again and batch.instant not in undone:
-            found.append(batch)
-        reached = max(reached, batch.applied, batch.batch.last_seq)
-    return tuple(found)
 
 
 def _tasks(raw_bytes: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import fastavro
 
-from lake_platform.domain.batches import AppliedBatch
+from lake_platform.domain.batches import AppliedBatch, BatchJob, TableState
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.ports import ObjectStore
@@ -76,6 +76,25 @@ def completed(store: ObjectStore, table: str) -> list[Instant]:
     return sorted(found, key=lambda i: i.completed)
 
 
+def state(store: ObjectStore, dataset: Dataset) -> TableState:
+    instants = completed(store, dataset.table)
+    if not instants:
+        return TableState(table_exists(store, dataset.table), 0)
+    ours = list(recent(store, dataset, instants))
+    if not ours:
+        return TableState(True, 0)
+    applied = max(c.batch.applied for c in ours)
+    # By claim, not by time: a zombie's late commit is newer than that of who took over.
+    last = max((c.batch for c in ours), key=lambda b: b.epoch)
+    return TableState(True, applied, last, doubled(ours))
+
+
+def committed(store: ObjectStore, job: BatchJob) -> LakeCommit | None:
+    """The commit of the job's claim, if there is one."""
+    ours = recent(store, job.dataset, completed(store, job.dataset.table))
+    return next((c for c in ours if c.nonce == job.claim.nonce), None)
+
+
 def recent(store: ObjectStore, dataset: Dataset, instants: list[Instant]) -> Iterator[LakeCommit]:
     """Our commits among the newest ones, newest first; looks further back only for the first."""
     seen = 0
@@ -113,6 +132,20 @@ def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit |
         files=len(stats),
         bytes=sum(s.get("totalWriteBytes") or 0 for s in stats),
     )
+
+
+def doubled(newest_first: list[LakeCommit]) -> tuple[AppliedBatch, ...]:
+    """Batches that a later commit brought once more although they were in the table."""
+    undone = {instant for c in newest_first for instant in c.undone}
+    found: list[AppliedBatch] = []
+    reached = 0  # not the ranges seen: the batch's first commit may be further back than we look
+    for commit in reversed(newest_first):
+        batch = commit.batch
+        again = batch.batch.first_seq <= reached and not batch.replay
+        if again and batch.instant not in undone:
+            found.append(batch)
+        reached = max(reached, batch.applied, batch.batch.last_seq)
+    return tuple(found)
 
 
 def _with_balance(

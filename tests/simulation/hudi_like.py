@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lake_platform.adapters.hudi import _doubled
+from lake_platform.adapters.hudi_timeline import doubled
 from lake_platform.adapters.memory_engine import MemoryEngine, Row, _applied, _Commit, _Event
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
@@ -51,8 +51,8 @@ class HudiLikeEngine(MemoryEngine):
             return TableState(False, 0)
         last = max((c.batch for c in ours), key=lambda b: b.epoch)
         newest_first: Any = ours[::-1]
-        doubled = _doubled(newest_first) if dataset.mode == "append" else ()
-        return TableState(True, max(c.batch.applied for c in ours), last, doubled)
+        late = doubled(newest_first) if dataset.mode == "append" else ()
+        return TableState(True, max(c.batch.applied for c in ours), last, late)
 
     def fence(self, dataset: Dataset, epoch: int) -> None:
         lock = f"{lock_prefix(dataset.table, epoch)}lock"

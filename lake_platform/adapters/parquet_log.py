@@ -1,0 +1,174 @@
+"""The batch log of a Parquet table: which batches are in it, and in which files.
+
+A record, put-if-absent at the next number, is the commit of its batch; one writer wins it. After
+that its files move from staging into the table: publishing. Whoever finds the newest record
+unpublished finishes that. Free of Spark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange
+from lake_platform.domain.layout import batch_log_prefix, lock_prefix, seq_name
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.errors import CommitRaceError, StorageUnavailableError, TableDamagedError
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One line of the batch log. `files` maps staged to final key, `replaces` lists final keys
+    of earlier records that this one takes the place of."""
+
+    number: int
+    nonce: str
+    batch: AppliedBatch
+    files: dict[str, str]
+    replaces: tuple[str, ...]
+    size_bytes: int
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> BatchRecord:
+        plain: dict[str, Any] = json.loads(data)
+        plain["batch"] = AppliedBatch.from_dict(plain["batch"])
+        plain["replaces"] = tuple(plain["replaces"])
+        return cls(**plain)
+
+
+class BatchLog:
+    """The logs of all Parquet tables in `store`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._known: dict[str, int] = {}  # table -> a record number that exists
+
+    def published(self, table: str) -> BatchRecord | None:
+        """The newest record, after its files were moved into the table."""
+        last = self.last(table)
+        if last and self._store.head(_published_key(table, last.number)) is None:
+            self.publish(table, last)
+        return last
+
+    def last(self, table: str) -> BatchRecord | None:
+        """Records are numbered from 1 without holes and never removed, so the newest one is found
+        by a few HEADs, however long the log is."""
+        low = self._known.get(table, 0)
+        step = 1
+        while self._has(table, low + step):
+            low += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if self._has(table, low + step):
+                low += step
+        if not low:
+            return None
+        try:
+            record = BatchRecord.from_bytes(self._store.get(_record_key(table, low)))
+        except KeyError:  # the table was removed whole, to be built again
+            if self._known.pop(table, None) is None:
+                raise
+            return self.last(table)
+        self._known[table] = low
+        return record
+
+    def aligned(self, table: str, batch: BatchRange) -> BatchRange:
+        """Files belong to whole batches: `batch`, widened to the whole ones it touches."""
+        first, last = batch.first_seq, batch.last_seq
+        for record in self._records(table):
+            held = record.batch.batch
+            if held.first_seq <= last and first <= held.last_seq:
+                first, last = min(first, held.first_seq), max(last, held.last_seq)
+        return BatchRange(first, last)
+
+    def replaced(self, job: BatchJob) -> Iterator[str]:
+        """Final keys of files that a replay of the job's batch takes the place of."""
+        dead: set[str] = set()
+        for record in self._records(job.dataset.table):
+            held = record.batch.batch
+            dead.update(record.replaces)
+            inside = job.batch.first_seq <= held.first_seq and held.last_seq <= job.batch.last_seq
+            yield from (f for f in record.files.values() if inside and f not in dead)
+
+    def fence(self, table: str, epoch: int) -> None:
+        """A mark that a sleeping writer finds before its commit. Safety does not hang on it: the
+        log takes one record a number, and none of a batch that is applied already."""
+        self._store.put(_fence_key(table, epoch), b"")
+
+    def check_next(self, job: BatchJob, last: BatchRecord | None) -> None:
+        """Raises: CommitRaceError when a later claim was made, or this batch is in the table."""
+        held = last.batch if last else None
+        behind = held is not None and (
+            held.epoch >= job.claim.epoch
+            or held.applied > job.applied  # what is behind the checkpoint would be applied twice
+            # Written without its new columns a batch is in the table, though not applied.
+            or (not job.replay and (held.reapply or held.applied >= job.batch.first_seq))
+        )
+        if behind or self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None:
+            raise CommitRaceError(
+                f"table {job.dataset.table!r}: another writer took over batch {job.batch}; "
+                f"nothing of this attempt is in the table"
+            )
+
+    def commit(self, job: BatchJob, record: BatchRecord) -> None:
+        """Raises: CommitRaceError when another writer was first."""
+        self.check_next(job, None)
+        key = _record_key(job.dataset.table, record.number)
+        try:
+            won = self._store.put_new(key, record.to_bytes())
+        except StorageUnavailableError:
+            won = False
+            if self._store.head(key) is None:
+                raise
+        if not won and BatchRecord.from_bytes(self._store.get(key)).nonce != record.nonce:
+            raise CommitRaceError(
+                f"table {job.dataset.table!r}: another writer committed batch record "
+                f"{record.number} first; nothing of this attempt is in the table"
+            )
+
+    def publish(self, table: str, record: BatchRecord) -> None:
+        """Raises: TableDamagedError when a file is neither in staging nor in the table."""
+        self._store.delete(record.replaces)
+        for staged, final in record.files.items():
+            try:
+                self._store.move(staged, final)
+            except KeyError:
+                if self._store.head(final) is None and not self._published_by_another(
+                    table, record
+                ):
+                    raise TableDamagedError(
+                        table, final, f"batch record {record.number} names it, and it is not at "
+                        f"{staged!r} either",
+                    ) from None  # fmt: skip
+        self._store.put(_published_key(table, record.number), b"")
+
+    def _published_by_another(self, table: str, record: BatchRecord) -> bool:
+        """Whether somebody finished this while we stood still; a later record may have replaced
+        the file since."""
+        return self._store.head(_published_key(table, record.number)) is not None
+
+    def _records(self, table: str) -> Iterator[BatchRecord]:
+        for info in self._store.list(batch_log_prefix(table)):
+            if info.key.endswith(".json"):
+                yield BatchRecord.from_bytes(self._store.get(info.key))
+
+    def _has(self, table: str, number: int) -> bool:
+        return self._store.head(_record_key(table, number)) is not None
+
+
+def _record_key(table: str, number: int) -> str:
+    return f"{batch_log_prefix(table)}{seq_name(number)}.json"
+
+
+def _published_key(table: str, number: int) -> str:
+    return f"{batch_log_prefix(table)}{seq_name(number)}.published"
+
+
+def _fence_key(table: str, epoch: int) -> str:
+    return f"{lock_prefix(table, epoch)}fenced"
