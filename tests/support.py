@@ -108,7 +108,8 @@ class Lab:
         engine = other.pop("engine", None) or self.engine
         return Ports(**{
             "kafka": self.kafka, "store": self.store, "metastore": self.metastore,
-            "engine": lambda _: engine, "clock": lambda: self.now_ms, "workers": self.workers,
+            "engine": lambda f: {"hudi": engine, "parquet": engine}[f],
+            "clock": lambda: self.now_ms, "workers": self.workers,
             **other,
         })  # fmt: skip
 

@@ -33,12 +33,6 @@ def claim_key(table: str, epoch: int) -> str:
     return f"{claim_prefix(table)}{seq_name(epoch)}.json"
 
 
-def latest(store: ObjectStore, table: str) -> Claim | None:
-    """The newest claim."""
-    listed = _epochs(store, table, 0)[0]
-    return _read(store, table, listed[-1]) if listed else None
-
-
 def uncommitted(store: ObjectStore, table: str, committed: int) -> list[Claim]:
     """Claims with an epoch above `committed`, the table's own last one."""
     return [_read(store, table, epoch) for epoch in _epochs(store, table, committed)[0]]

@@ -97,8 +97,9 @@ def _trim(table: str, ports: Ports, old: Sequence[RawCommit]) -> int:
     last = raw_log.commit_key(table, old[-1].seq)
     doomed = [i.key for i in ports.store.list(raw_log_prefix(table)) if i.key <= last]
     ports.store.delete(sorted(doomed))  # oldest first: the log never gets a hole
-    snapshots = [i.key for i in ports.store.list(raw_log_snapshot_prefix(table)) if i.key != key]
-    ports.store.delete(k for k in snapshots if k < key)
+    ports.store.delete(
+        [i.key for i in ports.store.list(raw_log_snapshot_prefix(table)) if i.key < key]
+    )
     return len(doomed)
 
 
@@ -131,8 +132,7 @@ def _orphans(
 
 def _is_passed(info: ObjectInfo, table: str, passed: Mapping[int, int]) -> bool:
     """`<table>-p<partition>-<first>-<last>-<nonce>.json.gz`; another table may share the topic."""
-    name = info.key.rsplit("/", 1)[1].removesuffix(".json.gz")
-    parts = name.rsplit("-", 4)
+    parts = info.key.rsplit("/", 1)[1].rsplit("-", 4)
     if len(parts) != 5 or parts[0] != table:
         return False
     partition, first = parts[1].removeprefix("p"), parts[2]

@@ -20,8 +20,8 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.errors import CorruptRawError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.compact_log import compact_log
+from tests.cleaner_support import DatedStore, OneByOne
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Lab, Trap, faulty_ports
-from tests.unit.test_compact_log import DatedStore, OneByOne
 
 pytestmark = pytest.mark.slow
 

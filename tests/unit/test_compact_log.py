@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,6 @@ import pytest
 
 from lake_platform.adapters.memory_engine import MemoryEngine
 from lake_platform.domain.batches import Worker
-from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectInfo
 from lake_platform.errors import (
     CommitRaceError,
@@ -22,33 +21,10 @@ from lake_platform.errors import (
 )
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.compact_log import compact_log
+from lake_platform.ingest.results import CleanResult
 from lake_platform.ingest.verify import verify_windows
+from tests.cleaner_support import DAY_MS, Meddling, OneByOne, filled, log
 from tests.support import Fault, Faulty, Lab, Trap
-
-DAY_MS = 86_400_000
-
-
-class DatedStore:
-    """Objects are as old as the test says; real stores stamp them with the wall clock."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self.made: dict[str, int] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    @property
-    def _inner(self) -> Any:
-        return self._lab.plain  # type: ignore[attr-defined]
-
-    def put(self, key: str, data: bytes) -> None:
-        self.made[key] = self._lab.now_ms
-        self._inner.put(key, data)
-
-    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        for info in self._inner.list(prefix, after):
-            yield ObjectInfo(info.key, info.size, self.made.get(info.key, self._lab.now_ms))
 
 
 @pytest.fixture
@@ -58,22 +34,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-def filled(home: Path, commits: int = 12) -> Lab:
-    lab = Lab(home)
-    lab.plain = lab.store  # type: ignore[attr-defined]
-    lab.store = DatedStore(lab)
-    lab.register()
-    for n in range(commits):
-        lab.send({"n": n})
-        lab.dump()
-    lab.load()
-    return lab
-
-
-def log(lab: Lab) -> list[RawCommit]:
-    return raw_log.commits_after(lab.store, "t", 0)
-
-
 def commit_files(lab: Lab) -> int:
     return len(list(lab.store.list("checkpoints/t/phase1/")))
 
@@ -81,7 +41,7 @@ def commit_files(lab: Lab) -> int:
 def test_the_log_gets_short_and_reads_the_same(lab: Lab) -> None:
     before = log(lab)
     done = compact_log("t", lab.ports(), keep_commits=5)
-    assert (done.commits_removed, done.snapshot_seq) == (7, 7)
+    assert done == CleanResult("t", 7, 7, 0, 0, {"commits": 5, "snapshot": 7})
     assert commit_files(lab) == 5
     assert log(lab) == before
     for seq in range(13):
@@ -104,6 +64,19 @@ def test_a_second_run_does_nothing(lab: Lab) -> None:
     compact_log("t", lab.ports(), keep_commits=5)
     again = compact_log("t", lab.ports(), keep_commits=5)
     assert (again.commits_removed, again.orphans_removed) == (0, 0)
+
+
+def test_a_log_that_is_short_gets_no_snapshot(lab: Lab) -> None:
+    done = compact_log("t", lab.ports(), keep_commits=12)
+    assert done == CleanResult("t", 0, 0, 0, 0, {"commits": 12, "snapshot": 0})
+    assert raw_log.snapshot_seq(lab.store, "t") == 0
+
+
+def test_all_that_was_applied_may_go(lab: Lab) -> None:
+    for n in range(3):
+        lab.send({"n": n})
+        lab.dump()
+    assert compact_log("t", lab.ports(), keep_commits=1).snapshot_seq == 12
 
 
 def test_what_phase_two_has_not_read_stays(tmp_path: Path) -> None:
@@ -152,55 +125,6 @@ def test_a_kill_before_every_change_leaves_a_log_that_reads_the_same(tmp_path: P
     assert at > 4
 
 
-class OneByOne(Faulty):
-    """Deletes key by key through the trap, as the store does it."""
-
-    def delete(self, keys: Any) -> None:
-        for key in keys:
-            self._trap.step("delete", "before")
-            self._inner.delete([key])
-
-
-def test_orphans_go_after_a_day_and_nothing_else(lab: Lab) -> None:
-    known = {o.key for c in log(lab) for o in c.objects}
-    orphan = "raw/topic.t/2026/11/01/00/t-p0-0-5-dead.json.gz"
-    of_another = "raw/topic.t/2026/11/01/00/t-x-p0-0-5-dead.json.gz"
-    strange = "raw/topic.t/2026/11/01/00/notes.txt"
-    for key in (orphan, of_another, strange):
-        lab.store.put(key, b"x")
-    lab.now_ms += DAY_MS - 1
-    assert compact_log("t", lab.ports()).orphans_removed == 0
-    lab.now_ms += 2
-    assert compact_log("t", lab.ports()).orphans_removed == 1
-    left = {i.key for i in lab.store.list("raw/topic.t/")}
-    assert left == known | {of_another, strange}
-
-
-def test_orphans_of_a_table_with_dashes_are_known(tmp_path: Path) -> None:
-    lab = Lab(tmp_path)
-    lab.plain = lab.store  # type: ignore[attr-defined]
-    lab.store = DatedStore(lab)
-    lab.register("a-b-p1")
-    lab.send({"n": 1}, table="a-b-p1")
-    lab.dump("a-b-p1")
-    lab.store.put("raw/topic.a-b-p1/2026/11/01/00/a-b-p1-p0-0-5-dead.json.gz", b"x")
-    lab.now_ms += DAY_MS + 1
-    assert compact_log("a-b-p1", lab.ports()).orphans_removed == 1
-    lab.close()
-
-
-def test_an_orphan_the_log_has_not_passed_stays(lab: Lab) -> None:
-    """Its writer may only sleep, and commit it when it wakes up."""
-    ahead = "raw/topic.t/2026/11/01/00/t-p0-12-15-asleep.json.gz"
-    lab.store.put(ahead, b"x")
-    lab.now_ms += 2 * DAY_MS
-    assert compact_log("t", lab.ports()).orphans_removed == 0
-    lab.send({"n": 12})
-    lab.cycle()
-    assert compact_log("t", lab.ports()).orphans_removed == 1
-    lab.account()
-
-
 def test_what_is_committed_while_the_cleaner_sleeps_is_no_orphan(lab: Lab) -> None:
     class Sleepy(Meddling):
         def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
@@ -217,8 +141,10 @@ def test_what_is_committed_while_the_cleaner_sleeps_is_no_orphan(lab: Lab) -> No
 def test_a_larger_log_may_be_kept_than_before(lab: Lab) -> None:
     before = log(lab)
     compact_log("t", lab.ports(), keep_commits=2)
-    assert compact_log("t", lab.ports(), keep_commits=8).commits_removed == 0
+    again = compact_log("t", lab.ports(), keep_commits=8)
+    assert (again.commits_removed, again.snapshot_seq) == (0, 10), "what is trimmed stays so"
     assert log(lab) == before
+    assert len(list(lab.store.list("checkpoints/t/phase1-snapshots/"))) == 1
 
 
 def test_a_writer_that_slept_while_its_seq_was_trimmed_does_not_commit(lab: Lab) -> None:
@@ -287,25 +213,6 @@ def test_the_newest_commit_is_found_while_the_log_is_trimmed(lab: Lab) -> None:
     assert newest.seq == 13
 
 
-class Meddling:
-    """A store between whose calls others do something, once."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner, self._done = inner, False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def once(self, act: Callable[[], object]) -> None:
-        if not self._done:
-            self._done = True
-            act()
-
-    @staticmethod
-    def sleep(lab: Lab) -> None:
-        lab.now_ms += 2 * DAY_MS
-
-
 def test_raw_retention_takes_only_old_trimmed_objects(lab: Lab) -> None:
     lab.now_ms += 10 * DAY_MS
     assert compact_log("t", lab.ports(), keep_commits=5).raw_removed == 0
@@ -329,7 +236,8 @@ def test_a_snapshot_that_does_not_read_back_removes_nothing(lab: Lab) -> None:
 
             return gzip.compress(gzip.decompress(data).split(b"\n")[0])
 
-    with pytest.raises(CorruptRawError):
+    told = r"phase1-snapshots/0*7\.json\.gz': it does not read back as the commits it was made of;"
+    with pytest.raises(CorruptRawError, match=told):
         compact_log("t", lab.ports(store=Lossy()), keep_commits=5)
     assert commit_files(lab) == 12
 
@@ -447,36 +355,10 @@ class TestRetention:
 
 
 def test_a_log_without_its_newest_commit_is_refused(lab: Lab) -> None:
-    with pytest.raises(InvalidFieldError):
+    told = "log_keep_commits=0: below 1; the newest commit tells where to go on"
+    with pytest.raises(InvalidFieldError, match=f"^{told}$"):
         compact_log("t", lab.ports(), keep_commits=0)
-
-
-class TestVerify:
-    WINDOW = "2026-11-01-00:00"
-
-    def test_a_sound_window(self, lab: Lab) -> None:
-        report = next(verify_windows("t", lab.ports(), [self.WINDOW]))
-        assert (report.objects, report.records, report.applied) == (12, 12, True)
-        assert report.problems == ()
-
-    def test_not_applied_yet(self, lab: Lab) -> None:
-        lab.send({"n": 1})
-        lab.dump()
-        assert not next(verify_windows("t", lab.ports(), [self.WINDOW])).applied
-
-    def test_an_unknown_window_is_empty(self, lab: Lab) -> None:
-        assert next(verify_windows("t", lab.ports(), ["2020-01-01-00:00"])).objects == 0
-
-    @pytest.mark.parametrize("damage", ["gone", "changed", "truncated"])
-    def test_damage_is_named(self, lab: Lab, damage: str) -> None:
-        key = log(lab)[3].objects[0].key
-        if damage == "gone":
-            lab.store.delete([key])
-        else:
-            data = lab.store.get(key)
-            lab.store.put(key, data[:-5] if damage == "truncated" else data + b"x")
-        (problem,) = next(verify_windows("t", lab.ports(), [self.WINDOW])).problems
-        assert key in problem
+    assert compact_log("t", lab.ports(), keep_commits=1).snapshot_seq == 11
 
 
 def test_two_cleaners_at_once_are_no_damage(lab: Lab) -> None:
@@ -505,6 +387,54 @@ def test_a_mark_of_retention_is_not_lost_to_another_cleaner(lab: Lab) -> None:
 
     compact_log("t", lab.ports(store=Sleepy(lab.store)), keep_commits=4)
     assert [c.seq for c in log(lab) if c.expired_at] == list(range(1, 8))
+
+
+def test_a_mark_set_after_the_log_was_read_is_not_lost(lab: Lab) -> None:
+    lab.now_ms += 10 * DAY_MS
+
+    class Sleepy(Meddling):
+        def progress(self, table: str) -> Any:
+            self.once(lambda: compact_log("t", lab.ports(), 5, raw_retention_days=7))
+            return self._inner.progress(table)
+
+    compact_log("t", lab.ports(metastore=Sleepy(lab.metastore)), keep_commits=4)
+    assert [c.seq for c in log(lab) if c.expired_at] == list(range(1, 8))
+
+
+def test_a_mark_stays_what_it_was(lab: Lab) -> None:
+    lab.now_ms += 10 * DAY_MS
+    compact_log("t", lab.ports(), keep_commits=5, raw_retention_days=7)
+    marks = [c.expired_at for c in log(lab)]
+    assert marks == [lab.now_ms] * 7 + [None] * 5
+    lab.now_ms += DAY_MS
+    compact_log("t", lab.ports(), keep_commits=5, raw_retention_days=7)
+    assert [c.expired_at for c in log(lab)] == marks
+
+
+def test_raw_retention_lets_go_by_age(lab: Lab) -> None:
+    lab.now_ms += 7 * DAY_MS
+    for n in range(3):
+        lab.send({"n": n})
+        lab.dump()
+    lab.load()
+    assert compact_log("t", lab.ports(), 1, raw_retention_days=7).raw_removed == 0
+    lab.now_ms += 1
+    assert compact_log("t", lab.ports(), 1, raw_retention_days=7).raw_removed == 12
+    assert [c.seq for c in log(lab) if c.expired_at] == list(range(1, 13))
+
+
+def test_a_snapshot_that_is_replaced_while_it_is_read_is_read_again(lab: Lab) -> None:
+    before = log(lab)
+    compact_log("t", lab.ports(), keep_commits=8)
+
+    class Sleepy(Meddling):
+        def get(self, key: str) -> bytes:
+            if "snapshots" in key:
+                self.once(lambda: compact_log("t", lab.ports(), keep_commits=3))
+            return bytes(self._inner.get(key))
+
+    store: Any = Sleepy(lab.store)
+    assert raw_log.read_snapshot(store, "t") == before[:9]
 
 
 def test_a_claim_that_goes_while_it_is_looked_at_is_a_retry(lab: Lab) -> None:

@@ -489,7 +489,7 @@ class TestClaims:
         claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
         with pytest.raises(BatchClaimedError):
             claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
-        assert claims.latest(lab.store, "t") is not None
+        assert claims.uncommitted(lab.store, "t", 0)
         assert not state.exists
 
 
