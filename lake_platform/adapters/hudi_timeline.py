@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import fastavro
 
@@ -18,7 +19,7 @@ from lake_platform.domain.ports import ObjectStore
 
 METADATA_PREFIX = "lake."
 _BATCH, _NONCE, _UNDONE = "lake.batch", "lake.nonce", "lake.undone"
-_COMMITS = (".commit", ".deltacommit", ".replacecommit")
+_COMMIT = re.compile(r"(\d+)_(\d+)\.(commit|deltacommit|replacecommit)")
 _RECENT = 12
 
 
@@ -66,13 +67,8 @@ def properties_key(table: str) -> str:
 def completed(store: ObjectStore, table: str) -> list[Instant]:
     """Completed commits of the active timeline, oldest first."""
     prefix = f"{table_prefix(table)}.hoodie/timeline/"
-    found = []
-    for info in store.list(prefix):
-        name = info.key[len(prefix) :]
-        if "/" not in name and name.endswith(_COMMITS) and "_" in name:
-            times, action = name.rsplit(".", 1)
-            requested, done = times.split("_")
-            found.append(Instant(requested, done, action, info.key))
+    listed = ((i.key, _COMMIT.fullmatch(i.key.removeprefix(prefix))) for i in store.list(prefix))
+    found = [Instant(m[1], m[2], m[3], key) for key, m in listed if m]
     return sorted(found, key=lambda i: i.completed)
 
 
@@ -97,7 +93,7 @@ def committed(store: ObjectStore, job: BatchJob) -> LakeCommit | None:
 
 def recent(store: ObjectStore, dataset: Dataset, instants: list[Instant]) -> Iterator[LakeCommit]:
     """Our commits among the newest ones, newest first; looks further back only for the first."""
-    seen = 0
+    seen = False
     for number, instant in enumerate(reversed(instants)):
         if number >= _RECENT and seen:
             return
@@ -106,7 +102,7 @@ def recent(store: ObjectStore, dataset: Dataset, instants: list[Instant]) -> Ite
         except KeyError:
             continue  # archived between the LIST and now
         if commit is not None:
-            seen += 1
+            seen = True
             yield commit
 
 
@@ -117,13 +113,13 @@ def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit |
     """
     content = store.get(instant.key)
     records = fastavro.reader(io.BytesIO(content))
-    record = cast("dict[str, Any]", next(iter(records)))
+    record: Any = next(iter(records))
     extra: Mapping[str, str] = record.get("extraMetadata") or {}
     if _BATCH not in extra:
         return None
     stats = [s for group in (record.get("partitionToWriteStats") or {}).values() for s in group]
     planned = AppliedBatch.from_dict({**json.loads(extra[_BATCH]), "instant": instant.requested})
-    bulk = (record.get("operationType") or "").upper() == "BULK_INSERT"
+    bulk = str(record.get("operationType")).upper() == "BULK_INSERT"
     batch = _with_balance(planned, stats, dataset, bulk)
     return LakeCommit(
         batch=batch,

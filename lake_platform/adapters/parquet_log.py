@@ -87,14 +87,16 @@ class BatchLog:
                 first, last = min(first, held.first_seq), max(last, held.last_seq)
         return BatchRange(first, last)
 
-    def replaced(self, job: BatchJob) -> Iterator[str]:
+    def replaced(self, job: BatchJob) -> list[str]:
         """Final keys of files that a replay of the job's batch takes the place of."""
-        dead: set[str] = set()
-        for record in self._records(job.dataset.table):
-            held = record.batch.batch
-            dead.update(record.replaces)
-            inside = job.batch.first_seq <= held.first_seq and held.last_seq <= job.batch.last_seq
-            yield from (f for f in record.files.values() if inside and f not in dead)
+        records, batch = list(self._records(job.dataset.table)), job.batch
+        dead = {key for r in records for key in r.replaces}
+        inside = [
+            r for r in records
+            if batch.first_seq <= r.batch.batch.first_seq
+            and r.batch.batch.last_seq <= batch.last_seq
+        ]  # fmt: skip
+        return [key for r in inside for key in r.files.values() if key not in dead]
 
     def fence(self, table: str, epoch: int) -> None:
         """A mark that a sleeping writer finds before its commit. Safety does not hang on it: the

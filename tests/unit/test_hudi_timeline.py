@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lake_platform.adapters import hudi_timeline as timeline
 from lake_platform.adapters.object_store import open_store
-from lake_platform.domain.batches import AppliedBatch, BatchRange
+from lake_platform.domain.batches import (
+    AppliedBatch,
+    BatchJob,
+    BatchRange,
+    Claim,
+    TableState,
+    Worker,
+)
 from lake_platform.domain.dataset import Dataset, Transform
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
+from lake_platform.domain.schema import Struct
 from tests.hudi_commits import TIMELINE, commit, time
 
 APPEND = Dataset(topic="t", table="t")
@@ -146,12 +155,71 @@ def test_a_commit_archived_after_the_list_is_passed_over(store: ObjectStore) -> 
         timeline.read(store, APPEND, instants[1])
 
 
+class TestState:
+    def test_before_the_first_write(self, store: ObjectStore) -> None:
+        assert timeline.state(store, APPEND) == TableState(False, 0)
+        store.put("lake/t/.hoodie/hoodie.properties", b"x=y")
+        assert timeline.state(store, APPEND) == TableState(True, 0)
+
+    def test_with_commits_of_hudi_alone(self, store: ObjectStore) -> None:
+        commit(store, 1, None)
+        assert timeline.state(store, APPEND) == TableState(True, 0)
+
+    def test_the_checkpoint_is_the_highest_and_the_last_that_of_the_newest_claim(
+        self, store: ObjectStore
+    ) -> None:
+        commit(store, 1, AppliedBatch(BatchRange(1, 4), 4, 1, "", 1))
+        commit(store, 2, AppliedBatch(BatchRange(2, 3), 4, 3, "", 1, replay=True))
+        commit(store, 3, AppliedBatch(BatchRange(5, 6), 6, 2, "", 1))
+        state = timeline.state(store, APPEND)
+        assert (state.exists, state.applied, state.doubled) == (True, 6, ())
+        assert state.last is not None
+        assert (state.last.epoch, state.last.instant) == (3, time(2))
+
+    def test_late_commits_are_found_in_a_row(self, store: ObjectStore) -> None:
+        for number, seq in enumerate([1, 2, 3, 4, 5, 3, 4, 6], 1):
+            commit(store, number, batch(seq))
+        state = timeline.state(store, APPEND)
+        assert [b.instant for b in state.doubled] == [time(6), time(7)]
+
+    def test_a_late_commit_behind_a_replay_is_found(self, store: ObjectStore) -> None:
+        """All the timeline still has is a replay, whose checkpoint says how far the table was."""
+        replay = AppliedBatch(BatchRange(2, 3), 9, 5, "", 1, replay=True)
+        commit(store, 1, replay)
+        commit(store, 2, batch(7))
+        assert [b.batch.first_seq for b in timeline.state(store, APPEND).doubled] == [7]
+
+    def test_a_batch_written_without_its_new_columns_is_there(self, store: ObjectStore) -> None:
+        for number in (1, 2):
+            late = AppliedBatch(BatchRange(5, 6), 4, number, "", 1, reapply=True)
+            commit(store, number, late)
+        assert [b.instant for b in timeline.state(store, APPEND).doubled] == [time(2)]
+
+    def test_what_was_undone_is_not_doubled_any_more(self, store: ObjectStore) -> None:
+        commit(store, 1, batch(1))
+        commit(store, 2, batch(1))
+        undone = {"lake.undone": json.dumps([time(2)])}
+        commit(store, 3, batch(1, replay=True), extra=undone)
+        assert timeline.state(store, APPEND).doubled == ()
+
+
+def test_a_commit_is_ours_by_the_nonce_of_the_claim(store: ObjectStore) -> None:
+    commit(store, 1, batch(1))
+    commit(store, 2, batch(1))
+    claim = Claim(1, "n1", BatchRange(1, 1), Worker("here", 1, 0.0), 0)
+    job = BatchJob(APPEND, claim, (), Struct(()), Struct(()), 1, 1)
+    found = timeline.committed(store, job)
+    assert found is not None
+    assert (found.nonce, found.batch.instant) == ("n1", time(1))
+    assert timeline.committed(store, replace(job, claim=replace(claim, nonce="n9"))) is None
+
+
 Stat = Mapping[str, int]
 PARTS: list[tuple[str, Dataset, str, Sequence[Stat], Balance, tuple[int, int, int, int]]] = [
     # what, dataset, operation, counts of Hudi, known before;
     # then: written, deduplicated, deleted, dropped
     ("an append counts what was written", APPEND, "bulk_insert",
-     [{"numWrites": 5, "numInserts": 4}, {"numWrites": 2}],
+     [{"numWrites": 5, "numInserts": 4}, {"numWrites": 2}, {}],
      Balance(records=10, quarantined=2, dropped=1), (7, 0, 0, 1)),
     ("a plain append that lacks rows shows it", APPEND, "BULK_INSERT",
      [{"numWrites": 5}], Balance(records=10, quarantined=2, dropped=1), (5, 0, 0, 1)),
@@ -171,7 +239,7 @@ PARTS: list[tuple[str, Dataset, str, Sequence[Stat], Balance, tuple[int, int, in
     ("left out and older are one in an upsert", UPSERT_FILTERED, "UPSERT",
      [{"numInserts": 5}], Balance(records=9, dropped=1), (5, 3, 0, 1)),
     ("a row that moved is no delete", MOVING, "UPSERT",
-     [{"numInserts": 3, "numDeletes": 2}], Balance(records=4, deleted=1), (3, 0, 1, 0)),
+     [{"numInserts": 3, "numDeletes": 2}], Balance(records=5, deleted=1), (3, 1, 1, 0)),
     ("with delete_when deletes are what is left", MOVING_SQL, "UPSERT",
      [{"numInserts": 3, "numDeletes": 5}],
      Balance(records=6, quarantined=1, deleted=9), (3, 0, 2, 0)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.windows import (
     EARLIEST_MS,
     FIRST_WINDOW,
@@ -45,3 +48,16 @@ def test_belief_ends_are_exact() -> None:
 
 def test_path_of_a_window() -> None:
     assert window_path("2026-11-24-03:00") == "2026/11/24/03"
+
+
+def test_windows_are_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        assert window_start_ms("2026-11-01-00:00") == NOW_MS
+        assert window_of(NOW_MS) == "2026-11-01-00:00"
+    time.tzset()
+
+
+def test_a_range_is_as_long_as_it_is_and_never_negative() -> None:
+    assert [len(OffsetRange(*r)) for r in ((3, 7), (0, 1), (5, 5), (7, 3))] == [4, 1, 0, 0]
