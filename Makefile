@@ -16,7 +16,7 @@ UV := $(VENV)/uv/bin/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean \
-  chaos chaos-input chaos-kills
+  chaos chaos-input chaos-kills mutation
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -70,6 +70,9 @@ chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, 
 	$(BIN)/python -m tests.fuzz --records 1000000
 	LAKE_TEST_CLEANS=100 $(BIN)/pytest --timeout 1800 tests/unit/test_cleaner_proof.py
 	$(BIN)/pytest tests/regressions tests/integration/test_kafka_edges.py
+
+mutation: $(STAMP) ## break the commit log, planning and recovery in 3,000 ways; tests must notice 90 %
+	$(BIN)/python -m tests.mutation
 
 lint: $(STAMP) ## ruff and mypy strict
 	$(BIN)/ruff check .

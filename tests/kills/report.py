@@ -11,6 +11,7 @@ from typing import Any
 from tests.kills.cells import Cell
 from tests.kills.duels import DUELS
 from tests.kills.points import ALL, BY_NAME, POINTS, Point
+from tests.pages import put_between, row
 
 _STYLES = [("group", 1), ("group", 2), ("jvm", 1), ("jvm", 2)]
 
@@ -93,27 +94,20 @@ def summary(results: Sequence[Result]) -> str:
 
 def table(results: Sequence[Result]) -> str:
     by_cell = {r.cell: r for r in results}
-    lines = [_row(["killed at", *ALL]), _row(["---"] * 4)]
-    lines += [_row([p.name, *(_marks(by_cell, p, k) for k in ALL)]) for p in POINTS]
+    lines = [row(["killed at", *ALL]), row(["---"] * 4)]
+    lines += [row([p.name, *(_marks(by_cell, p, k) for k in ALL)]) for p in POINTS]
     return "\n".join(lines)
 
 
 def fight_table(fights: Sequence[Fight]) -> str:
     rows = [["who meets whom", "table", "what was seen", "account"], ["---"] * 4]
     rows += [[f.duel, f.kind, f.seen, "closes" if f.passed else "FAILED"] for f in fights]
-    return "\n".join(map(_row, rows))
+    return "\n".join(map(row, rows))
 
 
 def write_page(path: Path, results: Sequence[Result], fights: Sequence[Fight]) -> None:
-    """Replaces what is between the marks."""
-    text = _replaced(path.read_text(), "kill matrix", f"{summary(results)}.\n\n{table(results)}")
-    path.write_text(_replaced(text, "duels", fight_table(fights)))
-
-
-def _replaced(text: str, part: str, body: str) -> str:
-    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
-    before, rest = text.split(begin)
-    return f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}"
+    put_between(path, "kill matrix", f"{summary(results)}.\n\n{table(results)}")
+    put_between(path, "duels", fight_table(fights))
 
 
 def _append(path: Path, line: list[Any]) -> None:
@@ -134,7 +128,3 @@ def _marks(by_cell: dict[Cell, Result], point: Point, kind: str) -> str:
     run = [by_cell[c] for c in cells if c in by_cell]
     marks = [f"{r.cell.style} {r.cell.times}x{'' if r.passed else ' FAILED'}" for r in run]
     return ", ".join(marks) or "not run"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
