@@ -90,20 +90,31 @@ def load(
             # Changes what the table says of itself, so look again.
             _undo_doubled(record.dataset, ports, state, left)
             continue
-        if state.doubled:
-            work: _Work | None = _since_doubled(table, ports, state)
-        elif todo is None or (state.last and state.last.reapply):
-            work = _next_work(record.dataset, ports, limits, state, left.claim if left else None)
-        else:
-            # Another writer may have applied more since the replay began.
-            again = next(todo, ())
-            work = _Work(again, state.applied, replay=True) if again else None
+        work = _chosen(record.dataset, ports, limits, state, left, todo)
         if work is None:
             if abandoned:  # `state` finished what it left
                 _fence(record.dataset, ports, left)
                 claims.release(table, ports, abandoned, done=True)
             break
         yield _apply(record.dataset, ports, state, left, work)
+
+
+def _chosen(
+    dataset: Dataset,
+    ports: Ports,
+    limits: Limits,
+    state: TableState,
+    left: claims.LeftClaim | None,
+    todo: Iterator[tuple[RawCommit, ...]] | None,
+) -> _Work | None:
+    """What is applied next; `todo` is what is left of a replay."""
+    if state.doubled:
+        return _since_doubled(dataset.table, ports, state)
+    if todo is None or (state.last and state.last.reapply):
+        return _next_work(dataset, ports, limits, state, left.claim if left else None)
+    again = next(todo, ())
+    # Another writer may have applied more since the replay began.
+    return _Work(again, state.applied, replay=True) if again else None
 
 
 def _pending(table: str, ports: Ports, applied_seq: int) -> bool:

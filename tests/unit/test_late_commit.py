@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lake_platform.domain.batches import BatchJob, BatchRange, TableState
+from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import TableEngine
 from tests.unit.test_load import MakeLab, make_lab
@@ -16,21 +16,26 @@ LATE = "20261101000000000"
 
 
 class DoubledEngine:
-    """Says that the second batch was committed late, until a batch makes that good."""
+    """Says that the second batch was committed late, until a batch makes that good or it is taken
+    out."""
 
     def __init__(self, inner: TableEngine) -> None:
         self._inner = inner
         self.jobs: list[BatchJob] = []
+        self.undone: list[tuple[Dataset, TableState, Claim]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def state(self, dataset: Dataset) -> TableState:
         state = self._inner.state(dataset)
-        if state.last is None or any(LATE in job.undone for job in self.jobs):
+        if state.last is None or self.undone or any(LATE in job.undone for job in self.jobs):
             return state
         late = replace(state.last, batch=BatchRange(2, 2), epoch=2, instant=LATE)
         return replace(state, doubled=(late,))
+
+    def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
+        self.undone.append((dataset, state, claim))
 
     def write(self, job: BatchJob) -> Any:
         self.jobs.append(job)
@@ -50,4 +55,23 @@ def test_an_upsert_table_gets_all_since_the_late_batch_again(make_lab: MakeLab) 
     assert (healing.batch, healing.replay, healing.undone) == (BatchRange(2, 3), True, (LATE,))
     assert healing.applied == 3
     assert (usual.batch, usual.replay, usual.undone) == (BatchRange(4, 4), False, ())
+    lab.account()
+
+
+def test_from_an_append_table_the_late_batch_is_taken_out_under_a_claim(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    lab.register()
+    for number in range(3):
+        lab.send({"id": number})
+        lab.cycle()
+    lab.send({"id": 3})
+    engine = DoubledEngine(lab.engine)
+    lab.cycle(engine=engine)
+    ((dataset, state, claim),) = engine.undone
+    assert dataset == lab.dataset()
+    assert [d.instant for d in state.doubled] == [LATE]
+    assert (claim.epoch, claim.batch, claim.replay) == (4, BatchRange(2, 2), True)
+    assert claim.worker == lab.workers.current
+    (usual,) = engine.jobs
+    assert (usual.batch, usual.claim.epoch, usual.undone) == (BatchRange(4, 4), 5, ())
     lab.account()
