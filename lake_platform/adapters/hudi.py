@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters import hudi_timeline as timeline
+from lake_platform.adapters.spark_errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark_rows import (
     ORDER,
     delete_rows,
     derive,
-    engine_errors,
     newest_rows,
     profile,
     rows,
@@ -85,7 +85,8 @@ class HudiEngine:
         return timeline.state(self._store, dataset)
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
-        return derive(self._session(), dataset, source)
+        with look_errors(dataset.table):
+            return derive(self._session(), dataset, source)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002 - port
         return batch  # rows are replaced one by one, by key
@@ -104,7 +105,7 @@ class HudiEngine:
 
     def write(self, job: BatchJob) -> WriteResult:
         spark = self._session()
-        with engine_errors(job):
+        with write_errors(job):
             frame = self._frame(spark, job)
             options = self._options(job)
             schema = table_columns(frame.schema)
@@ -119,7 +120,8 @@ class HudiEngine:
 
     def profile(self, dataset: Dataset) -> TableProfile:
         key = dataset.primary_key if dataset.mode == "upsert" else APPEND_KEY
-        return profile(self._table(dataset), key)
+        with look_errors(dataset.table):
+            return profile(self._table(dataset), key)
 
     def newest_rows(
         self, dataset: Dataset, columns: Sequence[str], limit: int
@@ -127,9 +129,10 @@ class HudiEngine:
         last = self.state(dataset).last
         if last is None:
             return []
-        table = self._table(dataset)
-        newest = table.where(table["_hoodie_commit_time"] == last.instant)
-        return newest_rows(newest, columns, limit)
+        with look_errors(dataset.table):
+            table = self._table(dataset)
+            newest = table.where(table["_hoodie_commit_time"] == last.instant)
+            return newest_rows(newest, columns, limit)
 
     def _table(self, dataset: Dataset) -> DataFrame:
         path = self._store.url(table_prefix(dataset.table))
@@ -144,9 +147,6 @@ class HudiEngine:
             double.batch, last.applied, claim.epoch, "", last.schema_version,
             replay=True, reapply=True,
         )  # fmt: skip
-        keys = [*APPEND_KEY, *dataset.partition_by]
-        table = self._table(dataset)
-        doomed = table.where(table["_hoodie_commit_time"] == double.instant).select(*keys)
         lock = self._store.url(lock_prefix(dataset.table, claim.epoch).rstrip("/"))
         options = {
             **_COMMON, **fence_options(lock), **_key_options(dataset),
@@ -154,7 +154,14 @@ class HudiEngine:
             "hoodie.index.type": "SIMPLE",
             **timeline.metadata_options(mark, claim.nonce, (double.instant,)),
         }  # fmt: skip
-        doomed.write.format("hudi").options(**options).mode("append").save(path)
+        keys = [*APPEND_KEY, *dataset.partition_by]
+        with engine_errors(
+            f"taking late batch {double.batch} out of {dataset.table!r}",
+            "it is still in there twice, the next load tries it again",
+        ):
+            table = self._table(dataset)
+            doomed = table.where(table["_hoodie_commit_time"] == double.instant).select(*keys)
+            _save(doomed, path, options)
 
     def _frame(self, spark: SparkSession, job: BatchJob) -> DataFrame:
         dataset = job.dataset
@@ -268,10 +275,14 @@ class HudiEngine:
         options.pop("hoodie.fs.atomic_creation.support")
         listed = ",".join(f"{name}={value}" for name, value in options.items())
         path = self._store.url(table_prefix(job.dataset.table))
-        spark.sql(
-            f"CALL run_compaction(op => 'scheduleAndExecute', path => '{path}', "
-            f"options => '{listed}')"
-        ).collect()
+        with engine_errors(
+            f"the compaction of {job.dataset.table!r}",
+            f"batch {job.batch} is committed, the load after the next batch compacts",
+        ):
+            spark.sql(
+                f"CALL run_compaction(op => 'scheduleAndExecute', path => '{path}', "
+                f"options => '{listed}')"
+            ).collect()
 
 
 def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.parquet_log import BatchLog, BatchRecord
+from lake_platform.adapters.spark_errors import look_errors, write_errors
 from lake_platform.adapters.spark_rows import (
     derive,
-    engine_errors,
     newest_rows,
     profile,
     rows,
@@ -53,7 +53,8 @@ class ParquetEngine:
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
-        return derive(self._session(), dataset, source)
+        with look_errors(dataset.table):
+            return derive(self._session(), dataset, source)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
         return self._log.aligned(dataset.table, batch)
@@ -62,7 +63,8 @@ class ParquetEngine:
         self._log.fence(dataset.table, epoch)
 
     def profile(self, dataset: Dataset) -> TableProfile:
-        return profile(self._table(dataset), ("_kafka_partition", "_kafka_offset"))
+        with look_errors(dataset.table):
+            return profile(self._table(dataset), ("_kafka_partition", "_kafka_offset"))
 
     def newest_rows(
         self, dataset: Dataset, columns: Sequence[str], limit: int
@@ -72,8 +74,9 @@ class ParquetEngine:
             return []
         root = self._store.url(table_prefix(dataset.table).rstrip("/"))
         urls = [self._store.url(key) for key in last.files.values()]
-        frame = self._session().read.option("basePath", root).parquet(*urls)
-        return newest_rows(frame, columns, limit)
+        with look_errors(dataset.table):
+            frame = self._session().read.option("basePath", root).parquet(*urls)
+            return newest_rows(frame, columns, limit)
 
     def _table(self, dataset: Dataset) -> DataFrame:
         root = self._store.url(table_prefix(dataset.table).rstrip("/"))
@@ -89,7 +92,7 @@ class ParquetEngine:
         last = self._log.published(table)
         self._log.check_next(job, last)
         staging = staging_prefix(table, job.batch.id, job.claim.nonce)
-        with engine_errors(job):
+        with write_errors(job):
             frame = _laid_out(rows(spark, job, self._store), job)
             writer = frame.write.mode("overwrite")
             if job.dataset.partition_by:

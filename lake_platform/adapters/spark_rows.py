@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lake_platform.adapters.spark_errors import first_record, short
 from lake_platform.adapters.transforms import keep_coordinates
 from lake_platform.domain.batches import BatchJob, Delete, TableProfile
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct, struct_from_json, to_json
-from lake_platform.errors import EngineError, TransformError
+from lake_platform.errors import TransformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
@@ -122,27 +122,6 @@ def newest_rows(
     return [row.asDict() for row in chosen.collect()]
 
 
-@contextmanager
-def engine_errors(job: BatchJob) -> Iterator[None]:
-    """Turns what Spark throws during a write into our errors."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (PySparkException, Py4JError) as error:
-        if isinstance(error, ConnectionError) or "Py4JNetworkError" in type(error).__name__:
-            raise EngineError("the Spark JVM is gone; nothing was committed, load again") from error
-        if job.dataset.transformed and "lake_transform" in str(error):
-            raise TransformError(
-                job.dataset.table, "sql", job.batch.id, _first_record(job), _short(error)
-            ) from error
-        raise EngineError(
-            f"Spark failed on batch {job.batch} of {job.dataset.table!r}: {_short(error)}; the "
-            f"batch was not committed, the next load tries it again"
-        ) from error
-
-
 def _read(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
     from pyspark.sql import functions as F
     from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -221,8 +200,8 @@ def _transform(
             frame.schema  # noqa: B018 - Spark Connect analyses only when asked
         except PySparkException as error:
             batch = job.batch.id if job else "(none, checking columns)"
-            first = _first_record(job) if job else "-"
-            raise TransformError(dataset.table, name, batch, first, _short(error)) from error
+            first = first_record(job) if job else "-"
+            raise TransformError(dataset.table, name, batch, first, short(error)) from error
     return frame
 
 
@@ -251,7 +230,7 @@ def _keyed(columns: list[Column], job: BatchJob) -> list[Column]:
     for name in job.dataset.primary_key:
         if name not in names:
             why = f"its output has no column {name!r}, which is in primary_key"
-            raise TransformError(job.dataset.table, "sql", job.batch.id, _first_record(job), why)
+            raise TransformError(job.dataset.table, "sql", job.batch.id, first_record(job), why)
         place = names.index(name)
         failure = F.raise_error(F.lit(f"lake_transform: primary key column {name} is null"))
         columns[place] = F.coalesce(columns[place], failure).alias(name)
@@ -270,14 +249,5 @@ def _technical(dataset: Dataset) -> list[Column]:
     return columns
 
 
-def _first_record(job: BatchJob) -> str:
-    first = job.objects[0]
-    return f"partition {first.partition} offset {first.first_offset}"
-
-
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _short(error: BaseException) -> str:
-    return str(error).split("\n\tat ")[0].strip().split("\n")[0][:600]

@@ -1,0 +1,61 @@
+"""What Spark, Hudi and a JVM that is gone throw, as errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from lake_platform.domain.batches import BatchJob
+from lake_platform.errors import EngineError, TransformError
+
+
+@contextmanager
+def engine_errors(what: str, remedy: str) -> Iterator[None]:
+    """Raises: EngineError. `what` was tried, `remedy` is what is so now and what to do."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    # Once the JVM is gone py4j cannot even connect, and says so in Python's own words.
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        why = "the Spark JVM is gone" if _is_gone(error) else short(error)
+        raise EngineError(f"Spark failed on {what}: {why}; {remedy}") from error
+
+
+def look_errors(table: str) -> AbstractContextManager[None]:
+    """Raises: EngineError."""
+    return engine_errors(f"a look at table {table!r}", "nothing was changed, try again")
+
+
+@contextmanager
+def write_errors(job: BatchJob) -> Iterator[None]:
+    """Raises: EngineError; TransformError when a step of the dataset failed on a record."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    with engine_errors(
+        f"batch {job.batch} of {job.dataset.table!r}",
+        "the batch was not committed, the next load tries it again",
+    ):
+        try:
+            yield
+        except (PySparkException, Py4JError) as error:
+            if job.dataset.transformed and "lake_transform" in str(error):
+                raise TransformError(
+                    job.dataset.table, "sql", job.batch.id, first_record(job), short(error)
+                ) from error
+            raise
+
+
+def first_record(job: BatchJob) -> str:
+    first = job.objects[0]
+    return f"partition {first.partition} offset {first.first_offset}"
+
+
+def short(error: BaseException) -> str:
+    return str(error).split("\n\tat ")[0].strip().split("\n")[0][:600]
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, ConnectionError) or "Py4JNetworkError" in type(error).__name__
