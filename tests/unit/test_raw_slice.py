@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -18,7 +19,7 @@ from lake_platform.domain.offsets import RawCommit, RawObject, Slice
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
 from lake_platform.ingest import raw_slice
-from tests.support import NOW_MS, Lab, check_raw
+from tests.support import NOW_MS, Lab, check_raw, raw_lines
 
 
 @pytest.fixture
@@ -48,8 +49,24 @@ def described(store: ObjectStore, raw: RawObject) -> RawObject:
     )  # fmt: skip
 
 
+def name_of(commit: RawCommit, raw: RawObject) -> str:
+    hour = raw.window[:13].replace("-", "/")
+    name = f"t-p{raw.partition}-{raw.first_offset}-{raw.last_offset}-{commit.nonce}.json.gz"
+    return f"raw/topic.t/{hour}/{name}"
+
+
+def key_of(line: dict[str, Any]) -> bytes | None:
+    if "key_bytes" in line:
+        return base64.b64decode(line["key_bytes"])
+    return None if line["key"] is None else str(line["key"]).encode()
+
+
 def check(lab: Lab, commits: Sequence[RawCommit]) -> None:
+    keys = {r.at: r.key for r in lab.sent["t"]}
+    for line in raw_lines(lab.store, commits):
+        assert key_of(line) == keys[line["partition"], line["offset"]]
     for commit in commits:
+        assert all(o.key == name_of(commit, o) for o in commit.objects)
         assert list(commit.objects) == [described(lab.store, o) for o in commit.objects]
         places = [(o.partition, o.first_offset) for o in commit.objects]
         assert places == sorted(places)
