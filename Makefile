@@ -16,7 +16,7 @@ UV := $(VENV)/uv/bin/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean \
-  chaos chaos-input chaos-kills mutation
+  chaos chaos-schedules chaos-input chaos-kills mutation
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -57,7 +57,9 @@ down: $(STAMP) ## stop what `make up` started
 test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
 	$(BIN)/pytest
 
-chaos: $(STAMP) ## 20,000 simulated schedules and all interleavings of two writers (SCHEDULES=n)
+chaos: chaos-schedules chaos-input chaos-kills ## all of what tries to lose a record (about two hours)
+
+chaos-schedules: $(STAMP) ## 20,000 simulated schedules and all interleavings of two writers (SCHEDULES=n)
 	$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000)
 	$(BIN)/python -m tests.simulation --interleavings
 

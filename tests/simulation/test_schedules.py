@@ -1,4 +1,4 @@
-"""500 schedules of every `make test`; `make chaos` runs 20,000."""
+"""500 schedules of every `make test`; `make chaos-schedules` runs 20,000."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_load_and_a_replay_in_every_interleaving() -> None:
 
 
 def test_two_loads_interleaved() -> None:
-    """Every 4th here, all of them in `make chaos`."""
+    """Every 4th here, all of them in `make chaos-schedules`."""
     _all_hold("phase 2: load, load", 2_000, each=4)
 
 
