@@ -54,7 +54,11 @@ def first_record(job: BatchJob) -> str:
 
 
 def short(error: BaseException) -> str:
-    return str(error).split("\n\tat ")[0].strip().split("\n")[0][:600]
+    """What went wrong in one line. py4j puts the Java exception behind a line of its own."""
+    text = str(error).split("\n\tat ")[0].strip()
+    if text.startswith("An error occurred while calling"):
+        text = text.partition("\n: ")[2] or text
+    return text.split("\n")[0][:600]
 
 
 def _is_gone(error: Exception) -> bool:

@@ -41,8 +41,14 @@ def test_a_jvm_that_is_gone(job: BatchJob, error: Exception) -> None:
 
 
 def test_spark_says_what_it_did_not_like_without_its_stack(job: BatchJob) -> None:
-    error = Py4JError("An error: disk is full\n\tat org.apache.spark.Some.where(Some.java:1)")
-    told = r": An error: disk is full; the batch was not committed, the next load tries it again$"
+    error = Py4JError(
+        "An error occurred while calling o70.sql.\n: org.apache.hudi.HoodieException: disk is full"
+        "\n\tat org.apache.spark.Some.where(Some.java:1)"
+    )
+    told = (
+        r": org.apache.hudi.HoodieException: disk is full; the batch was not committed, the next "
+        r"load tries it again$"
+    )
     with pytest.raises(EngineError, match=told), write_errors(job):
         raise error
 
