@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from lake_platform.adapters import hudi_timeline as timeline
 from lake_platform.adapters.spark_errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark_rows import (
@@ -38,6 +40,7 @@ from lake_platform.errors import CommitRaceError, EngineError, StorageUnavailabl
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+_log = structlog.get_logger(__name__)
 APPEND_KEY = ("_kafka_partition", "_kafka_offset")
 _COMPACT_AFTER = 20  # delta commits
 _SMALL_BYTES = 16 << 20
@@ -265,24 +268,31 @@ class HudiEngine:
             pending += 1
         if pending < _COMPACT_AFTER:
             return
-        lock = self._store.url(lock_prefix(job.dataset.table, job.claim.epoch).rstrip("/"))
+        try:
+            with engine_errors(
+                f"the compaction of {job.dataset.table!r}",
+                f"batch {job.batch} is committed, the next one is compacted with it",
+            ):
+                spark.sql(self._compaction(job)).collect()
+        except EngineError as error:
+            # Who died in a compaction is waited for as long as its heartbeat is young: two minutes.
+            if "heartbeat" not in str(error):
+                raise
+            _log.warning("compaction was put off", dataset=job.dataset.table, error=str(error))
+
+    def _compaction(self, job: BatchJob) -> str:
+        table = job.dataset.table
+        lock = self._store.url(lock_prefix(table, job.claim.epoch).rstrip("/"))
         options = {
-            **fence_options(lock),
-            "hoodie.metadata.enable": "false",
-            "hoodie.compact.inline.max.delta.commits": "1",
-        }
+            **_COMMON, **fence_options(lock), "hoodie.compact.inline.max.delta.commits": "1"
+        }  # fmt: skip
         # The procedure splits its options at commas, so none may be in a value.
         options.pop("hoodie.fs.atomic_creation.support")
         listed = ",".join(f"{name}={value}" for name, value in options.items())
-        path = self._store.url(table_prefix(job.dataset.table))
-        with engine_errors(
-            f"the compaction of {job.dataset.table!r}",
-            f"batch {job.batch} is committed, the load after the next batch compacts",
-        ):
-            spark.sql(
-                f"CALL run_compaction(op => 'scheduleAndExecute', path => '{path}', "
-                f"options => '{listed}')"
-            ).collect()
+        return (
+            f"CALL run_compaction(op => 'scheduleAndExecute', "
+            f"path => '{self._store.url(table_prefix(table))}', options => '{listed}')"
+        )
 
 
 def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.kills.points import BY_NAME, Point
 from tests.kills.table import Site, TableUnderTest
-from tests.kills.victim import DEADLINE_SECONDS, Passed, Stuck, Victim
+from tests.kills.victim import Passed, Victim
 
 _MOST_ROUNDS = 5
-_HEARTBEAT_SECONDS = 4.0
 RETRYABLE = frozenset(["ok", "EngineError"])
 
 
@@ -87,7 +84,7 @@ class Chain:
                     raise
         self._kill(victim, style)
         if self._often:
-            self._wait_for_heartbeats()
+            self.table.wait_for_heartbeats()
 
     def _send(self, point: Point) -> None:
         """What the command will work on."""
@@ -136,20 +133,3 @@ class Chain:
             if self._often:
                 self._ok("often")
         return self._victim
-
-    def _wait_for_heartbeats(self) -> None:
-        """Hudi rolls a failed write back when its heartbeat stopped long enough ago."""
-        folder = self.table.storage / "lake" / self.table.table / ".hoodie" / ".heartbeat"
-        _wait(lambda: all(_age(p.stat().st_mtime) > _HEARTBEAT_SECONDS for p in folder.glob("*")))
-
-
-def _age(moment: float) -> float:
-    return time.time() - moment
-
-
-def _wait(moment: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not moment():
-        if time.monotonic() > deadline:
-            raise Stuck("heartbeats of the killed writer did not stop")
-        time.sleep(0.05)

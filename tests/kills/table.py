@@ -16,7 +16,7 @@ from lake_platform.ingest.infer import infer_source
 from lake_platform.settings import load_settings
 from tests.integration.real_kafka import RealKafka
 from tests.kills.account import check_everything, check_raw_files, check_topic
-from tests.kills.victim import Victim
+from tests.kills.victim import DEADLINE_SECONDS, Stuck, Victim
 from tests.support import HOUR_MS, Sent
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -25,6 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "upsert": {"mode": "upsert", "primary_key": ("id",)},
 }
 _ROUND, _KEYS = 24, 17
+_HEARTBEAT_SECONDS = 4.0  # twice what `often` makes of it, and more
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,15 @@ class TableUnderTest:
     def account_raw(self) -> None:
         check_topic(self.site.bootstrap, self.dataset.topic, self.sent)
         check_raw_files(self.storage, self.dataset, self.sent)
+
+    def wait_for_heartbeats(self) -> None:
+        """Hudi goes over what a dead writer left when its heartbeat stopped long enough ago."""
+        folder = self.storage / "lake" / self.table / ".hoodie" / ".heartbeat"
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while any(time.time() - p.stat().st_mtime < _HEARTBEAT_SECONDS for p in folder.glob("*")):
+            if time.monotonic() > deadline:
+                raise Stuck("heartbeats of the dead writer did not stop")
+            time.sleep(0.05)
 
     def _send(
         self, key: bytes, value: bytes | None, partition: int, reason: str = "", ago_ms: int = 0

@@ -133,7 +133,8 @@ class Victim:
     def tail(self) -> str:
         """The end of its log, without what Spark says at each start."""
         lines = (self.home / "child.log").read_text(errors="replace").splitlines()
-        return "\n".join(line for line in lines if " WARN" not in line)[-3_000:]
+        noise = (" WARN", "log level")
+        return "\n".join(line for line in lines if not any(n in line for n in noise))[-3_000:]
 
     def _answers(self) -> list[str]:
         path = self.home / "answers"

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from py4j.protocol import Py4JError
+from structlog.testing import capture_logs
+
 from lake_platform.adapters.hudi import HudiEngine
 from lake_platform.adapters.object_store import open_store
-from lake_platform.domain.batches import AppliedBatch, BatchRange
+from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange, Claim, Worker
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.layout import seq_name
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import EngineError
 from tests.hudi_commits import commit
 
 
@@ -36,3 +45,57 @@ def test_a_late_commit_is_found_however_many_came_in_between() -> None:
     state = HudiEngine(no_session, store).state(Dataset(topic="t", table="t"))  # type: ignore[arg-type]
     assert [b.batch for b in state.doubled] == [BatchRange(3, 3)]
     assert state.applied == 31
+
+
+class Calls:
+    """A session that says what Hudi says."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+        self.statements: list[str] = []
+
+    def sql(self, statement: str) -> Calls:
+        self.statements.append(statement)
+        return self
+
+    def collect(self) -> None:
+        if self._said:
+            raise Py4JError(self._said)
+
+
+def compact(said: str, after: int = 20) -> tuple[Calls, list[Any]]:
+    """What a load does about compaction after `after` commits since the last one."""
+    store = open_store("memory:///")
+    commit(store, 1, None)
+    for number in range(2, after + 2):
+        commit(store, number, None, action="deltacommit")
+    dataset = Dataset(topic="t", table="t", mode="upsert", primary_key=("id",))
+    claim = Claim(7, "n", BatchRange(1, 1), Worker("here", 1, 0.0), 0)
+    job = BatchJob(dataset, claim, (), Struct(), Struct(), 1, 1)
+    session: Any = Calls(said)
+    with capture_logs() as logs:
+        HudiEngine(no_session, store)._compact(session, job)  # type: ignore[arg-type]
+    return session, [(e["log_level"], e["dataset"]) for e in logs]
+
+
+def test_compaction_comes_after_twenty_commits_under_the_lock_of_the_claim() -> None:
+    assert compact("", 19)[0].statements == []
+    session, logs = compact("")
+    (statement,) = session.statements
+    assert f"/locks/{seq_name(7)}," in statement
+    assert "path => 'memory:/lake/t/'" in statement
+    assert "hoodie.parquet.compression.codec=zstd" in statement
+    assert logs == []
+
+
+def test_a_compaction_in_which_somebody_died_just_now_is_put_off() -> None:
+    """The batch is committed: no reason to fail, and to alarm, a load."""
+    session, logs = compact("HoodieLockException: Cannot execute instant 1 due to heartbeat by ...")
+    assert len(session.statements) == 1
+    assert logs == [("warning", "t")]
+
+
+def test_a_compaction_that_fails_is_told() -> None:
+    told = "^Spark failed on the compaction of 't': disk is full; batch .* is committed, the next"
+    with pytest.raises(EngineError, match=told):
+        compact("An error occurred while calling o1.sql.\n: disk is full\n\tat x")
