@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.layout import lock_prefix
 from lake_platform.domain.ports import TableEngine
+from tests.support import Fault, Faulty, Trap
 from tests.unit.test_load import MakeLab, make_lab
 
 __all__ = ["make_lab"]
@@ -75,3 +79,22 @@ def test_from_an_append_table_the_late_batch_is_taken_out_under_a_claim(make_lab
     (usual,) = engine.jobs
     assert (usual.batch, usual.claim.epoch, usual.undone) == (BatchRange(4, 4), 5, ())
     lab.account()
+
+
+def test_who_was_left_behind_is_fenced_before_the_late_batch_is_taken_out(
+    make_lab: MakeLab,
+) -> None:
+    lab = make_lab()
+    lab.register()
+    lab.send({"id": 0})
+    lab.cycle()
+    lab.send({"id": 1})
+    lab.dump()
+    with pytest.raises(Fault):
+        lab.load(engine=Faulty(Trap(1, frozenset(["write"])), lab.engine))
+    lab.workers.crash()
+    engine = DoubledEngine(lab.engine)
+    lab.load(engine=engine)
+    ((_, _, claim),) = engine.undone
+    assert claim.epoch == 3
+    assert lab.store.head(f"{lock_prefix('t', 2)}fenced") is not None
