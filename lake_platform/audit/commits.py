@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import gzip
 
+from lake_platform.audit.sources import Files
 from lake_platform.domain.layout import raw_log_prefix, raw_log_snapshot_prefix
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.errors import CorruptRawError
 
 
-def read_commits(store: ObjectStore, table: str) -> list[RawCommit]:
+def read_commits(files: Files, table: str) -> list[RawCommit]:
     """All commits by seq, from 1 without holes; empty when there is no log.
 
     Raises:
         CorruptRawError: a commit is missing, is there with two contents, or cannot be read.
     """
     found: dict[int, RawCommit] = {}
-    snapshots = [i.key for i in store.list(raw_log_snapshot_prefix(table))]
+    snapshots = [i.key for i in files.list(raw_log_snapshot_prefix(table))]
     if snapshots:
-        for line in gzip.decompress(store.get(max(snapshots))).splitlines():
+        for line in gzip.decompress(files.read(max(snapshots))).splitlines():
             _keep(found, RawCommit.from_bytes(line), max(snapshots))
-    for info in store.list(raw_log_prefix(table)):
+    for info in files.list(raw_log_prefix(table)):
         try:
-            commit = RawCommit.from_bytes(store.get(info.key))
+            commit = RawCommit.from_bytes(files.read(info.key))
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptRawError(info.key, f"no commit can be read from it ({error})") from None
         _keep(found, commit, info.key)

@@ -26,7 +26,7 @@ from lake_platform.audit.topic import KafkaTopic
 from lake_platform.domain.dataset import Transform
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.quality import Reason
-from tests.audit_support import seeded
+from tests.audit_support import local_files, seeded
 from tests.integration.real_kafka import RealKafka
 from tests.integration.test_phases import BAD, EngineByFormat, stream
 from tests.spark_support import spark
@@ -63,9 +63,9 @@ def lab(broker: Broker, spark: SparkSession, tmp_path: Path) -> Iterator[Lab]:
 @pytest.fixture
 def run(lab: Lab, broker: Broker) -> Callable[..., AuditReport]:
     def audited(*, deep: bool = True, root: Path | None = None) -> AuditReport:
-        store = open_store((root or lab.home / "storage").as_uri())
+        files = local_files(root or lab.home / "storage")
         topic = KafkaTopic(broker.bootstrap)
-        sources = Sources(lab.metastore, store, topic, lambda f: open_reader(f, store))
+        sources = Sources(lab.metastore, files, topic, lambda f: open_reader(f, files))
         (table,) = lab.sent
         return audit(table, sources, deep=deep)
 
