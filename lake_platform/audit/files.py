@@ -94,7 +94,8 @@ class ArrowFiles:
             return SetupError(f"there is no bucket {place.bucket!r} at {place.server}; {_REMEDY}")
         where = f"storage {self.root} at {place.server}"
         if any(name in why for name in _NO_ANSWER):
-            return StorageUnavailableError(f"{where} does not answer: {why}; {_REMEDY}")
+            trust = _TRUST if "certificate" in why else ""
+            return StorageUnavailableError(f"{where} does not answer: {why}; {trust}{_REMEDY}")
         if any(name in why for name in _NOT_ALLOWED):
             who = "the access key" if place.key_id else "a reader without an access key"
             return SetupError(f"{where} refuses {who}: {why}; {_KEYS}")
@@ -102,6 +103,7 @@ class ArrowFiles:
 
 
 _REMEDY = "check LAKE_STORAGE_URL, and endpoint and region in LAKE_STORAGE_OPTIONS, and try again"
+_TRUST = "name the file of your authority's certificates in SSL_CERT_FILE; "
 _KEYS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one that may list and read, or run under a "
     "role that may"

@@ -126,5 +126,12 @@ def test_a_storage_no_second_engine_reads_is_refused(
 
 def test_help_says_what_is_proven_and_the_exit_codes() -> None:
     text = " ".join(CliRunner().invoke(app, ["audit", "--help"]).output.split())
-    for said in ("needs --deep", "hudi-rs, Arrow", "local disk or S3", "Exit code 0", "TMPDIR", "--window"):
+    for said in (
+        "needs --deep",
+        "hudi-rs, Arrow",
+        "local disk or S3",
+        "Exit code 0",
+        "TMPDIR",
+        "--window",
+    ):
         assert said in text
