@@ -32,6 +32,12 @@ _NOT_ALLOWED = (
     "INVALID_CLIENT_TOKEN_ID", "UNRECOGNIZED_CLIENT", "MISSING_AUTHENTICATION_TOKEN",
     "REQUEST_EXPIRED", "ExpiredToken", "InvalidToken",
 )  # fmt: skip
+_REMEDY = "check LAKE_STORAGE_URL, and endpoint and region in LAKE_STORAGE_OPTIONS, and try again"
+_TRUST = "name the file of your authority's certificates in SSL_CERT_FILE; "
+_KEYS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one that may list and read, or run under a "
+    "role that may"
+)
 
 
 class ArrowFiles:
@@ -69,16 +75,16 @@ class ArrowFiles:
         return f"{self.root}/{key}".rstrip("/"), self._place.options if self._place else {}
 
     @contextmanager
-    def reading(self, key: str) -> Iterator[None]:
-        """What the storage is to blame for, as errors that say what to do; what is wrong with a
-        file's content stays an OSError."""
+    def reading(self, key: str, *, content: bool = False) -> Iterator[None]:
+        """Errors of the storage, as errors that say what to do. `content`: what is wrong with a
+        file itself, for which Arrow's readers raise an OSError too, stays one."""
         try:
             yield
         except FileNotFoundError:
             raise KeyError(key) from None
         except OSError as error:
             text = next(iter(str(error).splitlines()), "")
-            if error.errno is None and _AWS not in text:
+            if content and error.errno is None and _AWS not in text:
                 raise
             raise self._trouble(key, text) from None
 
@@ -89,7 +95,7 @@ class ArrowFiles:
         place = self._place
         if place is None:
             return StorageUnavailableError(f"{self.root}: cannot read {key!r}: {text}")
-        why = text.partition(_AWS)[2]
+        why = text.partition(_AWS)[2] or text
         if "NO_SUCH_BUCKET" in why:
             return SetupError(f"there is no bucket {place.bucket!r} at {place.server}; {_REMEDY}")
         where = f"storage {self.root} at {place.server}"
@@ -100,14 +106,6 @@ class ArrowFiles:
             who = "the access key" if place.key_id else "a reader without an access key"
             return SetupError(f"{where} refuses {who}: {why}; {_KEYS}")
         return StorageUnavailableError(f"{where} did not serve {key!r}: {why}; {_REMEDY}")
-
-
-_REMEDY = "check LAKE_STORAGE_URL, and endpoint and region in LAKE_STORAGE_OPTIONS, and try again"
-_TRUST = "name the file of your authority's certificates in SSL_CERT_FILE; "
-_KEYS = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one that may list and read, or run under a "
-    "role that may"
-)
 
 
 def open_files(url: str, options: Mapping[str, str], environ: Mapping[str, str]) -> ArrowFiles:

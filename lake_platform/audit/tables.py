@@ -75,7 +75,7 @@ class ParquetReader:
         try:
             with (
                 self._files.open(key) as data,
-                self._files.reading(key),
+                self._files.reading(key, content=True),
                 # The columns of a row group in few requests instead of one a page.
                 pq.ParquetFile(data, pre_buffer=True) as file,
             ):

@@ -46,6 +46,9 @@ def test_a_disk_that_refuses_is_a_named_error(tmp_path: Path) -> None:
     files = local_files(tmp_path)
     with pytest.raises(StorageUnavailableError, match=r"file:.*cannot read 'a/'"):
         list(files.list("a/"))
+    (tmp_path / "b").mkdir()
+    with pytest.raises(StorageUnavailableError, match=r"cannot read 'b'.*is a directory"):
+        files.read("b")
 
 
 @pytest.mark.parametrize("url", ["gs://b/x", "az://b/x", "memory:///"])
