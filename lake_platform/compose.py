@@ -9,14 +9,11 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote, urlsplit
 
 from lake_platform.domain.dataset import Dataset, Format, check_columns
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
-from lake_platform.errors import SetupError
 from lake_platform.ingest.results import EngineFor, Limits, Ports
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.service import MissingRanges, Notify, UseCases
@@ -111,20 +108,19 @@ def build_limits(settings: Settings) -> Limits:
 
 
 def build_audit_sources(settings: Settings, metastore: Metastore) -> Sources:
-    """What an audit reads. Nothing is opened yet but the store; its engines are not the writer's.
+    """What an audit reads: by clients and engines that are not the writer's. Only the storage is
+    looked at yet.
 
-    Raises: SetupError when a `file:` storage root is not there: opening it would create it.
+    Raises: SetupError, UnsupportedError, StorageUnavailableError: the storage cannot be read.
     """
+    from lake_platform.audit.files import open_files
     from lake_platform.audit.sources import Sources
     from lake_platform.audit.tables import open_reader
     from lake_platform.audit.topic import KafkaTopic
 
-    root = urlsplit(settings.storage_root)
-    if root.scheme == "file" and not Path(unquote(root.path)).is_dir():
-        raise SetupError(f"there is no storage at {settings.storage_root}; check LAKE_STORAGE_URL")
-    store = build_store(settings)
+    files = open_files(settings.storage_root, settings.storage_options, os.environ)
     topic = KafkaTopic(settings.kafka_bootstrap, settings.kafka_options)
-    return Sources(metastore, store, topic, lambda format_: open_reader(format_, store))
+    return Sources(metastore, files, topic, lambda format_: open_reader(format_, files))
 
 
 def build_missing_ranges(ports: Ports) -> MissingRanges:

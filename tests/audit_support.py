@@ -24,13 +24,14 @@ from lake_platform.adapters.object_store import open_store
 from lake_platform.adapters.parquet import ParquetEngine
 from lake_platform.adapters.spark_rows import spark_type
 from lake_platform.audit.auditor import audit
+from lake_platform.audit.files import ArrowFiles, open_files
 from lake_platform.audit.report import AuditReport
-from lake_platform.audit.sources import Sources, TableLook, TopicLook
+from lake_platform.audit.sources import File, Sources, TableLook, TopicLook
 from lake_platform.audit.tables import open_reader
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import OffsetRange
-from lake_platform.domain.ports import KafkaMessage
+from lake_platform.domain.ports import KafkaMessage, ObjectStore
 from lake_platform.domain.schema import Field, Scalar, Struct
 from tests.support import Lab
 
@@ -144,6 +145,28 @@ class RowReader:
 
 
 @dataclass
+class StoredFiles:
+    """The audit's view of a store in memory."""
+
+    store: ObjectStore
+    root: str = "memory:///"
+
+    def list(self, prefix: str) -> Iterator[File]:
+        return (File(info.key, info.size) for info in self.store.list(prefix))
+
+    def size(self, key: str) -> int | None:
+        info = self.store.head(key)
+        return None if info is None else info.size
+
+    def read(self, key: str) -> bytes:
+        return self.store.get(key)
+
+
+def local_files(root: Path) -> ArrowFiles:
+    return open_files(root.as_uri(), {}, {})
+
+
+@dataclass
 class Copy:
     """A lab's storage, copied, to be tampered with and audited."""
 
@@ -152,12 +175,15 @@ class Copy:
     reader: RowReader | None = None
 
     def audit(self, *, deep: bool = True, window: str | None = None, **topic: Any) -> AuditReport:
-        store = open_store(self.root.as_uri())
+        files = self.open()
         sources = Sources(
-            self.lab.metastore, store, MemoryTopic(self.lab.kafka, **topic),
-            lambda format_: self.reader or open_reader(format_, store),
+            self.lab.metastore, files, MemoryTopic(self.lab.kafka, **topic),
+            lambda format_: self.reader or open_reader(format_, files),
         )  # fmt: skip
         return audit("t", sources, deep=deep, window=window)
+
+    def open(self) -> ArrowFiles:
+        return local_files(self.root)
 
     def files(self, pattern: str) -> list[Path]:
         return sorted(self.root.glob(pattern))

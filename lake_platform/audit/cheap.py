@@ -17,11 +17,10 @@ from lake_platform.audit.judge import HOUR
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import listed_objects
 from lake_platform.audit.report import NO_WINDOW, AuditReport, Counts, Problem, WindowLine, in_order
-from lake_platform.audit.sources import Sources
+from lake_platform.audit.sources import Files, Sources
 from lake_platform.audit.subject import Subject, settle_drops
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Reason
 from lake_platform.domain.windows import HOUR_MS, window_start_ms
 
@@ -101,7 +100,7 @@ def cheap(
 ) -> AuditReport:
     """Table and quarantine are in the ledger already."""
     dataset = subject.dataset
-    problems += raw_problems(sources.store, dataset, subject.commits)
+    problems += raw_problems(sources.files, dataset, subject.commits)
     lines = judge_digests(ledger, subject, stretches(subject.commits))
     twice = keys_twice(ledger, subject) if dataset.mode == "upsert" else 0
     if twice:
@@ -237,11 +236,9 @@ def _differ(wanted: int | None, found: int | None) -> bool:
     return wanted is not None and found is not None and (wanted - found) % _MODULUS != 0
 
 
-def raw_problems(
-    store: ObjectStore, dataset: Dataset, commits: Sequence[RawCommit]
-) -> list[Problem]:
+def raw_problems(files: Files, dataset: Dataset, commits: Sequence[RawCommit]) -> list[Problem]:
     """Raw by a blind listing: every object the log names is there, with its size."""
-    listed = listed_objects(store, dataset.topic, dataset.table)
+    listed = listed_objects(files, dataset.topic, dataset.table)
     found = []
     for raw in (o for c in commits if not c.expired_at for o in c.objects):
         held = listed.get(raw.key)

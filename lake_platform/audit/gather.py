@@ -73,7 +73,7 @@ def put_table(ledger: Ledger, reader: TableReader, dataset: Dataset) -> None:
 def put_quarantine(
     ledger: Ledger, sources: Sources, dataset: Dataset, problems: list[Problem]
 ) -> None:
-    for window, line in read_quarantine(sources.store, dataset.table, problems):
+    for window, line in read_quarantine(sources.files, dataset.table, problems):
         place = line.record.partition, line.record.offset
         ledger.add("quarantine", *place, window, line.reason)
 
@@ -108,11 +108,11 @@ def put_raw(
     logged = logged_objects(commits)
     known = {o.key for c in commits for o in c.objects}
     orphans = [
-        o for k, o in listed_objects(sources.store, dataset.topic, dataset.table).items()
+        o for k, o in listed_objects(sources.files, dataset.topic, dataset.table).items()
         if k not in known
     ]  # fmt: skip
     for found in (*logged, *orphans):
-        for line in read_object(sources.store, found, problems):
+        for line in read_object(sources.files, found, problems):
             ledger.add(
                 "raw", line.partition, line.offset, line.timestamp, line.tombstone, found.window,
                 found.raw is not None,

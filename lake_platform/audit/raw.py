@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import msgspec
 
 from lake_platform.audit.report import Problem
+from lake_platform.audit.sources import Files
 from lake_platform.domain.layout import quarantine_prefix, raw_prefix
 from lake_platform.domain.offsets import RawCommit, RawObject
-from lake_platform.domain.ports import ObjectStore
 
 _BROKEN = (OSError, EOFError, zlib.error, msgspec.MsgspecError)
 
@@ -59,10 +59,10 @@ def logged_objects(commits: Sequence[RawCommit]) -> list[Object]:
     ]
 
 
-def listed_objects(store: ObjectStore, topic: str, table: str) -> dict[str, Object]:
+def listed_objects(files: Files, topic: str, table: str) -> dict[str, Object]:
     """Every raw object of the table that a blind listing finds, by key."""
     found = {}
-    for info in store.list(raw_prefix(topic)):
+    for info in files.list(raw_prefix(topic)):
         name = info.key.rsplit("/", 1)[1].removesuffix(".json.gz").rsplit("-", 4)
         if len(name) == 5 and name[0] == table:
             found[info.key] = Object(info.key, window_of_key(info.key), info.size)
@@ -75,10 +75,10 @@ def window_of_key(key: str) -> str:
     return f"{year}-{month}-{day}-{hour}:00"
 
 
-def read_object(store: ObjectStore, found: Object, problems: list[Problem]) -> Iterator[RawLine]:
+def read_object(files: Files, found: Object, problems: list[Problem]) -> Iterator[RawLine]:
     """The records of one object; what is wrong with it as a whole goes to `problems`."""
     try:
-        data = store.get(found.key)
+        data = files.read(found.key)
     except KeyError:
         problems.append(Problem(found.window, f"raw object {found.key!r} is gone"))
         return
@@ -101,13 +101,13 @@ def read_object(store: ObjectStore, found: Object, problems: list[Problem]) -> I
 
 
 def read_quarantine(
-    store: ObjectStore, table: str, problems: list[Problem]
+    files: Files, table: str, problems: list[Problem]
 ) -> Iterator[tuple[str, QuarantineLine]]:
     """Window and line of every record in quarantine, by blind listing."""
-    for info in store.list(quarantine_prefix(table)):
+    for info in files.list(quarantine_prefix(table)):
         window = window_of_key(info.key)
         try:
-            with gzip.open(io.BytesIO(store.get(info.key))) as lines:
+            with gzip.open(io.BytesIO(files.read(info.key))) as lines:
                 for line in lines:
                     yield window, _quarantine_line(line)
         except (KeyError, *_BROKEN) as error:

@@ -1,5 +1,5 @@
-"""What an audit reads, each behind a small Protocol: the topic, the table, and by the domain's own
-ports the object store (raw, quarantine, logs) and the metastore (definition, gaps)."""
+"""What an audit reads, each behind a small Protocol: the topic, the table, the files of the storage
+(raw, quarantine, logs), and by the domain's own port the metastore (definition, gaps)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.offsets import OffsetRange
-from lake_platform.domain.ports import KafkaMessage, Metastore, ObjectStore
+from lake_platform.domain.ports import KafkaMessage, Metastore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +41,34 @@ class TopicReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """`key` is relative to the storage root."""
+
+    key: str
+    size: int
+
+
+class Files(Protocol):
+    """The storage, read only. Every method raises StorageUnavailableError when it does not answer,
+    SetupError when it refuses."""
+
+    root: str
+    """Its URL, for messages."""
+
+    def list(self, prefix: str) -> Iterator[File]:
+        """All files under `prefix`, which ends with a slash, in key order."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """None when it is not there."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """Raises: KeyError when it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class TableLook:
     """What a table's own log says. `applied`: the newest raw commit it holds completely; `version`
     changes with every commit; `unsettled` says why it cannot be counted now."""
@@ -68,6 +96,6 @@ class TableReader(Protocol):
 @dataclass(frozen=True, slots=True)
 class Sources:
     metastore: Metastore
-    store: ObjectStore
+    files: Files
     topic: TopicReader
     table: Callable[[Format], TableReader]

@@ -59,9 +59,9 @@ def read_subject(
     """Raises: NothingToAuditError, CorruptRawError."""
     table = dataset.table
     progress = sources.metastore.progress(table)
-    commits = tuple(read_commits(sources.store, table))
+    commits = tuple(read_commits(sources.files, table))
     if not commits:
-        raise NothingToAuditError(table, sources.store.url(""), progress.head_seq)
+        raise NothingToAuditError(table, sources.files.root, progress.head_seq)
     return Subject(
         dataset=dataset,
         reader=reader,

@@ -1,6 +1,6 @@
-"""Tables through engines that did not write them: DuckDB reads Parquet, hudi-rs reads Hudi.
+"""Tables through engines that did not write them: Arrow's own reader for Parquet, hudi-rs for Hudi.
 
-Both read the local disk. Rows come as Arrow batches, a few thousand at a time.
+Rows come as Arrow batches, a few thousand at a time, whether the files are on a local disk or S3.
 """
 
 from __future__ import annotations
@@ -8,52 +8,38 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from lake_platform.audit.files import ArrowFiles
 from lake_platform.audit.sources import TableLook, TableReader
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.layout import batch_log_prefix, table_prefix
-from lake_platform.domain.ports import ObjectStore
-from lake_platform.errors import LakeError, TableUnreadableError, UnsupportedError
+from lake_platform.errors import LakeError, TableUnreadableError
 
 _ROWS = 50_000
 _DELETED = "_hoodie_is_deleted"
 _BATCH = "lake.batch"
 
 
-def open_reader(format_: Format, store: ObjectStore) -> TableReader:
-    """Raises: UnsupportedError when the storage is not this machine's disk."""
-    _local(store.url(""))
-    return HudiReader(store) if format_ == "hudi" else ParquetReader(store)
-
-
-def _local(url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        raise UnsupportedError(
-            f"storage {parts.scheme}: tables are audited on a local disk only so far (file:); "
-            f"copy or mount the storage root and audit there with LAKE_STORAGE_URL=file:///..."
-        )
-    return Path(unquote(parts.path))
+def open_reader(format_: Format, files: ArrowFiles) -> TableReader:
+    return HudiReader(files) if format_ == "hudi" else ParquetReader(files)
 
 
 class ParquetReader:
     """Every `*.parquet` a blind listing finds under the table; its log says what is applied."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, files: ArrowFiles) -> None:
+        self._files = files
 
     def look(self, dataset: Dataset) -> TableLook:
-        keys = {i.key for i in self._store.list(batch_log_prefix(dataset.table))}
+        keys = {f.key for f in self._files.list(batch_log_prefix(dataset.table))}
         records = sorted(k for k in keys if k.endswith(".json"))
         if not records:
             return TableLook(0, "")
         newest = records[-1]
-        batch = json.loads(self._store.get(newest))["batch"]
+        batch = json.loads(self._files.read(newest))["batch"]
         why = ""
         if newest.removesuffix(".json") + ".published" not in keys:
             why = "files of its newest batch are still being moved into it"
@@ -62,32 +48,46 @@ class ParquetReader:
         return TableLook(batch["applied"], newest, why)
 
     def schema(self, dataset: Dataset) -> pa.Schema:
-        for batch in self.batches(dataset, ["*"]):
-            return batch.schema
-        return pa.schema([])
+        schemas = []
+        for key in self._keys(dataset):
+            with self._opened(dataset, key) as file:
+                schemas.append(file.schema_arrow)
+        return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
 
     def batches(self, dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        import duckdb
+        for key in self._keys(dataset):
+            with self._opened(dataset, key) as file:
+                if absent := sorted(set(columns) - set(file.schema_arrow.names)):
+                    raise _unreadable(dataset, key, f"it has no column {', '.join(absent)}")
+                # One row group at a time: together they would be held until the file is closed.
+                for group in range(file.num_row_groups):
+                    yield from file.iter_batches(_ROWS, row_groups=[group], columns=list(columns))
 
-        files = [
-            str(_local(self._store.url(i.key)))
-            for i in self._store.list(table_prefix(dataset.table))
-            if i.key.endswith(".parquet") and not _hidden(i.key)
-        ]
-        if not files:
-            return
-        listed = ", ".join(columns)
-        with duckdb.connect() as database:
-            try:
-                found = database.sql(
-                    f"SELECT {listed} FROM read_parquet($1, union_by_name = true, "  # noqa: S608
-                    f"hive_partitioning = false)",
-                    params=[files],
-                )
-                yield from found.to_arrow_reader(_ROWS)
-            except duckdb.Error as error:
-                why = str(error).splitlines()[0]
-                raise TableUnreadableError(dataset.table, "DuckDB", why) from None
+    def _keys(self, dataset: Dataset) -> Iterator[str]:
+        for file in self._files.list(table_prefix(dataset.table)):
+            if file.key.endswith(".parquet") and not _hidden(file.key):
+                yield file.key
+
+    @contextmanager
+    def _opened(self, dataset: Dataset, key: str) -> Iterator[Any]:
+        import pyarrow.parquet as pq
+
+        try:
+            with (
+                self._files.open(key) as data,
+                self._files.reading(key, content=True),
+                # The columns of a row group in few requests instead of one a page.
+                pq.ParquetFile(data, pre_buffer=True) as file,
+            ):
+                yield file
+        except KeyError:
+            raise _unreadable(dataset, key, "it is gone") from None
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(dataset, key, str(error).splitlines()[0]) from None
+
+
+def _unreadable(dataset: Dataset, key: str, why: str) -> TableUnreadableError:
+    return TableUnreadableError(dataset.table, "Arrow", f"{key}: {why}")
 
 
 def _hidden(key: str) -> bool:
@@ -98,11 +98,11 @@ def _hidden(key: str) -> bool:
 class HudiReader:
     """The newest snapshot; log files are merged and rows marked as deleted left out."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, files: ArrowFiles) -> None:
+        self._files = files
 
     def look(self, dataset: Dataset) -> TableLook:
-        with _translated(dataset):
+        with self._reading(dataset):
             table = self._table(dataset)
             if table is None:
                 return TableLook(0, "")
@@ -119,14 +119,14 @@ class HudiReader:
         )
 
     def schema(self, dataset: Dataset) -> pa.Schema:
-        with _translated(dataset):
+        with self._reading(dataset):
             table = self._table(dataset)
             return pa.schema([]) if table is None else table.get_schema()
 
     def batches(self, dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         from hudi import HudiReadOptions
 
-        with _translated(dataset):
+        with self._reading(dataset):
             table = self._table(dataset)
             if table is None:
                 return
@@ -141,26 +141,31 @@ class HudiReader:
         """None while nothing is committed: hudi-rs cannot open such a table."""
         from hudi import HudiTableBuilder
 
-        prefix = table_prefix(dataset.table)
-        if self._store.head(f"{prefix}.hoodie/hoodie.properties") is None:
+        if self._files.size(_properties(dataset)) is None:
             return None
-        table = HudiTableBuilder.from_base_uri(self._store.url(prefix.rstrip("/"))).build()
+        uri, options = self._files.hudi_address(table_prefix(dataset.table))
+        table = HudiTableBuilder.from_base_uri(uri).with_storage_options(dict(options)).build()
         return table if _completed(table.get_timeline()) else None
+
+    @contextmanager
+    def _reading(self, dataset: Dataset) -> Iterator[None]:
+        try:
+            yield
+        except LakeError:
+            raise
+        except Exception as error:  # hudi-rs raises types of its own, and the file system's
+            # It does not tell a storage that does not answer from a bad table: that is asked here.
+            self._files.size(_properties(dataset))
+            why = str(error).splitlines()[0]
+            raise TableUnreadableError(dataset.table, "hudi-rs", why) from None
+
+
+def _properties(dataset: Dataset) -> str:
+    return f"{table_prefix(dataset.table)}.hoodie/hoodie.properties"
 
 
 def _completed(timeline: Any) -> list[Any]:
     return [*timeline.get_completed_commits(), *timeline.get_completed_deltacommits()]
-
-
-@contextmanager
-def _translated(dataset: Dataset) -> Iterator[None]:
-    try:
-        yield
-    except LakeError:
-        raise
-    except Exception as error:  # hudi-rs raises types of its own, and the file system's
-        why = str(error).splitlines()[0]
-        raise TableUnreadableError(dataset.table, "hudi-rs", why) from None
 
 
 def _live(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -44,8 +44,9 @@ def audit(
     With --deep: topic, raw, table and quarantine are read and compared record by record; what
     Kafka has aged out is taken from raw, and listed as not provable.
 
-    The table is read by another engine than the one that wrote it (hudi-rs, DuckDB), from a local
-    disk only. What does not fit about 1 GB of memory goes to a temporary directory (TMPDIR).
+    The table is read by another engine than the one that wrote it (hudi-rs, Arrow), from a local
+    disk or S3 with the platform's own settings. What does not fit about 1 GB of memory goes to a
+    temporary directory (TMPDIR).
 
     Exit code 0: nothing is wrong; raw commits that wait to be loaded are pending, not lost. Exit
     code 1: records are lost, duplicated or alien, something is damaged, or no audit was possible.

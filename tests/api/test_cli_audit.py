@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from typer.testing import CliRunner, Result
 
 from lake_platform import compose
 from lake_platform.audit.sources import Sources
-from lake_platform.audit.tables import open_reader
 from lake_platform.cli.main import app
 from tests.audit_support import MemoryTopic, parquet_lab, rewrite_rows, without_spark
 from tests.support import Lab
@@ -40,7 +40,7 @@ def lake(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lake:
     def sources(settings: Any, metastore: Any) -> Sources:
         found = real(settings, metastore)
         topic = MemoryTopic(lab.kafka)
-        return Sources(metastore, found.store, topic, lambda f: open_reader(f, found.store))
+        return replace(found, topic=topic)
 
     monkeypatch.setattr(compose, "build_audit_sources", sources)
     monkeypatch.setenv("LAKE_HOME", str(lab.home))
@@ -118,13 +118,20 @@ def test_a_storage_that_is_not_there_is_not_made(
 def test_a_storage_no_second_engine_reads_is_refused(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAKE_STORAGE_URL", "s3://bucket/root")
+    monkeypatch.setenv("LAKE_STORAGE_URL", "gs://bucket/root")
     result = lake("t")
     assert result.exit_code == 1
-    assert "audited on a local disk only" in result.output
+    assert "storage gs: the audit reads file: and s3: only; copy or mount" in result.output
 
 
 def test_help_says_what_is_proven_and_the_exit_codes() -> None:
     text = " ".join(CliRunner().invoke(app, ["audit", "--help"]).output.split())
-    for said in ("needs --deep", "hudi-rs, DuckDB", "Exit code 0", "TMPDIR", "--window"):
+    for said in (
+        "needs --deep",
+        "hudi-rs, Arrow",
+        "local disk or S3",
+        "Exit code 0",
+        "TMPDIR",
+        "--window",
+    ):
         assert said in text

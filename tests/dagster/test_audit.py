@@ -14,6 +14,7 @@ from assets.jobs import DUMP_JOB, LOAD_JOB
 from lake_platform.audit.sources import Sources, TableLook
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import StorageUnavailableError, TableUnreadableError
+from tests.audit_support import StoredFiles
 from tests.dagster.fakes import FakePlatform, World, definitions
 from tests.dagster.test_phases import run
 
@@ -52,7 +53,7 @@ def readers(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, Reader]:
     """The table's reader by its format; tests put theirs in."""
     held: dict[str, Reader] = {}
     topic: Any = None  # the audit from digests reads none
-    sources = Sources(world.metastore, world.ports.store, topic, lambda f: held[f])
+    sources = Sources(world.metastore, StoredFiles(world.ports.store), topic, lambda f: held[f])
     monkeypatch.setattr(FakePlatform, "audit_sources", lambda _: sources)
     return held
 

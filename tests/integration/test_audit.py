@@ -1,5 +1,5 @@
 """The audit on a real broker and tables that Spark and Hudi wrote: read by its own consumer and by
-hudi-rs and DuckDB."""
+hudi-rs and Arrow, from the disk and, the same files, from an S3 server."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.memory import MemoryKafka
 from lake_platform.adapters.object_store import open_store
 from lake_platform.audit.auditor import audit
+from lake_platform.audit.files import ArrowFiles, open_files
 from lake_platform.audit.report import AuditReport, Counts
 from lake_platform.audit.sources import Sources
 from lake_platform.audit.tables import open_reader
@@ -26,8 +27,10 @@ from lake_platform.audit.topic import KafkaTopic
 from lake_platform.domain.dataset import Transform
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.quality import Reason
-from tests.audit_support import seeded
+from tests.audit_support import local_files, seeded
+from tests.contract.seaweed import s3_url
 from tests.integration.real_kafka import RealKafka
+from tests.integration.s3_copy import Server, put_all
 from tests.integration.test_phases import BAD, EngineByFormat, stream
 from tests.spark_support import spark
 from tests.support import HOUR_MS, Lab, infer_now
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     from lake_platform.embedded.broker import Broker
 
-__all__ = ["spark"]
+__all__ = ["s3_url", "spark"]
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(300),
@@ -61,15 +64,23 @@ def lab(broker: Broker, spark: SparkSession, tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def run(lab: Lab, broker: Broker) -> Callable[..., AuditReport]:
-    def audited(*, deep: bool = True, root: Path | None = None) -> AuditReport:
-        store = open_store((root or lab.home / "storage").as_uri())
+def run(lab: Lab, broker: Broker, s3_url: Server) -> Callable[..., AuditReport]:
+    """The report, which must be the same of the disk and of the S3 server."""
+
+    def audited(files: ArrowFiles, deep: bool) -> AuditReport:
         topic = KafkaTopic(broker.bootstrap)
-        sources = Sources(lab.metastore, store, topic, lambda f: open_reader(f, store))
+        sources = Sources(lab.metastore, files, topic, lambda f: open_reader(f, files))
         (table,) = lab.sent
         return audit(table, sources, deep=deep)
 
-    return audited
+    def both(*, deep: bool = True, root: Path | None = None) -> AuditReport:
+        home = root or lab.home / "storage"
+        report = audited(local_files(home), deep)
+        remote = open_files(put_all(home, s3_url), s3_url[1], {})
+        assert audited(remote, deep) == report
+        return report
+
+    return both
 
 
 def register(lab: Lab, **definition: Any) -> str:

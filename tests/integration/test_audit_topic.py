@@ -19,7 +19,7 @@ from lake_platform.audit.tables import open_reader
 from lake_platform.audit.topic import KafkaTopic
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.errors import KafkaUnavailableError
-from tests.audit_support import parquet_lab, without_spark
+from tests.audit_support import local_files, parquet_lab, without_spark
 from tests.integration.real_kafka import RealKafka, wait_until
 from tests.support import Lab
 
@@ -50,7 +50,8 @@ def table(lab: Lab) -> str:
 @pytest.fixture
 def run(lab: Lab, broker: Broker, table: str) -> Callable[[], AuditReport]:
     topic = KafkaTopic(broker.bootstrap)
-    sources = Sources(lab.metastore, lab.store, topic, lambda f: open_reader(f, lab.store))
+    files = local_files(lab.home / "storage")
+    sources = Sources(lab.metastore, files, topic, lambda f: open_reader(f, files))
     return lambda: audit(table, sources, deep=True)
 
 

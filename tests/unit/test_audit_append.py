@@ -472,6 +472,7 @@ class TestNothingToSay:
 
     def test_of_a_storage_that_was_emptied(self, copy: Copy) -> None:
         empty = Copy(copy.lab, copy.root / "elsewhere")
+        empty.root.mkdir()
         with pytest.raises(NothingToAuditError, match="recorded, so this is another storage"):
             empty.audit()
 

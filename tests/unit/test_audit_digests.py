@@ -14,7 +14,15 @@ from lake_platform.audit.commits import read_commits
 from lake_platform.audit.report import Counts
 from lake_platform.audit.topic import KafkaTopic
 from lake_platform.domain.offsets import RawCommit
-from tests.audit_support import Copy, copy_of, parquet_lab, rewrite_rows, seeded, without_spark
+from tests.audit_support import (
+    Copy,
+    copy_of,
+    local_files,
+    parquet_lab,
+    rewrite_rows,
+    seeded,
+    without_spark,
+)
 from tests.support import HOUR_MS, NOW_MS, Lab
 from tests.unit import test_audit_append as append
 from tests.unit import test_audit_upsert as upsert
@@ -126,7 +134,7 @@ def test_clocks_that_are_not_believed_are_decided_by_the_range_of_their_commit(l
     report = copy.audit(deep=False)
     assert wrong(report.total) == Counts(lost=1)
     assert {x.window for x in report.lines if not x.counts.sound} == {"(not known)"}
-    newest = read_commits(lab.store, "t")[-1]
+    newest = read_commits(local_files(lab.home / "storage"), "t")[-1]
     assert [x.window for x in report.undecided] == newest.windows
     assert "not believed" in report.undecided[0].undecided
     assert not copy.audit(deep=False, window="2026-11-01-01:00").sound  # it may be in any hour
