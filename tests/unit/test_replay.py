@@ -18,7 +18,7 @@ from lake_platform.errors import RawExpiredError
 from lake_platform.ingest import raw_log
 from lake_platform.ingest.dump import dump
 from lake_platform.ingest.load import load
-from tests.support import HOUR_MS, NOW_MS, Lab
+from tests.support import HOUR_MS, NOW_MS, Fault, Faulty, Lab, Trap
 
 FIRST, SECOND = "2026-11-01-00:00", "2026-11-01-01:00"
 Spans = list[tuple[int, int]]
@@ -262,3 +262,94 @@ def test_the_table_has_the_columns_of_its_schema_version(lab: Lab, derived: Stru
     lab.cycle(engine=engine)
     (job,) = engine.jobs
     assert (job.source, job.table_schema) == (source, derived or source)
+
+
+def test_a_batch_takes_what_fits_exactly(lab: Lab) -> None:
+    lab.register()
+    for n in range(3):
+        lab.send({"id": n})
+        lab.dump()
+    sizes = [c.raw_bytes for c in raw_log.commits_after(lab.store, "t", 0)]
+    lab.limits = replace(lab.limits, batch_bytes=sizes[0] + sizes[1])
+    engine = Noting(lab.engine)
+    lab.load(engine=engine)
+    assert engine.spans() == [(1, 2), (3, 3)]
+
+
+def test_all_that_retention_took_is_named(lab: Lab) -> None:
+    fill(lab, [0, 1, 0, 2, 0])
+    for commit in raw_log.commits_after(lab.store, "t", 0):
+        if commit.seq in {2, 3, 4}:
+            marked = replace(commit, expired_at=lab.now_ms).to_bytes()
+            lab.store.put(raw_log.commit_key("t", commit.seq), marked)
+    with pytest.raises(RawExpiredError, match=r"'t'") as caught:
+        lab.load(replay=[FIRST, SECOND, "2026-11-01-02:00"])
+    assert (caught.value.first_seq, caught.value.last_seq) == (2, 4)
+    assert all(w in str(caught.value) for w in (FIRST, SECOND, "2026-11-01-02:00"))
+
+
+class Books:
+    """A metastore that keeps what it is told of batches."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.batches: list[tuple[str, WriteResult, dict[str, int]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def record_batch(self, table: str, result: WriteResult, windows: Any) -> None:
+        self.batches.append((table, result, dict(windows)))
+        self._inner.record_batch(table, result, windows)
+
+
+def test_what_a_dead_writer_did_not_tell_is_told_by_the_next(lab: Lab) -> None:
+    """Rows and columns come from the table and the schema; files and bytes are lost with it."""
+    fill(lab, [0, 1])
+    lab.send({"id": 3, "name": "y"}, at_ms=NOW_MS)
+    lab.dump()
+    trap = Trap(1, frozenset(["record_batch"]))
+    with pytest.raises(Fault):
+        lab.load(metastore=Faulty(trap, lab.metastore))
+    lab.workers.crash()
+    lab.now_ms += 1_000
+    books = Books(lab.metastore)
+    assert lab.load(metastore=books) == []
+    last = lab.engine.state(lab.dataset()).last
+    schema = lab.metastore.active_schema("t")
+    assert schema is not None
+    assert books.batches == [("t", WriteResult(last, schema.source, 0, 0), {FIRST: 1})]  # type: ignore[arg-type]
+    progress = lab.metastore.progress("t")
+    assert (progress.applied_seq, progress.loaded_at) == (3, lab.now_ms)
+    assert lab.load(metastore=books) == []
+    assert len(books.batches) == 1
+
+
+def test_what_was_told_is_not_told_again(lab: Lab) -> None:
+    fill(lab, [0, 1])
+    lab.send({"id": 3, "name": "y"}, at_ms=NOW_MS)
+    books = Books(lab.metastore)
+    (result,) = lab.cycle(metastore=books)
+    expected = WriteResult(result.applied, result.table_schema, result.files, result.bytes)
+    assert books.batches == [("t", expected, {FIRST: 1})]
+    assert (result.windows, result.seconds, result.quarantined) == ({FIRST: 1}, 0.0, {})
+
+
+def test_a_result_says_what_was_done(lab: Lab) -> None:
+    lab.register()
+    lab.send({"id": 1})
+    lab.cycle()
+    lab.send({"id": 2, "late": "x"})
+    lab.send(b"broken", reason="not one valid JSON document")
+
+    class Slow(Noting):
+        def write(self, job: BatchJob) -> WriteResult:
+            lab.now_ms += 1_500
+            return super().write(job)
+
+    (result,) = lab.cycle(engine=Slow(lab.engine))
+    assert (result.table, result.seconds, result.schema_version) == ("t", 1.5, 2)
+    assert [c.path for c in result.changes] == ["late"]
+    assert result.quarantined == {"not one valid JSON document": 1}
+    assert {f.name for f in result.table_schema.fields} == {"id", "late"}
+    lab.account()
