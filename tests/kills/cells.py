@@ -42,7 +42,14 @@ class Chain:
             if cell.point.first:
                 self._kill_at(BY_NAME[cell.point.first], cell.style)
             for _ in range(cell.times):
-                self._kill_at(cell.point, cell.style)
+                try:
+                    self._kill_at(cell.point, cell.style)
+                except Passed:
+                    # What was there to recover from is recovered from.
+                    if not cell.point.first:
+                        raise
+                    self._kill_at(BY_NAME[cell.point.first], cell.style)
+                    self._kill_at(cell.point, cell.style)
             self._recover(cell.point)
         except BaseException:
             self.close()
