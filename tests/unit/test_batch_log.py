@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from lake_platform.domain.layout import batch_log_prefix, lock_prefix, seq_name
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import CommitRaceError, StorageUnavailableError, TableDamagedError
+from tests.cleaner_support import Meddling
 from tests.support import Faulty, Trap
 
 DATASET = Dataset(topic="t", table="t", format="parquet")
@@ -157,6 +158,31 @@ class TestLast:
         assert log.last("t") is not None
         assert log.last("u") is None
 
+    def test_of_a_table_that_was_removed_whole(self, store: ObjectStore, log: BatchLog) -> None:
+        """What is known of it by now must not stand in the way of building it again."""
+        put(store, *(record(n, n, n) for n in range(1, 6)))
+        assert log.last("t") == record(5, 5, 5)
+        store.delete([i.key for i in store.list(batch_log_prefix("t"))])
+        assert log.last("t") is None
+        put(store, record(1, 1, 5))
+        assert log.last("t") == record(1, 1, 5)
+
+    def test_of_a_long_log_takes_few_looks(self, store: ObjectStore) -> None:
+        put(store, *(record(n, n, n) for n in range(1, 201)))
+        looks: list[str] = []
+
+        class Looking(Meddling):
+            def head(self, key: str) -> Any:
+                looks.append(key)
+                return self._inner.head(key)
+
+        log = BatchLog(cast(ObjectStore, Looking(store)))
+        assert log.last("t") == record(200, 200, 200)
+        assert len(looks) <= 2 * 8  # doubling up to 256, and halving
+        looks.clear()
+        assert log.last("t") == record(200, 200, 200)
+        assert len(looks) == 1
+
 
 class TestReplaced:
     RECORDS = (
@@ -215,6 +241,7 @@ class TestPublish:
         done = log.published("t")
         assert done is not None
         assert done.number == 1
+        assert store.head(f"{batch_log_prefix('t')}{seq_name(1)}.published") is not None
         held = {i.key: store.get(i.key) for i in store.list("lake/t/")}
         assert held == {"lake/t/a": b"staging/t/a", "lake/t/b": b"moved by who died in between"}
         assert list(store.list("staging/")) == []

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lake_platform.domain.layout import staging_prefix
+from lake_platform.ingest import claims
 from lake_platform.ingest.compact_log import compact_log
 from tests.cleaner_support import DAY_MS, dated_lab, filled, log
-from tests.support import Lab
+from tests.support import Fault, Faulty, Lab, Trap
 
 
 @pytest.fixture
@@ -110,3 +112,55 @@ def test_before_the_first_commit_nothing_is_an_orphan(tmp_path: Path) -> None:
     lab.now_ms += 2 * DAY_MS
     assert compact_log("t", lab.ports()).orphans_removed == 0
     lab.close()
+
+
+class TestStaging:
+    """Staged files go after a day, once a later claim than that of their writer committed."""
+
+    def staged(self, lab: Lab, nonce: str) -> str:
+        key = f"{staging_prefix('t', '1-1', nonce)}part-0.parquet"
+        lab.store.put(key, b"x")
+        return key
+
+    def claim(self, lab: Lab) -> str:
+        """The nonce of a claim whose writer died in its write."""
+        lab.send({"n": 1})
+        lab.dump()
+        with pytest.raises(Fault):
+            lab.load(engine=Faulty(Trap(1, frozenset(["write"])), lab.engine))
+        lab.workers.crash()
+        return claims.uncommitted(lab.store, "t", 0)[-1].nonce
+
+    def clean(self, lab: Lab, *staged: str) -> list[bool]:
+        """Which of `staged` are there after the cleaner."""
+        compact_log("t", lab.ports())
+        return [lab.store.head(key) is not None for key in staged]
+
+    def test_of_a_claim_that_may_still_commit_stays(self, lab: Lab) -> None:
+        key = self.staged(lab, self.claim(lab))
+        lab.now_ms += 9 * DAY_MS
+        assert self.clean(lab, key) == [True]
+        lab.load()
+        assert self.clean(lab, key) == [False]
+
+    def test_goes_after_its_day(self, lab: Lab) -> None:
+        key = self.staged(lab, "dead")
+        lab.now_ms += DAY_MS
+        assert self.clean(lab, key) == [True]
+        lab.now_ms += 1
+        assert self.clean(lab, key) == [False]
+
+    def test_of_others_is_not_touched(self, lab: Lab) -> None:
+        other = f"{staging_prefix('t2', '1-1', 'dead')}part-0.parquet"
+        lab.store.put(other, b"x")
+        mine, needed = self.staged(lab, "dead"), self.staged(lab, self.claim(lab))
+        lab.now_ms += DAY_MS + 1
+        assert self.clean(lab, other, mine, needed) == [True, False, True]
+
+    def test_before_the_first_batch_the_first_claim_is_needed(self, tmp_path: Path) -> None:
+        lab = dated_lab(tmp_path)
+        lab.register()
+        key = self.staged(lab, self.claim(lab))
+        lab.now_ms += DAY_MS + 1
+        assert self.clean(lab, key) == [True]
+        lab.close()
