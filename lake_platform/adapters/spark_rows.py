@@ -122,6 +122,10 @@ def newest_rows(
     return [row.asDict() for row in chosen.collect()]
 
 
+_PY4J = "An error occurred while calling"
+_SHORT = 350
+
+
 @contextmanager
 def engine_errors(job: BatchJob) -> Iterator[None]:
     """Turns what Spark throws during a write into our errors."""
@@ -280,4 +284,11 @@ def _text(value: Any) -> str:
 
 
 def _short(error: BaseException) -> str:
-    return str(error).split("\n\tat ")[0].strip().split("\n")[0][:600]
+    """What was thrown and the last cause of it, without the stack. py4j puts a line of its own
+    before that, which says only which call it was."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if lines[0].startswith(_PY4J) and len(lines) > 1:
+        lines = [lines[1].removeprefix(": "), *lines[2:]]
+    causes = [line for line in lines[1:] if line.startswith("Caused by: ")]
+    thrown = lines[0][:_SHORT]
+    return f"{thrown} ({causes[-1][:_SHORT]})" if causes else thrown
