@@ -16,7 +16,7 @@ UV := $(VENV)/uv/bin/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean \
-  chaos chaos-input chaos-kills
+  chaos chaos-faults chaos-input chaos-kills
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -85,6 +85,9 @@ bench: $(STAMP) ## the numbers of docs/performance.md
 
 chaos-kills: $(STAMP) ## kill writers at every named point, all tables (more than an hour)
 	$(BIN)/python -m tests.kills --write
+
+chaos-faults: $(STAMP) ## S3 that fails at every request, full disks, a metastore that is gone (under an hour)
+	$(BIN)/python -m tests.faults --write
 
 screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromium
 	$(BIN)/python docs/screenshots/take.py

@@ -16,6 +16,7 @@ MODES: dict[str, dict[str, Any]] = {
     "append": {},
     "upsert": {"mode": "upsert", "primary_key": ("id",)},
 }
+KINDS = MODES | {"parquet": {"format": "parquet"}}  # the others are Hudi tables, with Spark
 PHASES = ("dump", "load", "clean")
 BAD = "not one valid JSON document"
 _ROUND, _KEYS, _TWO_DAYS_MS = 24, 7, 48 * HOUR_MS
@@ -38,7 +39,7 @@ class Life:
     def __post_init__(self) -> None:
         now_ms = time.time_ns() // 1_000_000
         self.lab = Lab(self.home, self.metastore_url, store=self.store, now_ms=now_ms)
-        self.lab.register(partitions=2, **MODES[self.mode])
+        self.lab.register(partitions=2, **KINDS[self.mode])
         self.send()
         infer_now(self.lab)
 

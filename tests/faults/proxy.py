@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,18 +24,20 @@ _ALWAYS = 1 << 30
 
 @dataclass
 class Rule:
-    """`seen`: the requests that the kind can hit, as text; `hit`: those that were."""
+    """`where` is searched in "METHOD /path". `seen`: the requests that the kind can hit there, as
+    text; `hit`: those that were."""
 
     kind: Kind
     first: int = 1
     count: int = _ALWAYS
+    where: str = ""
     seen: list[str] = field(default_factory=list)
     hit: list[str] = field(default_factory=list)
 
     def meets(self, method: str, path: str, conditional: bool) -> bool:
-        if not self.kind.hits(method, conditional):
-            return False
         request = f"{method} {path}"
+        if not (self.kind.hits(method, conditional) and re.search(self.where, request)):
+            return False
         self.seen.append(request)
         met = self.first <= len(self.seen) < self.first + self.count
         if met:
@@ -95,8 +98,10 @@ class FaultProxy:
                 self._ending.start()
 
     @contextlib.contextmanager
-    def rule(self, kind: Kind, first: int = 1, count: int = _ALWAYS) -> Iterator[Rule]:
-        rule = Rule(kind, first, count)
+    def rule(
+        self, kind: Kind, first: int = 1, count: int = _ALWAYS, where: str = ""
+    ) -> Iterator[Rule]:
+        rule = Rule(kind, first, count, where)
         with self._lock:
             self._rule = rule
         try:

@@ -75,6 +75,9 @@ def test_only_the_requests_of_the_rule_are_hit(proxy: FaultProxy, came: list[str
     assert rule.hit == ["GET /k"] * 2
     assert len(rule.seen) == 4
     assert len(came) == 2
+    with proxy.rule(ERROR_500, where="^PUT /k") as rule:
+        assert [ask(proxy, method)[0] for method in ("GET", "PUT")] == [200, 500]
+    assert rule.seen == ["PUT /k"]
 
 
 def test_applied_means_that_the_server_got_it(proxy: FaultProxy, came: list[str]) -> None:
