@@ -16,7 +16,7 @@ UV := $(VENV)/uv/bin/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean \
-  chaos chaos-schedules chaos-input chaos-kills mutation
+  chaos chaos-schedules chaos-input chaos-faults chaos-kills mutation
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -57,7 +57,7 @@ down: $(STAMP) ## stop what `make up` started
 test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
 	$(BIN)/pytest
 
-chaos: chaos-schedules chaos-input chaos-kills ## all of what tries to lose a record (about two hours)
+chaos: chaos-schedules chaos-input chaos-faults chaos-kills ## all of what tries to lose a record (about three hours)
 
 chaos-schedules: $(STAMP) ## 20,000 simulated schedules and all interleavings of two writers (SCHEDULES=n)
 	$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000)
@@ -90,6 +90,9 @@ bench: $(STAMP) ## the numbers of docs/performance.md
 
 chaos-kills: $(STAMP) ## kill writers at every named point, all tables (more than an hour)
 	$(BIN)/python -m tests.kills --write
+
+chaos-faults: $(STAMP) ## S3 that fails at every request, full disks, a metastore that is gone (under an hour)
+	$(BIN)/python -m tests.faults --write
 
 screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromium
 	$(BIN)/python docs/screenshots/take.py

@@ -119,7 +119,9 @@ class NothingToAuditError(FixConfigError):
 
 
 class RetryableError(LakeError):
-    """An outside system did not answer, or another writer was faster; nothing was changed."""
+    """An outside system did not answer, or another writer was faster; a retry is safe.
+
+    What was asked of a system that did not answer may have been done all the same."""
 
 
 class KafkaUnavailableError(RetryableError):

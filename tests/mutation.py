@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.pages import put_between, row
+from tests.pages import markdown, put_between
 
 _REPO = Path(__file__).parents[1]
 _MUTMUT = str(Path(sys.executable).parent / "mutmut")
@@ -68,17 +68,17 @@ def share(counts: Counter[str]) -> float:
 
 
 def table(counts: Counts) -> str:
-    lines = [row(["module", "mutants", "noticed", "share"]), row(["---"] * 4)]
-    total: Counter[str] = Counter()
-    for module, found in sorted(counts.items()):
-        lines.append(_line(f"`{module.removeprefix('lake_platform.')}`", found))
-        total += found
-    return "\n".join([*lines, _line("all", total)])
+    rows = [
+        _cells(f"`{module.removeprefix('lake_platform.')}`", found)
+        for module, found in sorted(counts.items())
+    ]
+    total = _cells("all", sum(counts.values(), Counter()))
+    return markdown([["module", "mutants", "noticed", "share"], *rows, total])
 
 
-def _line(name: str, counts: Counter[str]) -> str:
+def _cells(name: str, counts: Counter[str]) -> list[str]:
     noticed = sum(counts[v] for v in _NOTICED)
-    return row([name, counts.total(), noticed, f"{share(counts):.1%}"])
+    return [name, str(counts.total()), str(noticed), f"{share(counts):.1%}"]
 
 
 if __name__ == "__main__":

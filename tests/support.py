@@ -84,25 +84,32 @@ class Sent:
 
 @dataclass
 class Lab:
-    """`tables` maps a table to what was sent to its topic."""
+    """`sent` maps a table to what was sent to its topic. `metastore_url`: a database that is there,
+    instead of a SQLite file in `home`."""
 
     home: Path
+    metastore_url: str = ""
     kafka: MemoryKafka = field(default_factory=MemoryKafka)
     store: ObjectStore = field(default_factory=lambda: open_store("memory:///"))
     limits: Limits = field(default_factory=lambda: Limits(slice=Slice(1 << 20, 1_000)))
     now_ms: int = NOW_MS
 
     def __post_init__(self) -> None:
+        self.metastore = self._open_metastore()
+        self.workers = FakeWorkers()
+        self.engine: TableEngine = MemoryEngine(self.store)
+        self.read_rows: ReadRows = lambda d: MemoryEngine(self.store).rows(d)
+        self.sent: dict[str, list[Sent]] = {}
+
+    def _open_metastore(self) -> Repository:
+        if self.metastore_url:
+            return open_repository(self.metastore_url, lambda: self.now_ms)
         path = self.home / "metastore.db"
         shutil.copy(_migrated(), path)
         database = open_engine(f"sqlite:///{path}")
         # No test pulls the plug of the machine.
         event.listen(database, "connect", lambda c, _: c.execute("PRAGMA synchronous=OFF"))
-        self.metastore = Repository(database, lambda: self.now_ms)
-        self.workers = FakeWorkers()
-        self.engine: TableEngine = MemoryEngine(self.store)
-        self.read_rows: ReadRows = lambda d: MemoryEngine(self.store).rows(d)
-        self.sent: dict[str, list[Sent]] = {}
+        return Repository(database, lambda: self.now_ms)
 
     def ports(self, **other: Any) -> Ports:
         engine = other.pop("engine", None) or self.engine

@@ -366,5 +366,5 @@ def _tasks(raw_bytes: int) -> int:
 def _fenced(job: BatchJob) -> CommitRaceError:
     return CommitRaceError(
         f"table {job.dataset.table!r}: another writer took over batch {job.batch} while this one "
-        f"was writing it; nothing of this attempt is in the table"
+        f"was writing it; nothing of this attempt is in the table, load again"
     )

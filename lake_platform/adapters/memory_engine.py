@@ -270,5 +270,5 @@ def _check_supported(dataset: Dataset) -> None:
 def _lost(job: BatchJob) -> CommitRaceError:
     return CommitRaceError(
         f"table {job.dataset.table!r}: another writer took over batch {job.batch}; nothing of "
-        f"this attempt is in the table"
+        f"this attempt is in the table, load again"
     )

@@ -17,12 +17,18 @@ from lake_platform.errors import InvalidFieldError, StorageUnavailableError
 
 _SCHEMES = ("file", "memory", "s3", "gs", "az")
 # Seconds, not minutes: a dead endpoint must not hang a run (stack: S3A alone takes ten).
-_RETRY = {
-    "max_retries": 4,
-    "retry_timeout": timedelta(seconds=20),
-    "backoff": {"base": 2, "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=2)},
-}  # fmt: skip
+RETRY_WAITS: Mapping[str, float] = {"init_backoff": 0.1, "max_backoff": 2.0}
+# What the operating system says of a disk or a quota that is used up.
+_FULL = ("No space left on device", "Disk quota exceeded")
+
+
+def _retry() -> dict[str, Any]:
+    waits = {name: timedelta(seconds=seconds) for name, seconds in RETRY_WAITS.items()}
+    return {
+        "max_retries": 4,
+        "retry_timeout": timedelta(seconds=20),
+        "backoff": {"base": 2, **waits},
+    }
 
 
 class ObstoreObjectStore:
@@ -33,25 +39,35 @@ class ObstoreObjectStore:
         self._spark_root = spark_root.rstrip("/")
 
     def get(self, key: str) -> bytes:
-        with _translated(key):
+        with self._translated(key):
             return bytes(obstore.get(self._store, key).bytes())
 
     def put(self, key: str, data: bytes) -> None:
-        with _translated(key):
+        with self._translated(key):
             obstore.put(self._store, key, data)
 
     def put_new(self, key: str, data: bytes) -> bool:
         try:
-            with _translated(key):
+            with self._translated(key):
                 # Multipart uploads cannot carry the condition.
                 obstore.put(self._store, key, data, mode="create", use_multipart=False)
         except _TakenError:
-            return False
+            return self._is_taken(key)
         return True
+
+    def _is_taken(self, key: str) -> bool:
+        """False, as `put_new` has it, when there is an object. S3 also answers 409 while another
+        put of the key goes on, which may fail yet; obstore says "taken" for both."""
+        if self.head(key) is None:
+            raise StorageUnavailableError(
+                f"object store did not put {key!r}: another put of it was going on, and came to "
+                f"nothing; try again"
+            )
+        return False
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         infos: list[ObjectInfo] = []
-        with _translated(prefix):
+        with self._translated(prefix):
             for chunk in obstore.list(self._store, prefix, offset=after or None, chunk_size=1000):
                 infos += [
                     ObjectInfo(m["path"], m["size"], int(m["last_modified"].timestamp() * 1000))
@@ -61,7 +77,7 @@ class ObstoreObjectStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
-            with _translated(key):
+            with self._translated(key):
                 meta = obstore.head(self._store, key)
         except KeyError:
             return None
@@ -71,17 +87,37 @@ class ObstoreObjectStore:
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             try:
-                with _translated(key):
+                with self._translated(key):
                     obstore.delete(self._store, key)
             except KeyError:
                 continue
 
     def move(self, source: str, target: str) -> None:
-        with _translated(source):
+        with self._translated(source):
             obstore.rename(self._store, source, target, overwrite=True)
 
     def url(self, key: str) -> str:
         return f"{self._spark_root}/{key}"
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (AlreadyExistsError, PreconditionError):
+            raise _TakenError from None
+        except (NotFoundError, FileNotFoundError):
+            raise KeyError(key) from None
+        except (BaseError, OSError) as error:
+            why = _first_line(error)
+            raise StorageUnavailableError(
+                f"object store did not serve {key!r}: {type(error).__name__}: {why}; "
+                f"{self._remedy(why)}"
+            ) from error
+
+    def _remedy(self, why: str) -> str:
+        if any(said in why for said in _FULL):
+            return f"make space on {self._spark_root} and try again, what is stored was not changed"
+        return "a retry is safe, so try again, and check LAKE_STORAGE_URL and its credentials"
 
 
 def open_store(url: str, options: Mapping[str, str] | None = None) -> ObstoreObjectStore:
@@ -111,7 +147,7 @@ def open_store(url: str, options: Mapping[str, str] | None = None) -> ObstoreObj
             url,
             config=cast(Any, config),
             client_options={"allow_http": plain_http},
-            retry_config=cast(Any, _RETRY),
+            retry_config=cast(Any, _retry()),
         )
     except BaseException as error:  # obstore panics, which is no Exception, on an unknown option
         if isinstance(error, KeyboardInterrupt | SystemExit):
@@ -127,21 +163,6 @@ def open_store(url: str, options: Mapping[str, str] | None = None) -> ObstoreObj
 
 class _TakenError(Exception):
     pass
-
-
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    try:
-        yield
-    except (AlreadyExistsError, PreconditionError):
-        raise _TakenError from None
-    except (NotFoundError, FileNotFoundError):
-        raise KeyError(key) from None
-    except (BaseError, OSError) as error:
-        raise StorageUnavailableError(
-            f"object store did not serve {key!r}: {type(error).__name__}: {_first_line(error)}; "
-            f"nothing was changed, try again, and check LAKE_STORAGE_URL and its credentials"
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -115,7 +115,7 @@ class BatchLog:
         if behind or self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None:
             raise CommitRaceError(
                 f"table {job.dataset.table!r}: another writer took over batch {job.batch}; "
-                f"nothing of this attempt is in the table"
+                f"nothing of this attempt is in the table, load again"
             )
 
     def commit(self, job: BatchJob, record: BatchRecord) -> None:
@@ -131,7 +131,7 @@ class BatchLog:
         if not won and BatchRecord.from_bytes(self._store.get(key)).nonce != record.nonce:
             raise CommitRaceError(
                 f"table {job.dataset.table!r}: another writer committed batch record "
-                f"{record.number} first; nothing of this attempt is in the table"
+                f"{record.number} first; nothing of this attempt is in the table, load again"
             )
 
     def publish(self, table: str, record: BatchRecord) -> None:

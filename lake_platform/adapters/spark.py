@@ -34,10 +34,14 @@ _LOCAL_CONFIG: Mapping[str, str] = {
     "spark.driver.host": "127.0.0.1",
     "spark.ui.showConsoleProgress": "false",
 }
-# A dead endpoint fails a job in seconds instead of hanging it for ten minutes.
+# A dead endpoint fails a call in some 20 seconds instead of hanging it for ten minutes. Hudi makes
+# about ten of them before it gives a commit up.
 _S3A_CONFIG: Mapping[str, str] = {
     "spark.hadoop.fs.s3a.attempts.maximum": "5",
     "spark.hadoop.fs.s3a.retry.limit": "4",
+    # 503 SlowDown has a limit of its own: 20 doublings by default, a job that sleeps for hours.
+    "spark.hadoop.fs.s3a.retry.throttle.limit": "6",
+    "spark.hadoop.fs.s3a.retry.throttle.interval": "200ms",
     "spark.hadoop.fs.s3a.connection.establish.timeout": "5000",
     "spark.hadoop.fs.s3a.connection.timeout": "15000",
     "spark.hadoop.fs.s3a.change.detection.mode": "none",

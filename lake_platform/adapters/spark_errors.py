@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from lake_platform.domain.batches import BatchJob
 from lake_platform.errors import EngineError, TransformError
 
+_SHORT = 350
+
 
 @contextmanager
 def engine_errors(what: str, remedy: str) -> Iterator[None]:
@@ -54,11 +56,14 @@ def first_record(job: BatchJob) -> str:
 
 
 def short(error: BaseException) -> str:
-    """What went wrong in one line. py4j puts the Java exception behind a line of its own."""
-    text = str(error).split("\n\tat ")[0].strip()
-    if text.startswith("An error occurred while calling"):
-        text = text.partition("\n: ")[2] or text
-    return text.split("\n")[0][:600]
+    """What was thrown and the last cause of it, without the stack. py4j puts a line of its own
+    before that, which says only which call it was."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if lines[0].startswith("An error occurred while calling") and len(lines) > 1:
+        lines = [lines[1].removeprefix(": "), *lines[2:]]
+    causes = [line for line in lines[1:] if line.startswith("Caused by: ")]
+    thrown = lines[0][:_SHORT]
+    return f"{thrown} ({causes[-1][:_SHORT]})" if causes else thrown
 
 
 def _is_gone(error: Exception) -> bool:

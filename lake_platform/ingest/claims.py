@@ -117,12 +117,11 @@ def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) 
     try:
         won = ports.store.put_new(key, claim.to_bytes())
     except StorageUnavailableError:
-        won = False
+        won = False  # unless only the reply was lost
+        if ports.store.head(key) is None:
+            raise
     if not won:
-        try:
-            holder = Claim.from_bytes(ports.store.get(key))
-        except KeyError:
-            raise StorageUnavailableError(f"claim {key!r} could not be written") from None
+        holder = _read(ports.store, table, claim.epoch)
         if holder.nonce != claim.nonce:
             raise BatchClaimedError(table, str(holder.worker))
     later = _epochs(ports.store, table, claim.epoch)[0]

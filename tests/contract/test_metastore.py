@@ -53,7 +53,7 @@ class Clock:
         return self.now
 
 
-def _postgres_schema() -> Iterator[str]:
+def postgres_schema() -> Iterator[str]:
     url = make_url(POSTGRES).set(drivername="postgresql+psycopg")
     name = f"t{uuid.uuid4().hex}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
@@ -77,7 +77,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     elif request.param == "file":
         yield f"sqlite:///{tmp_path / 'deep' / 'metastore.db'}"
     elif POSTGRES:
-        yield from _postgres_schema()
+        yield from postgres_schema()
     else:
         pytest.skip("LAKE_TEST_POSTGRES_URL is not set")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.kills.cells import Cell
 from tests.kills.duels import DUELS
 from tests.kills.points import ALL, BY_NAME, POINTS, Point
-from tests.pages import put_between, row
+from tests.pages import append_line, markdown, put_between, read_lines
 
 _STYLES = [("group", 1), ("group", 2), ("jvm", 1), ("jvm", 2)]
 
@@ -36,7 +34,7 @@ class Result:
     def append_to(self, path: Path) -> None:
         cell = self.cell
         line = [cell.point.name, cell.kind, cell.style, cell.times, self.problem, self.seconds]
-        _append(path, line)
+        append_line(path, line)
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,13 @@ class Fight:
 
     def append_to(self, path: Path) -> None:
         line = ["duel", self.duel, self.kind, self.seen, self.problem, self.seconds]
-        _append(path, line)
+        append_line(path, line)
 
 
 def read_results(path: Path) -> list[Result]:
     """The newest result of each cell; points that are no more are left out."""
     newest: dict[Cell, Result] = {}
-    for line in _lines(path):
+    for line in read_lines(path):
         if line[0] in BY_NAME:
             name, kind, style, times, problem, seconds = line
             cell = Cell(BY_NAME[name], kind, style, times)
@@ -77,7 +75,7 @@ def read_fights(path: Path) -> list[Fight]:
     """The newest of each duel and kind."""
     known = {(d.name, k): d for d in DUELS for k in d.kinds}
     newest: dict[tuple[str, str], Fight] = {}
-    for line in _lines(path):
+    for line in read_lines(path):
         if line[0] == "duel" and (line[1], line[2]) in known:
             newest[line[1], line[2]] = Fight(*line[1:])
     return [newest[place] for place in known if place in newest]
@@ -94,30 +92,18 @@ def summary(results: Sequence[Result]) -> str:
 
 def table(results: Sequence[Result]) -> str:
     by_cell = {r.cell: r for r in results}
-    lines = [row(["killed at", *ALL]), row(["---"] * 4)]
-    lines += [row([p.name, *(_marks(by_cell, p, k) for k in ALL)]) for p in POINTS]
-    return "\n".join(lines)
+    rows = [[p.name, *(_marks(by_cell, p, k) for k in ALL)] for p in POINTS]
+    return markdown([["killed at", *ALL], *rows])
 
 
 def fight_table(fights: Sequence[Fight]) -> str:
-    rows = [["who meets whom", "table", "what was seen", "account"], ["---"] * 4]
-    rows += [[f.duel, f.kind, f.seen, "closes" if f.passed else "FAILED"] for f in fights]
-    return "\n".join(map(row, rows))
+    rows = [[f.duel, f.kind, f.seen, "closes" if f.passed else "FAILED"] for f in fights]
+    return markdown([["who meets whom", "table", "what was seen", "account"], *rows])
 
 
 def write_page(path: Path, results: Sequence[Result], fights: Sequence[Fight]) -> None:
     put_between(path, "kill matrix", f"{summary(results)}.\n\n{table(results)}")
     put_between(path, "duels", fight_table(fights))
-
-
-def _append(path: Path, line: list[Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as out:
-        out.write(json.dumps(line) + "\n")
-
-
-def _lines(path: Path) -> list[Any]:
-    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
 def _marks(by_cell: dict[Cell, Result], point: Point, kind: str) -> str:

@@ -18,7 +18,7 @@ from tests.cleaner_support import Meddling
 from tests.support import Faulty, Trap
 
 DATASET = Dataset(topic="t", table="t", format="parquet")
-NOTHING_IN = "nothing of this attempt is in the table"
+NOTHING_IN = "nothing of this attempt is in the table, load again"
 
 
 @pytest.fixture

@@ -463,6 +463,30 @@ class TestClaims:
         assert len(lab.load()) == 1
         lab.account()
 
+    def test_the_error_is_shown_though_the_end_of_its_claim_cannot_be_marked(
+        self, lab: Lab
+    ) -> None:
+        lab.register(source=SOURCE)
+        lab.send_all([{"id": 1}, {"id": "two"}])
+        lab.dump()
+
+        class Unmarked:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(lab.store, name)
+
+            def put(self, key: str, data: bytes) -> None:
+                if key.endswith(".failed"):
+                    raise StorageUnavailableError("gone")
+                lab.store.put(key, data)
+
+        with pytest.raises(SchemaBlockedError) as caught:
+            lab.load(store=Unmarked())
+        assert lab.metastore.progress("t").last_error == str(caught.value)
+        lab.metastore.resolve(lab.metastore.incidents("t")[0].id, "test", "ann")
+        lab.send({"id": 3})
+        with pytest.raises(SchemaBlockedError):
+            lab.load()  # the claim that was left is no obstacle
+
     def test_a_zombie_cannot_commit(self, lab: Lab) -> None:
         """The first writer stands still before its write; another one takes over in between."""
         lab.register(source=SOURCE)

@@ -40,17 +40,33 @@ def test_a_jvm_that_is_gone(job: BatchJob, error: Exception) -> None:
         raise error
 
 
-def test_spark_says_what_it_did_not_like_without_its_stack(job: BatchJob) -> None:
-    error = Py4JError(
-        "An error occurred while calling o70.sql.\n: org.apache.hudi.HoodieException: disk is full"
-        "\n\tat org.apache.spark.Some.where(Some.java:1)"
-    )
-    told = (
-        r": org.apache.hudi.HoodieException: disk is full; the batch was not committed, the next "
-        r"load tries it again$"
-    )
-    with pytest.raises(EngineError, match=told), write_errors(job):
-        raise error
+_OF_S3A = """An error occurred while calling o918.parquet.
+: org.apache.spark.SparkException: Job aborted.
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.jobAbortedError(QueryExecutionErrors.scala)
+Caused by: java.io.IOException: cannot close the file
+\tat org.apache.hadoop.fs.s3a.S3ABlockOutputStream.close(S3ABlockOutputStream.java)
+Caused by: com.amazonaws.SdkClientException: Unable to execute HTTP request: Connection refused
+\t... 12 more
+"""
+
+
+@pytest.mark.parametrize(
+    ("thrown", "shown"),
+    [
+        (_OF_S3A, "Job aborted. (Caused by: com.amazonaws.SdkClientException: Unable to execute "
+         "HTTP request: Connection refused);"),
+        ("An error occurred while calling o1.load", "An error occurred while calling o1.load;"),
+        ("[TABLE_NOT_FOUND] no table\n'Project [a]", "[TABLE_NOT_FOUND] no table;"),
+        ("", "of 't': ;"),
+    ],
+)  # fmt: skip
+def test_spark_says_what_it_did_not_like_on_one_line(
+    job: BatchJob, thrown: str, shown: str
+) -> None:
+    with pytest.raises(EngineError) as caught, write_errors(job):
+        raise Py4JError(thrown)
+    assert f"{shown} the batch was not committed, the next load tries it again" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_look_changes_nothing() -> None:
