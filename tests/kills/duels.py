@@ -258,7 +258,7 @@ _RACE, _LATE = "CommitRaceError", ", late"
 _ZOMBIES: list[tuple[str, tuple[str, ...], str]] = [
     ("uploaded, before the raw commit", ("append",), _RACE),
     ("raw commit, before the metastore", ("append",), "ok"),
-    ("claimed", ALL, _RACE),
+    ("claimed", ALL, "BatchClaimedError"),
     ("in the scan", ALL, _RACE),
     ("quarantined, before the write", ALL, _RACE),
     ("parquet: staged file half written", ("parquet",), _RACE),
