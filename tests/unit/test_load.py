@@ -5,30 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.domain.batches import BatchJob, BatchRange, WriteResult
-from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.dataset import Status
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import (
-    BatchClaimedError,
     CheckpointLostError,
-    CommitRaceError,
     CorruptRawError,
     InvalidFieldError,
     LakeError,
     NotRunnableError,
-    QuarantineRatioError,
-    RawExpiredError,
-    SchemaBlockedError,
     StorageUnavailableError,
 )
-from lake_platform.ingest import claims, raw_log
-from lake_platform.ingest.compact_log import compact_log
+from lake_platform.ingest import raw_log
 from lake_platform.ingest.load import load
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Lab, Trap, faulty_ports
 
@@ -276,247 +268,6 @@ def test_only_bad_records_and_no_schema_yet(lab: Lab) -> None:
     lab.account()
 
 
-class TestSchemaLife:
-    def test_same_batch_adds_columns_at_any_depth(self, lab: Lab) -> None:
-        lab.register(
-            source=Struct((*SOURCE.fields, Field("o", Struct((Field("a", Scalar("long")),)))))
-        )
-        lab.send({"id": 1, "name": "a", "o": {"a": 1}})
-        lab.cycle()
-        lab.send({"id": 2, "name": "b", "extra": [{"k": 1}], "o": {"a": 1, "b": "x"}})
-        lab.send({"id": 3})
-        (done,) = lab.cycle()
-        assert sorted(c.path for c in done.changes) == ["extra", "o.b"]
-        assert done.schema_version == 2
-        lab.account()
-
-    def test_next_batch_loads_twice_and_once(self, lab: Lab) -> None:
-        lab.register(source=SOURCE, evolution="next_batch")
-        lab.send({"id": 1, "name": "a"})
-        lab.cycle()
-        lab.send({"id": 2, "extra": 5})
-        lab.dump()
-        first, second = lab.load()
-        assert (first.applied.reapply, second.applied.reapply) == (True, False)
-        assert second.applied.replay
-        assert "extra" not in [f.name for f in first.table_schema.fields]
-        assert [r.get("extra") for r in lab.rows()] == [None, 5]
-        lab.account()
-        assert lab.metastore.progress("t").records == 2
-
-    def test_widening_is_automatic(self, lab: Lab) -> None:
-        lab.register(source=Struct((Field("n", Scalar("int")),)))
-        lab.send({"n": 1})
-        lab.send({"n": 2**40})
-        (done,) = lab.cycle()
-        assert [str(c) for c in done.changes] == ["column n: int became long (widen)"]
-        lab.account()
-
-    def test_breaking_writes_nothing_and_phase_one_goes_on(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.cycle()
-        before = lab.rows()
-        lab.send({"id": 2})
-        lab.send({"id": "three"})
-        lab.dump()
-        with pytest.raises(SchemaBlockedError) as caught:
-            lab.load()
-        assert caught.value.changes == ["column id: long became string (type)"]
-        assert lab.rows() == before
-        assert lab.metastore.get("t").status == Status.BLOCKED
-        (incident,) = lab.metastore.incidents("t")
-        assert incident.samples[0]["offset"] == 2
-        with pytest.raises(NotRunnableError):
-            lab.load()
-        lab.send({"id": 4})
-        assert len(lab.dump()) == 1
-        assert lab.metastore.get("t").status == Status.BLOCKED
-
-    @pytest.mark.parametrize(
-        ("value", "kind"),
-        [
-            ({"ID": 1}, "case"),
-            ({"id": 2**63}, "decimal"),
-            ({"id": 1.5}, "double"),
-            ({"id": {"x": 1}}, "struct"),
-            ({"id": [1]}, "array"),
-            ({"name": 5}, "long"),
-            ({"new": 1, "NEW": 2}, "case"),
-        ],
-    )
-    def test_breaking_kinds(self, lab: Lab, value: object, kind: str) -> None:
-        lab.register(source=SOURCE)
-        lab.send(value)
-        with pytest.raises(SchemaBlockedError) as caught:
-            lab.cycle()
-        assert kind in str(caught.value)
-        assert lab.rows() == []
-
-    def test_new_column_whose_records_disagree_is_breaking(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1, "x": 1})
-        lab.send({"id": 2, "x": "one"})
-        with pytest.raises(SchemaBlockedError):
-            lab.cycle()
-
-    @pytest.mark.parametrize("values", [(1, 2.5), (2.5, 1)])
-    def test_new_column_of_whole_numbers_and_fractions_is_a_double(
-        self, lab: Lab, values: tuple[float, float]
-    ) -> None:
-        lab.register(source=SOURCE)
-        for value in values:
-            lab.send({"id": 1, "x": value})
-        (done,) = lab.cycle()
-        assert str(done.table_schema.fields[-1].type) == "double"
-        lab.account()
-
-    def test_absent_columns_are_no_change(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({})
-        lab.send({"name": None})
-        (done,) = lab.cycle()
-        assert done.changes == ()
-        lab.account()
-
-
-class TestQuarantineRatio:
-    def test_too_many_bad_records_stop_and_write_nothing(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send_all([{"id": n} for n in range(50)])
-        lab.send_all([b"{"] * 11)
-        with pytest.raises(QuarantineRatioError) as caught:
-            lab.cycle()
-        assert (caught.value.bad, caught.value.total) == (11, 61)
-        assert lab.rows() == []
-        assert lab.quarantined() == []
-        assert "11 of 61" in lab.metastore.progress("t").last_error
-
-    def test_the_raised_limit_lets_them_through(self, lab: Lab) -> None:
-        lab.register(source=SOURCE, max_quarantine_ratio=1.0)
-        lab.send_all([b"{"] * 11, reason="not one valid JSON document")
-        lab.cycle()
-        lab.account()
-
-    def test_ten_are_always_tolerated(self, lab: Lab) -> None:
-        lab.register(source=SOURCE, max_quarantine_ratio=0.0)
-        lab.send_all([b"{"] * 10, reason="not one valid JSON document")
-        lab.cycle()
-        lab.account()
-
-
-class TestClaims:
-    def test_a_live_writer_is_left_alone(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        trap = Trap(1)
-        with pytest.raises(Fault):
-            lab.load(engine=_dying(lab, trap))
-        other = lab.workers.current
-        lab.workers.current = replace(other, pid=77)
-        with pytest.raises(BatchClaimedError) as caught:
-            lab.load()
-        assert caught.value.owner == str(other)
-        lab.workers.dead.add(other)
-        assert len(lab.load()) == 1
-        lab.account()
-
-    def test_a_writer_out_of_sight_keeps_its_lease(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        with pytest.raises(Fault):
-            lab.load(engine=_dying(lab, Trap(1)))
-        lab.workers.unknown.add(lab.workers.current)
-        lab.workers.current = replace(lab.workers.current, host="there")
-        lab.now_ms += 899_000
-        with pytest.raises(BatchClaimedError):
-            lab.load()
-        lab.now_ms += 2_000
-        assert len(lab.load()) == 1
-        lab.account()
-
-    def test_who_takes_over_writes_the_same_batch(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        with pytest.raises(Fault):
-            lab.load(engine=_dying(lab, Trap(1)))
-        lab.send({"id": 2})
-        lab.dump()
-        lab.workers.crash()
-        done = lab.load()
-        assert [r.applied.batch.id for r in done] == [
-            "000000000001-000000000001",
-            "000000000002-000000000002",
-        ]
-        lab.account()
-
-    def test_our_own_errors_release_the_claim(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        with pytest.raises(StorageUnavailableError):
-            lab.load(engine=_dying(lab, Trap(1, error=StorageUnavailableError("gone"))))
-        lab.workers.current = replace(lab.workers.current, pid=78)
-        assert len(lab.load()) == 1
-        lab.account()
-
-    def test_the_error_is_shown_though_the_end_of_its_claim_cannot_be_marked(
-        self, lab: Lab
-    ) -> None:
-        lab.register(source=SOURCE)
-        lab.send_all([{"id": 1}, {"id": "two"}])
-        lab.dump()
-
-        class Unmarked:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(lab.store, name)
-
-            def put(self, key: str, data: bytes) -> None:
-                if key.endswith(".failed"):
-                    raise StorageUnavailableError("gone")
-                lab.store.put(key, data)
-
-        with pytest.raises(SchemaBlockedError) as caught:
-            lab.load(store=Unmarked())
-        assert lab.metastore.progress("t").last_error == str(caught.value)
-        lab.metastore.resolve(lab.metastore.incidents("t")[0].id, "test", "ann")
-        lab.send({"id": 3})
-        with pytest.raises(SchemaBlockedError):
-            lab.load()  # the claim that was left is no obstacle
-
-    def test_a_zombie_cannot_commit(self, lab: Lab) -> None:
-        """The first writer stands still before its write; another one takes over in between."""
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        zombie = lab.workers.current
-
-        class Sleepy(MemoryEngine):
-            def write(self, job):  # type: ignore[no-untyped-def]
-                lab.workers.crash()
-                lab.load()
-                lab.workers.current = zombie
-                return super().write(job)
-
-        with pytest.raises(CommitRaceError):
-            lab.load(engine=Sleepy(lab.store))
-        lab.account()
-
-    def test_two_takers_of_one_epoch(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        state = lab.engine.state(lab.dataset())
-        claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
-        with pytest.raises(BatchClaimedError):
-            claims.take("t", lab.ports(), BatchRange(1, 1), 0, False)
-        assert claims.uncommitted(lab.store, "t", 0)
-        assert not state.exists
-
-
 def test_changed_raw_object_stops_the_table(lab: Lab) -> None:
     lab.register(source=SOURCE)
     lab.send({"id": 1})
@@ -546,15 +297,6 @@ def test_statistics_of_a_batch_whose_writer_died_are_caught_up(lab: Lab) -> None
     progress = lab.metastore.progress("t")
     assert (progress.applied_seq, progress.records) == (1, 1)
     lab.account()
-
-
-def _dying(lab: Lab, trap: Trap):  # type: ignore[no-untyped-def]
-    class Dying(MemoryEngine):
-        def write(self, job):  # type: ignore[no-untyped-def]
-            trap.step("write", "before")
-            return super().write(job)
-
-    return Dying(lab.store)
 
 
 def _story(lab: Lab, mode: str) -> None:
@@ -646,94 +388,6 @@ def test_a_store_whose_reply_is_lost_after_every_write(make_lab: MakeLab, mode: 
     assert {"after put", "after put_new"} <= _every(make_lab, trap, mode, "same_batch")
 
 
-class TestWritersSideBySide:
-    def test_a_load_between_two_batches_of_a_replay_is_not_applied_again(self, lab: Lab) -> None:
-        """The replay's checkpoint must not take the table's back to where the replay began."""
-        lab.register(source=SOURCE)
-        for n in range(2):
-            lab.send({"id": n})
-            lab.cycle()
-        lab.limits = replace(lab.limits, batch_bytes=1)
-        replaying = load("t", lab.ports(), lab.limits, ["2026-11-01-00:00"], replay=True)
-        next(replaying)
-        lab.send({"id": 2})
-        lab.cycle()
-        assert [r.applied.applied for r in replaying] == [3]
-        lab.send({"id": 3})
-        (done,) = lab.cycle()
-        assert done.applied.batch.first_seq == 4
-        lab.account()
-
-    @pytest.mark.parametrize("replay", [(), ("2026-11-01-00:00",)])
-    def test_who_was_taken_for_dead_and_commits_all_the_same(
-        self, lab: Lab, replay: tuple[str, ...]
-    ) -> None:
-        """Its commit falls between the other one's look at the table and the fence."""
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.cycle()
-        lab.send({"id": 2})
-        lab.dump()
-        held: list[BatchJob] = []
-
-        class Holding(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
-                held.append(job)
-                raise Fault("stands still")
-
-        class Late(MemoryEngine):
-            def fence(self, dataset: Dataset, epoch: int) -> None:
-                MemoryEngine(lab.store).write(held[0])
-                super().fence(dataset, epoch)
-
-        with pytest.raises(Fault):
-            lab.load(engine=Holding(lab.store))
-        lab.workers.crash()
-        with pytest.raises(CommitRaceError, match="taken for dead"):
-            lab.load(replay=replay, engine=Late(lab.store))
-        lab.cycle()
-        lab.load(replay=replay)
-        lab.account()
-        assert lab.metastore.progress("t").applied_seq == 2
-
-    def test_a_replay_takes_over_an_unfinished_claim_and_leaves_its_batch_pending(
-        self, lab: Lab
-    ) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.cycle()
-        for n in (2, 3):
-            lab.send({"id": n})
-            lab.dump()
-        with pytest.raises(Fault):
-            lab.load(engine=_dying(lab, Trap(1)))
-        lab.workers.crash()
-        (done,) = lab.load(replay=["2026-11-01-00:00"])
-        assert (done.applied.replay, done.applied.applied) == (True, 1)
-        (rest,) = lab.load()
-        assert rest.applied.batch.id == "000000000002-000000000003"
-        lab.account()
-
-    def test_what_failed_and_said_so_is_fenced_once(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.dump()
-        fenced: list[int] = []
-
-        class Failing(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:  # noqa: ARG002 - port
-                raise StorageUnavailableError("gone")
-
-            def fence(self, dataset: Dataset, epoch: int) -> None:
-                fenced.append(epoch)
-                super().fence(dataset, epoch)
-
-        for _ in range(5):
-            with pytest.raises(StorageUnavailableError):
-                lab.load(engine=Failing(lab.store))
-        assert fenced == [1, 2, 3, 4]
-
-
 def test_a_replay_goes_to_its_end_whatever_the_budget(lab: Lab) -> None:
     """Ended halfway it would leave rows in the table that later records deleted."""
     lab.register(mode="upsert", primary_key=("id",), source=SOURCE)
@@ -775,87 +429,3 @@ def test_a_table_removed_whole_is_built_again_from_raw(lab: Lab) -> None:
     lab.send({"id": 2})
     lab.cycle()
     lab.account()
-
-
-class TestSleepers:
-    """Writers that stand still at the worst call; all found by tests/simulation."""
-
-    def test_a_replay_never_takes_the_checkpoint_back(self, lab: Lab) -> None:
-        """The dead one commits between the replay's look behind the fence and its write."""
-        lab.register(source=SOURCE)
-        lab.send({"id": 1})
-        lab.cycle()
-        lab.send({"id": 2})
-        lab.dump()
-        held: list[BatchJob] = []
-
-        class Holding(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
-                held.append(job)
-                raise Fault("stands still")
-
-        class Late(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
-                lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
-                MemoryEngine(lab.store).write(held[0])  # it had passed the fence before
-                return super().write(job)
-
-        with pytest.raises(Fault):
-            lab.load(engine=Holding(lab.store))
-        lab.workers.crash()
-        with pytest.raises(CommitRaceError):
-            lab.load(replay=["2026-11-01-00:00"], engine=Late(lab.store))
-        lab.send({"id": 3})
-        lab.cycle()
-        lab.account()
-
-    def test_a_claim_where_the_cleaner_removed_one_is_refused(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        for n in range(25):
-            lab.send({"id": n})
-            lab.cycle()
-        lab.now_ms += 2 * 24 * HOUR_MS
-        compact_log("t", lab.ports())
-        with pytest.raises(BatchClaimedError):
-            claims.take("t", lab.ports(), BatchRange(2, 2), after=1, replay=False)
-        lab.send({"id": 99})
-        lab.cycle()
-        lab.account()
-
-    def test_raw_that_retention_took_meanwhile_is_not_called_damage(self, lab: Lab) -> None:
-        lab.register(source=SOURCE)
-        for n in range(3):
-            lab.send({"id": n})
-            lab.cycle()
-        lab.now_ms += 10 * 24 * HOUR_MS
-
-        class Sleepy:
-            def __getattr__(self, name: str) -> Any:
-                return getattr(lab.store, name)
-
-            def get(self, key: str) -> bytes:
-                if key.startswith("raw/"):
-                    compact_log("t", lab.ports(), keep_commits=1, raw_retention_days=7)
-                return lab.store.get(key)
-
-        with pytest.raises(RawExpiredError):
-            lab.load(replay=["2026-11-01-00:00"], store=Sleepy())
-        assert "retention removed" in lab.metastore.progress("t").last_error
-        lab.send({"id": 9})
-        lab.cycle()
-        assert len(lab.rows()) == 4
-
-    @pytest.mark.parametrize("first", [None, b"{"])
-    def test_a_first_batch_without_a_row_waits_for_the_schema(
-        self, lab: Lab, first: bytes | None
-    ) -> None:
-        """Its range stays fixed by its claim, so the schema comes from what follows it."""
-        why = "not one valid JSON document" if first else ""
-        lab.register(mode="upsert", primary_key=("id",), max_quarantine_ratio=1.0)
-        lab.send(first, key="1", reason=why)
-        with pytest.raises(InvalidFieldError, match="no such column"):
-            lab.cycle()
-        lab.send({"id": 2, "name": "x"})
-        lab.cycle()
-        lab.account()
-        assert [row["id"] for row in lab.rows()] == [2]
