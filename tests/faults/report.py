@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from tests.pages import append_line, markdown, put_between, read_lines
+
+_FIRST = ("one call", "dump", "load", "clean")
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ def summary(results: Sequence[Result]) -> str:
     return f"{len(results)} faults put in, {failed} failed"
 
 
-def table(results: Iterable[Result]) -> str:
-    """One row a part and group, in the order they were run."""
-    order = {(r.part, r.group): None for r in results}
-    places = list(order)
+def table(results: Sequence[Result]) -> str:
+    """One row a part and group, the phases first, then in the order they were run."""
+    run = list(dict.fromkeys((r.part, r.group) for r in results))
+    places = sorted(run, key=lambda place: _FIRST.index(place[0]) if place[0] in _FIRST else 9)
     held = sorted(results, key=lambda r: places.index((r.part, r.group)))
     rows = [
         _row(part, group, list(found))
