@@ -16,7 +16,10 @@ TIMELINE = "lake/t/.hoodie/timeline/"
 _COUNTS = ("numWrites", "numInserts", "numUpdateWrites", "numDeletes", "totalWriteBytes")
 _STAT = {
     "type": "record", "name": "HoodieWriteStat",
-    "fields": [{"name": n, "type": ["null", "long"], "default": None} for n in _COUNTS],
+    "fields": [
+        {"name": "path", "type": ["null", "string"], "default": None},
+        *({"name": n, "type": ["null", "long"], "default": None} for n in _COUNTS),
+    ],
 }  # fmt: skip
 _SCHEMA = fastavro.parse_schema({
     "type": "record", "name": "HoodieCommitMetadata", "fields": [
@@ -38,7 +41,7 @@ def commit(
     store: ObjectStore,
     number: int,
     batch: AppliedBatch | None,
-    stats: Mapping[str, Sequence[Mapping[str, int]]] | None = None,
+    stats: Mapping[str, Sequence[Mapping[str, int | str]]] | None = None,
     operation: str | None = "BULK_INSERT",
     action: str = "commit",
     extra: Mapping[str, str] | None = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lake_platform.adapters import hudi_timeline as timeline
+from lake_platform.adapters.hudi_strays import strays
 from lake_platform.adapters.spark_errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark_rows import (
     ORDER,
@@ -275,10 +276,23 @@ class HudiEngine:
             ):
                 spark.sql(self._compaction(job)).collect()
         except EngineError as error:
+            self._sweep(job.dataset.table)
             # Who died in a compaction is waited for as long as its heartbeat is young: two minutes.
             if "heartbeat" not in str(error):
                 raise
             _log.warning("compaction was put off", dataset=job.dataset.table, error=str(error))
+
+    def _sweep(self, table: str) -> None:
+        """After a failed compaction: if we were taken for dead in it, others may have completed it,
+        and files of ours came after that."""
+        try:
+            stray = strays(self._store, table)
+            self._store.delete(stray)
+        except StorageUnavailableError as error:
+            _log.warning("strays were not looked for", dataset=table, error=str(error))
+            return
+        if stray:
+            _log.warning("strays of this writer were removed", dataset=table, files=len(stray))
 
     def _compaction(self, job: BatchJob) -> str:
         table = job.dataset.table

@@ -72,6 +72,18 @@ def completed(store: ObjectStore, table: str) -> list[Instant]:
     return sorted(found, key=lambda i: i.completed)
 
 
+def files_by_instant(store: ObjectStore, table: str) -> dict[str, set[str]]:
+    """The names of the files that each completed commit put into the table."""
+    found = {}
+    for instant in completed(store, table):
+        try:
+            stats = _stats(_record(store, instant))
+        except KeyError:
+            continue  # archived between the LIST and now
+        found[instant.requested] = {str(s["path"]).rsplit("/", 1)[-1] for s in stats}
+    return found
+
+
 def state(store: ObjectStore, dataset: Dataset) -> TableState:
     instants = completed(store, dataset.table)
     if not instants:
@@ -111,13 +123,11 @@ def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit |
 
     Raises: KeyError when the instant is gone.
     """
-    content = store.get(instant.key)
-    records = fastavro.reader(io.BytesIO(content))
-    record: Any = next(iter(records))
+    record = _record(store, instant)
     extra: Mapping[str, str] = record.get("extraMetadata") or {}
     if _BATCH not in extra:
         return None
-    stats = [s for group in (record.get("partitionToWriteStats") or {}).values() for s in group]
+    stats = _stats(record)
     planned = AppliedBatch.from_dict({**json.loads(extra[_BATCH]), "instant": instant.requested})
     bulk = str(record.get("operationType")).upper() == "BULK_INSERT"
     batch = _with_balance(planned, stats, dataset, bulk)
@@ -128,6 +138,14 @@ def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit |
         files=len(stats),
         bytes=sum(s.get("totalWriteBytes") or 0 for s in stats),
     )
+
+
+def _record(store: ObjectStore, instant: Instant) -> Any:
+    return next(iter(fastavro.reader(io.BytesIO(store.get(instant.key)))))
+
+
+def _stats(record: Any) -> list[Mapping[str, Any]]:
+    return [s for group in (record.get("partitionToWriteStats") or {}).values() for s in group]
 
 
 def doubled(newest_first: list[LakeCommit]) -> tuple[AppliedBatch, ...]:

@@ -13,9 +13,10 @@ from lake_platform.adapters.object_store import open_store
 from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange, Claim, Worker
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import seq_name
+from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import EngineError
-from tests.hudi_commits import commit
+from tests.hudi_commits import commit, time
 
 
 def no_session() -> None:
@@ -63,10 +64,13 @@ class Calls:
             raise Py4JError(self._said)
 
 
-def compact(said: str, after: int = 20) -> tuple[Calls, list[Any]]:
-    """What a load does about compaction after `after` commits since the last one."""
-    store = open_store("memory:///")
-    commit(store, 1, None)
+def compact(
+    said: str, after: int = 20, store: ObjectStore | None = None, named: str = "x"
+) -> tuple[Calls, list[Any]]:
+    """What a load does about compaction after `after` commits since the last one, which named the
+    base file `named`."""
+    store = store or open_store("memory:///")
+    commit(store, 1, None, {"": [{"path": named}]})
     for number in range(2, after + 2):
         commit(store, number, None, action="deltacommit")
     dataset = Dataset(topic="t", table="t", mode="upsert", primary_key=("id",))
@@ -93,6 +97,19 @@ def test_a_compaction_in_which_somebody_died_just_now_is_put_off() -> None:
     session, logs = compact("HoodieLockException: Cannot execute instant 1 due to heartbeat by ...")
     assert len(session.statements) == 1
     assert logs == [("warning", "t")]
+
+
+def test_files_of_a_compaction_that_another_ended_are_removed() -> None:
+    """We were taken for dead in it, and woke: our lock is refused, our files are there."""
+    store = open_store("memory:///")
+    stray, named = f"g-0_9-9-9_{time(1)}.parquet", f"g-0_1-2-3_{time(1)}.parquet"
+    for name in (stray, named):
+        store.put(f"lake/t/{name}", b"PAR1")
+    with pytest.raises(EngineError, match="HoodieLockException"):
+        compact("HoodieLockException: no lock", store=store, named=named)
+    assert [i.key for i in store.list("lake/t/") if i.key.endswith(".parquet")] == [
+        f"lake/t/{named}"
+    ]
 
 
 def test_a_compaction_that_fails_is_told() -> None:

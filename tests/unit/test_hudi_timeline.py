@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lake_platform.adapters import hudi_timeline as timeline
+from lake_platform.adapters.hudi_strays import strays
 from lake_platform.adapters.object_store import open_store
 from lake_platform.domain.batches import (
     AppliedBatch,
@@ -23,6 +24,7 @@ from lake_platform.domain.dataset import Dataset, Transform
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
+from tests.cleaner_support import Meddling
 from tests.hudi_commits import TIMELINE, commit, time
 
 APPEND = Dataset(topic="t", table="t")
@@ -214,7 +216,7 @@ def test_a_commit_is_ours_by_the_nonce_of_the_claim(store: ObjectStore) -> None:
     assert timeline.committed(store, replace(job, claim=replace(claim, nonce="n9"))) is None
 
 
-Stat = Mapping[str, int]
+Stat = Mapping[str, int | str]
 PARTS: list[tuple[str, Dataset, str, Sequence[Stat], Balance, tuple[int, int, int, int]]] = [
     # what, dataset, operation, counts of Hudi, known before;
     # then: written, deduplicated, deleted, dropped
@@ -261,3 +263,55 @@ def test_the_balance_of_a_commit(
     parts = (balance.written, balance.deduplicated, balance.deleted, balance.dropped)
     assert parts == expected
     assert (balance.records, balance.quarantined) == (known.records, known.quarantined)
+
+
+class TestStrays:
+    ROOT = "lake/t/"
+
+    def put(self, store: ObjectStore, *names: str) -> None:
+        for name in names:
+            store.put(self.ROOT + name, b"PAR1")
+
+    def committed(self, store: ObjectStore, number: int, *paths: str, **values: Any) -> None:
+        commit(store, number, None, {"": [{"path": p} for p in paths]}, **values)
+
+    def test_base_files_that_their_completed_commit_does_not_name(self, store: ObjectStore) -> None:
+        ours, theirs = f"g-0_1-2-3_{time(2)}.parquet", f"g-0_7-8-9_{time(2)}.parquet"
+        other = f"day=a%2Fb/h-0_1-2-3_{time(2)}.parquet"
+        self.put(store, ours, theirs, other)
+        self.committed(store, 2, ours, other)
+        assert strays(store, "t") == [self.ROOT + theirs]
+
+    def test_in_partitions_too(self, store: ObjectStore) -> None:
+        named, stray = f"day=x/g-0_1-2-3_{time(1)}.parquet", f"day=x/g-0_4-2-3_{time(1)}.parquet"
+        self.put(store, named, stray)
+        self.committed(store, 1, named, action="deltacommit")
+        assert strays(store, "t") == [self.ROOT + stray]
+
+    def test_all_else_is_left_alone(self, store: ObjectStore) -> None:
+        self.committed(store, 2, f"g-0_1-2-3_{time(2)}.parquet")
+        self.put(
+            store,
+            f"g-0_1-2-3_{time(2)}.parquet",
+            f"g-0_1-2-3_{time(1)}.parquet",  # archived
+            f"g-0_1-2-3_{time(3)}.parquet",  # at work
+            f".g-0_{time(2)}.log.1_0-1-2",  # a commit names one log file of a group, not all
+            f".g-0_9-9-9_{time(2)}.parquet.crc",
+            f".hoodie/metadata/g-0_9-9-9_{time(2)}.parquet",
+            ".hoodie_partition_metadata",
+        )
+        store.put(f"lake/t2/g-0_9-9-9_{time(2)}.parquet", b"PAR1")
+        assert strays(store, "t") == []
+
+    def test_a_commit_archived_meanwhile_names_nothing(self, store: ObjectStore) -> None:
+        self.put(store, f"g-0_9-9-9_{time(1)}.parquet")
+        self.committed(store, 1)
+
+        class Archiving(Meddling):
+            def get(self, key: str) -> bytes:
+                self.once(lambda: self._inner.delete([key]))
+                return bytes(self._inner.get(key))
+
+        assert strays(Archiving(store), "t") == []
+        self.committed(store, 1)
+        assert len(strays(store, "t")) == 1
