@@ -23,6 +23,7 @@ _MUTMUT = str(Path(sys.executable).parent / "mutmut")
 _WANTED = 0.9
 # A mutant that never ends is noticed too. Without any test it is not.
 _NOTICED = frozenset(["killed", "timeout", "segfault", "suspicious"])
+_NOT_RUN = "not checked"
 Counts = Mapping[str, Counter[str]]
 
 
@@ -36,7 +37,7 @@ def main() -> int:
         _run(given.processes)
     verdicts = _verdicts()
     counts = by_module(verdicts)
-    survived = [name for name, verdict in verdicts.items() if verdict not in _NOTICED]
+    survived = [n for n, verdict in verdicts.items() if verdict not in {*_NOTICED, _NOT_RUN}]
     print(*survived, table(counts), sep="\n")
     if given.write:
         put_between(_REPO / "docs" / "reliability-mutation.md", "mutants", table(counts))
@@ -64,7 +65,8 @@ def by_module(verdicts: Mapping[str, str]) -> Counts:
 
 
 def share(counts: Counter[str]) -> float:
-    return sum(counts[v] for v in _NOTICED) / counts.total()
+    """Of those that were run."""
+    return sum(counts[v] for v in _NOTICED) / max(1, counts.total() - counts[_NOT_RUN])
 
 
 def table(counts: Counts) -> str:
@@ -73,12 +75,13 @@ def table(counts: Counts) -> str:
         for module, found in sorted(counts.items())
     ]
     total = _cells("all", sum(counts.values(), Counter()))
-    return markdown([["module", "mutants", "noticed", "share"], *rows, total])
+    return markdown([["module", "mutants", "run", "noticed", "share"], *rows, total])
 
 
 def _cells(name: str, counts: Counter[str]) -> list[str]:
     noticed = sum(counts[v] for v in _NOTICED)
-    return [name, str(counts.total()), str(noticed), f"{share(counts):.1%}"]
+    run = counts.total() - counts[_NOT_RUN]
+    return [name, str(counts.total()), str(run), str(noticed), f"{share(counts):.1%}"]
 
 
 if __name__ == "__main__":
