@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lake_platform.adapters.memory_engine import MemoryEngine
 from lake_platform.domain.batches import BatchJob, BatchRange, WriteResult
@@ -21,7 +22,7 @@ from lake_platform.errors import (
 from lake_platform.ingest import claims
 from lake_platform.ingest.compact_log import compact_log
 from lake_platform.ingest.load import load
-from tests.support import HOUR_MS, Fault, Lab, Trap
+from tests.support import HOUR_MS, Fault, Faulty, Lab, Trap
 from tests.unit.test_load import SOURCE, MakeLab, make_lab
 
 __all__ = ["make_lab"]
@@ -323,3 +324,30 @@ class TestSleepers:
         lab.cycle()
         lab.account()
         assert [row["id"] for row in lab.rows()] == [2]
+
+
+class TestGivingUp:
+    """The error that ends a load is what an operator sees, and the claim says that it failed."""
+
+    def fails(self, lab: Lab, **ports: Any) -> None:
+        lab.register(source=SOURCE)
+        lab.send({"id": 1})
+        lab.dump()
+        error = StorageUnavailableError("no answer")
+        with pytest.raises(StorageUnavailableError, match="no answer"):
+            lab.load(engine=_dying(lab, Trap(1, error=error)), **ports)
+
+    def test_the_claim_is_marked_as_failed(self, lab: Lab) -> None:
+        self.fails(lab)
+        held = [i.key.rsplit(".")[-1] for i in lab.store.list("checkpoints/t/phase2/claims/")]
+        assert held == ["failed", "json"], "done would say that nothing is left to finish"
+
+    def test_a_mark_that_cannot_be_put_is_told_and_hides_nothing(self, lab: Lab) -> None:
+        away = StorageUnavailableError("away")
+        store: Any = Faulty(Trap(1, frozenset(["put"]), error=away), lab.store)
+        with capture_logs() as logs:
+            self.fails(lab, store=store)
+        assert [e for e in logs if e["log_level"] == "warning"] == [
+            {"event": "the claim's end could not be marked", "dataset": "t", "error": "away",
+             "log_level": "warning"}
+        ]  # fmt: skip
