@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Sequence
+
+import structlog
 
 from tests.simulation.check import broken
 from tests.simulation.draw import draw
@@ -30,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="all of two writers, at most 2 switches, 1 kill",
     )
     given = parser.parse_args(arguments)
+    # Faults are what a schedule is made of: no warnings about them.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     if given.interleavings:
         return _interleavings()
     if given.seed is not None:
