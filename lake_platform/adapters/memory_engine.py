@@ -23,13 +23,12 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.ports import ObjectStore, put_first
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
 from lake_platform.errors import (
     CommitRaceError,
     EngineError,
-    StorageUnavailableError,
     UnsupportedError,
 )
 
@@ -96,12 +95,7 @@ class MemoryEngine:
         before = self._fold(job.dataset)
         commit = _Commit(job.claim.nonce, _applied(job, number, events, before), events)
         key, data = _commit_key(table, number), commit.to_bytes()
-        try:
-            won = self._store.put_new(key, data)
-        except StorageUnavailableError:
-            won = False
-            if self._store.head(key) is None:
-                raise
+        won = put_first(self._store, key, data)
         if not won and _Commit.from_bytes(self._store.get(key)).nonce != commit.nonce:
             raise _lost(job)
         return WriteResult(commit.batch, job.table_schema, files=1, bytes=len(data))

@@ -14,8 +14,8 @@ from typing import Any
 
 from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange
 from lake_platform.domain.layout import batch_log_prefix, lock_prefix, seq_name
-from lake_platform.domain.ports import ObjectStore
-from lake_platform.errors import CommitRaceError, StorageUnavailableError, TableDamagedError
+from lake_platform.domain.ports import ObjectStore, put_first
+from lake_platform.errors import CommitRaceError, TableDamagedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class BatchLog:
     def published(self, table: str) -> BatchRecord | None:
         """The newest record, after its files were moved into the table."""
         last = self.last(table)
-        if last and self._store.head(_published_key(table, last.number)) is None:
+        if last and not self._is_published(table, last):
             self.publish(table, last)
         return last
 
@@ -122,12 +122,7 @@ class BatchLog:
         """Raises: CommitRaceError when another writer was first."""
         self.check_next(job, None)
         key = _record_key(job.dataset.table, record.number)
-        try:
-            won = self._store.put_new(key, record.to_bytes())
-        except StorageUnavailableError:
-            won = False
-            if self._store.head(key) is None:
-                raise
+        won = put_first(self._store, key, record.to_bytes())
         if not won and BatchRecord.from_bytes(self._store.get(key)).nonce != record.nonce:
             raise CommitRaceError(
                 f"table {job.dataset.table!r}: another writer committed batch record "
@@ -141,18 +136,16 @@ class BatchLog:
             try:
                 self._store.move(staged, final)
             except KeyError:
-                if self._store.head(final) is None and not self._published_by_another(
-                    table, record
-                ):
+                # Somebody may have finished this while we stood still, and a later record have
+                # replaced the file since.
+                if self._store.head(final) is None and not self._is_published(table, record):
                     raise TableDamagedError(
                         table, final, f"batch record {record.number} names it, and it is not at "
                         f"{staged!r} either",
                     ) from None  # fmt: skip
         self._store.put(_published_key(table, record.number), b"")
 
-    def _published_by_another(self, table: str, record: BatchRecord) -> bool:
-        """Whether somebody finished this while we stood still; a later record may have replaced
-        the file since."""
+    def _is_published(self, table: str, record: BatchRecord) -> bool:
         return self._store.head(_published_key(table, record.number)) is not None
 
     def _records(self, table: str) -> Iterator[BatchRecord]:

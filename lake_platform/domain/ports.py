@@ -20,6 +20,7 @@ from lake_platform.domain.batches import (
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
 from lake_platform.domain.schema import Change, Struct
+from lake_platform.errors import StorageUnavailableError
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 UTC."""
@@ -113,6 +114,20 @@ class ObjectStore(Protocol):
     def url(self, key: str) -> str:
         """The URL Spark reads the key by (`file:` or `s3a:`)."""
         ...
+
+
+def put_first(store: ObjectStore, key: str, data: bytes) -> bool:
+    """`put_new` whose reply may be lost: False when something is at `key`, perhaps our own, which
+    the nonce in it tells.
+
+    Raises: StorageUnavailableError when nothing is there.
+    """
+    try:
+        return store.put_new(key, data)
+    except StorageUnavailableError:
+        if store.head(key) is None:
+            raise
+        return False
 
 
 class Workers(Protocol):

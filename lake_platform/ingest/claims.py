@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 
 from lake_platform.domain.batches import BatchRange, Claim, TableState
 from lake_platform.domain.layout import claim_prefix, lock_prefix, locks_prefix, seq_name
-from lake_platform.domain.ports import ObjectStore
-from lake_platform.errors import BatchClaimedError, CommitRaceError, StorageUnavailableError
+from lake_platform.domain.ports import ObjectStore, put_first
+from lake_platform.errors import BatchClaimedError, CommitRaceError
 from lake_platform.ingest.results import Limits, Ports
 
 _DONE, _FAILED = ".done", ".failed"
@@ -114,13 +114,7 @@ def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) 
         replay=replay,
     )
     key = claim_key(table, claim.epoch)
-    try:
-        won = ports.store.put_new(key, claim.to_bytes())
-    except StorageUnavailableError:
-        won = False  # unless only the reply was lost
-        if ports.store.head(key) is None:
-            raise
-    if not won:
+    if not put_first(ports.store, key, claim.to_bytes()):
         holder = _read(ports.store, table, claim.epoch)
         if holder.nonce != claim.nonce:
             raise BatchClaimedError(table, str(holder.worker))
