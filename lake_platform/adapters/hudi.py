@@ -151,9 +151,8 @@ class HudiEngine:
             double.batch, last.applied, claim.epoch, "", last.schema_version,
             replay=True, reapply=True,
         )  # fmt: skip
-        lock = self._store.url(lock_prefix(dataset.table, claim.epoch).rstrip("/"))
         options = {
-            **_COMMON, **fence_options(lock), **_key_options(dataset),
+            **self._fenced_options(dataset.table, claim), **_key_options(dataset),
             "hoodie.datasource.write.operation": "delete",
             "hoodie.index.type": "SIMPLE",
             **timeline.metadata_options(mark, claim.nonce, (double.instant,)),
@@ -207,10 +206,8 @@ class HudiEngine:
             ),
             job.quarantine_keys,
         )  # fmt: skip
-        lock = self._store.url(lock_prefix(dataset.table, claim.epoch).rstrip("/"))
         return {
-            **_COMMON,
-            **fence_options(lock),
+            **self._fenced_options(dataset.table, claim),
             **_key_options(dataset),
             **_mode_options(job),
             "hoodie.upsert.shuffle.parallelism": tasks,
@@ -218,6 +215,11 @@ class HudiEngine:
             "hoodie.delete.shuffle.parallelism": tasks,
             **timeline.metadata_options(planned, claim.nonce, job.undone),
         }
+
+    def _fenced_options(self, table: str, claim: Claim) -> dict[str, str]:
+        """What everything that writes the table has in common, under the lock of the claim."""
+        lock = self._store.url(lock_prefix(table, claim.epoch).rstrip("/"))
+        return {**_COMMON, **fence_options(lock)}
 
     def _saved(
         self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]
@@ -296,10 +298,8 @@ class HudiEngine:
 
     def _compaction(self, job: BatchJob) -> str:
         table = job.dataset.table
-        lock = self._store.url(lock_prefix(table, job.claim.epoch).rstrip("/"))
-        options = {
-            **_COMMON, **fence_options(lock), "hoodie.compact.inline.max.delta.commits": "1"
-        }  # fmt: skip
+        options = self._fenced_options(table, job.claim)
+        options["hoodie.compact.inline.max.delta.commits"] = "1"
         # The procedure splits its options at commas, so none may be in a value.
         options.pop("hoodie.fs.atomic_creation.support")
         listed = ",".join(f"{name}={value}" for name, value in options.items())
