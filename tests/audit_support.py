@@ -9,7 +9,7 @@ import gzip
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +25,7 @@ from lake_platform.adapters.parquet import ParquetEngine
 from lake_platform.adapters.spark_rows import spark_type
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.files import ArrowFiles, open_files
-from lake_platform.audit.report import AuditReport
+from lake_platform.audit.report import AuditReport, Counts
 from lake_platform.audit.sources import File, Sources, TableLook, TopicLook
 from lake_platform.audit.tables import open_reader
 from lake_platform.domain.batches import BatchJob
@@ -236,3 +236,16 @@ def without_one(chance: random.Random, items: list[Any]) -> list[Any]:
 
 def one_twice(chance: random.Random, items: list[Any]) -> list[Any]:
     return [*items, chance.choice(items)]
+
+
+def wrong(counts: Counts) -> Counts:
+    """`counts` without what is no fault."""
+    return replace(counts, records=0, raw=0, table=0, quarantined=0, dropped=0, pending=0)
+
+
+def ten_and_a_bad_one(lab: Lab) -> None:
+    """Ten records and a bad one of two partitions, in the table."""
+    for n in range(10):
+        lab.send({"id": n, "name": "n"}, partition=n % 2)
+    lab.send(b"{", reason="not one valid JSON document")
+    lab.cycle()

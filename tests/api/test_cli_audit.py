@@ -14,7 +14,13 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.audit.sources import Sources
 from lake_platform.cli.main import app
-from tests.audit_support import MemoryTopic, parquet_lab, rewrite_rows, without_spark
+from tests.audit_support import (
+    MemoryTopic,
+    parquet_lab,
+    rewrite_rows,
+    ten_and_a_bad_one,
+    without_spark,
+)
 from tests.support import Lab
 
 Lake = Callable[..., Result]
@@ -24,10 +30,7 @@ Lake = Callable[..., Result]
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     without_spark(monkeypatch)
     made = parquet_lab(tmp_path / "home")
-    for n in range(10):
-        made.send({"id": n, "name": "n"}, partition=n % 2)
-    made.send(b"{", reason="not one valid JSON document")
-    made.cycle()
+    ten_and_a_bad_one(made)
     yield made
     made.close()
 

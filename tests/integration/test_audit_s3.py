@@ -12,7 +12,7 @@ from lake_platform.adapters.object_store import open_store
 from lake_platform.audit.files import open_files
 from lake_platform.audit.report import Counts
 from lake_platform.errors import TableUnreadableError
-from tests.audit_support import Copy, copy_of, parquet_lab, seeded, without_spark
+from tests.audit_support import Copy, copy_of, parquet_lab, seeded, without_spark, wrong
 from tests.contract.seaweed import s3_url
 from tests.integration.s3_copy import S3Copy, Server, both, put_all
 from tests.support import Lab
@@ -59,11 +59,11 @@ def test_hands_on_append_data(told: Lab, tmp_path: Path, s3_url: Server, trial: 
     copy = copy_of(told, tmp_path / "c")
     expected = append.TAMPERS[trial % len(append.TAMPERS)](copy, seeded(trial))
     report = both(copy, s3_url)
-    assert (report.verdict, append.wrong(report.total)) == ("unsound", expected)
+    assert (report.verdict, wrong(report.total)) == ("unsound", expected)
     # Without --deep a changed raw object shows by its size, a record of it by nothing.
     raw = expected.raw_lost or expected.raw_duplicated or expected.raw_alien
     report = both(copy, s3_url, deep=False)
-    assert append.wrong(report.total) == (Counts() if raw else expected)
+    assert wrong(report.total) == (Counts() if raw else expected)
     assert bool(report.problems) == bool(raw)
 
 
@@ -72,7 +72,7 @@ def test_hands_on_upsert_data(upserted: Lab, tmp_path: Path, s3_url: Server, tri
     copy = upsert.copied(upserted, tmp_path / "c")
     expected = upsert.TAMPERS[trial](copy, seeded(trial))
     report = both(copy, s3_url)
-    assert (report.verdict, upsert.wrong(report.total)) == ("unsound", expected)
+    assert (report.verdict, wrong(report.total)) == ("unsound", expected)
 
 
 @pytest.mark.parametrize(

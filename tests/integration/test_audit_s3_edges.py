@@ -23,7 +23,7 @@ from lake_platform.cli.main import app
 from lake_platform.embedded.ports import free_port
 from lake_platform.settings import load_settings
 from resources.platform import PlatformResource
-from tests.audit_support import MemoryTopic, parquet_lab, without_spark
+from tests.audit_support import MemoryTopic, parquet_lab, ten_and_a_bad_one, without_spark
 from tests.contract.seaweed import s3_url
 from tests.integration.s3_copy import Server, put_all
 from tests.support import Lab
@@ -39,10 +39,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with pytest.MonkeyPatch.context() as patch:
         without_spark(patch)
         made = parquet_lab(tmp_path_factory.mktemp("lab"))
-        for n in range(10):
-            made.send({"id": n, "name": "n"}, partition=n % 2)
-        made.send(b"{", reason="not one valid JSON document")
-        made.cycle()
+        ten_and_a_bad_one(made)
         yield made
         made.close()
 

@@ -33,6 +33,7 @@ from tests.audit_support import (
     seeded,
     without_one,
     without_spark,
+    wrong,
 )
 from tests.support import HOUR_MS, NOW_MS, Fault, Faulty, Lab, Trap
 
@@ -166,10 +167,6 @@ TAMPERS: list[Tamper] = [
     table_row_lost, table_row_doubled, table_row_alien, raw_record_lost, raw_record_doubled,
     raw_record_alien, quarantined_lost, quarantined_doubled, quarantined_alien,
 ]  # fmt: skip
-
-
-def wrong(counts: Counts) -> Counts:
-    return replace(counts, records=0, raw=0, table=0, quarantined=0, dropped=0, pending=0)
 
 
 @pytest.mark.slow

@@ -22,11 +22,12 @@ from tests.audit_support import (
     rewrite_rows,
     seeded,
     without_spark,
+    wrong,
 )
 from tests.support import HOUR_MS, NOW_MS, Lab
 from tests.unit import test_audit_append as append
 from tests.unit import test_audit_upsert as upsert
-from tests.unit.test_audit_append import FILTER, story, wrong
+from tests.unit.test_audit_append import FILTER, story
 
 OF_TABLE_AND_QUARANTINE = [t for t in append.TAMPERS if not t.__name__.startswith("raw")]
 

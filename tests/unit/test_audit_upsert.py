@@ -24,6 +24,7 @@ from tests.audit_support import (
     rewrite_lines,
     seeded,
     without_one,
+    wrong,
 )
 from tests.support import HOUR_MS, Lab
 
@@ -201,10 +202,6 @@ TAMPERS: list[Tamper] = [
     row_lost, row_doubled, row_alien, row_changed, row_stale, raw_lost, raw_doubled,
     quarantined_lost, quarantined_doubled, quarantined_alien,
 ]  # fmt: skip
-
-
-def wrong(counts: Counts) -> Counts:
-    return replace(counts, records=0, raw=0, table=0, quarantined=0, dropped=0, pending=0)
 
 
 @pytest.mark.slow

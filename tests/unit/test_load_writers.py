@@ -22,6 +22,7 @@ from lake_platform.errors import (
 from lake_platform.ingest import claims
 from lake_platform.ingest.compact_log import compact_log
 from lake_platform.ingest.load import load
+from tests.sleepers import Holding, Overtaken
 from tests.support import HOUR_MS, Fault, Faulty, Lab, Trap
 from tests.unit.test_load import SOURCE, MakeLab, make_lab
 
@@ -182,20 +183,15 @@ class TestWritersSideBySide:
         lab.cycle()
         lab.send({"id": 2})
         lab.dump()
-        held: list[BatchJob] = []
-
-        class Holding(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
-                held.append(job)
-                raise Fault("stands still")
+        sleeper = Holding(lab.engine)
 
         class Late(MemoryEngine):
             def fence(self, dataset: Dataset, epoch: int) -> None:
-                MemoryEngine(lab.store).write(held[0])
+                MemoryEngine(lab.store).write(sleeper.held[0])
                 super().fence(dataset, epoch)
 
         with pytest.raises(Fault):
-            lab.load(engine=Holding(lab.store))
+            lab.load(engine=sleeper)
         lab.workers.crash()
         with pytest.raises(CommitRaceError, match="taken for dead"):
             lab.load(replay=replay, engine=Late(lab.store))
@@ -252,24 +248,14 @@ class TestSleepers:
         lab.cycle()
         lab.send({"id": 2})
         lab.dump()
-        held: list[BatchJob] = []
-
-        class Holding(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
-                held.append(job)
-                raise Fault("stands still")
-
-        class Late(MemoryEngine):
-            def write(self, job: BatchJob) -> WriteResult:
-                lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
-                MemoryEngine(lab.store).write(held[0])  # it had passed the fence before
-                return super().write(job)
-
+        sleeper = Holding(lab.engine)
         with pytest.raises(Fault):
-            lab.load(engine=Holding(lab.store))
+            lab.load(engine=sleeper)
         lab.workers.crash()
         with pytest.raises(CommitRaceError):
-            lab.load(replay=["2026-11-01-00:00"], engine=Late(lab.store))
+            overtaken = Overtaken(lab.engine, lab, sleeper)
+            lab.load(replay=["2026-11-01-00:00"], engine=overtaken)
+        assert sleeper.held == []
         lab.send({"id": 3})
         lab.cycle()
         lab.account()

@@ -28,6 +28,7 @@ from lake_platform.errors import (
     TableDamagedError,
 )
 from lake_platform.ingest.compact_log import compact_log
+from tests.sleepers import Holding, Overtaken
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Faulty, Lab, Trap
 
 SOURCE = Struct((Field("id", Scalar("long")), Field("day", Scalar("string"))))
@@ -291,30 +292,23 @@ class TestStaging:
         assert len(read_rows(lab.home)) == 1
 
 
+def engine_of(lab: Lab) -> ParquetEngine:
+    """One that knows nothing yet."""
+    return ParquetEngine(Session, lab.store)  # type: ignore[arg-type]
+
+
 def test_a_late_commit_without_its_new_columns_is_not_written_beside(lab: Lab) -> None:
     """Such a batch is in the table, and its checkpoint does not say so."""
     lab.metastore.update("t", {"evolution": "next_batch"}, 1, "test")
     lab.send({"id": 1, "day": "d", "extra": 5})
     lab.dump()
-    held: list[BatchJob] = []
-
-    class Holding(ParquetEngine):
-        def write(self, job: BatchJob) -> Any:
-            held.append(job)
-            raise Fault("stands still")
-
-    class Late(ParquetEngine):
-        def write(self, job: BatchJob) -> Any:
-            lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
-            if held:
-                lab.engine.write(held.pop())
-            return super().write(job)
-
+    sleeper = Holding(engine_of(lab))
     with pytest.raises(Fault):
-        lab.load(engine=Holding(Session, lab.store))  # type: ignore[arg-type]
+        lab.load(engine=sleeper)
     lab.workers.crash()
     with pytest.raises(CommitRaceError):
-        lab.load(engine=Late(Session, lab.store))  # type: ignore[arg-type]
+        lab.load(engine=Overtaken(engine_of(lab), lab, sleeper))
+    assert sleeper.held == []
     assert len(read_rows(lab.home)) == 1
     lab.cycle()
     lab.account()
@@ -327,24 +321,14 @@ def test_a_replay_never_takes_the_checkpoint_back(lab: Lab) -> None:
     lab.cycle()
     lab.send({"id": 2, "day": "d"})
     lab.dump()
-    held: list[BatchJob] = []
-
-    class Holding(ParquetEngine):
-        def write(self, job: BatchJob) -> Any:
-            held.append(job)
-            raise Fault("stands still")
-
-    class Late(ParquetEngine):
-        def write(self, job: BatchJob) -> Any:
-            lab.store.delete([i.key for i in lab.store.list("checkpoints/t/phase2/locks/")])
-            lab.engine.write(held[0])
-            return super().write(job)
-
+    sleeper = Holding(engine_of(lab))
     with pytest.raises(Fault):
-        lab.load(engine=Holding(Session, lab.store))  # type: ignore[arg-type]
+        lab.load(engine=sleeper)
     lab.workers.crash()
     with pytest.raises(CommitRaceError):
-        lab.load(replay=["2026-11-01-00:00"], engine=Late(Session, lab.store))  # type: ignore[arg-type]
+        overtaken = Overtaken(engine_of(lab), lab, sleeper)
+        lab.load(replay=["2026-11-01-00:00"], engine=overtaken)
+    assert sleeper.held == []
     lab.send({"id": 3, "day": "d"})
     lab.cycle()
     lab.account()
