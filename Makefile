@@ -70,7 +70,7 @@ test-fast: $(STAMP) ## the tests without Spark, Kafka and long trials, under one
 
 chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, Kafka's edges
 	$(BIN)/python -m tests.fuzz --records 1000000
-	LAKE_TEST_CLEANS=100 $(BIN)/pytest --timeout 1800 tests/unit/test_cleaner_proof.py
+	LAKE_TEST_CLEANS=100 $(BIN)/pytest --timeout 1800 tests/unit/maintain/test_cleaner_proof.py
 	$(BIN)/pytest tests/regressions tests/integration/test_kafka_edges.py
 
 mutation: $(STAMP) ## break the commit log, planning and recovery in 3,000 ways; tests must notice 90 %

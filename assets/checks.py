@@ -11,6 +11,7 @@ import dagster as dg
 from assets.metadata import balance_table, changes_table, rows_table
 from assets.translator import asset_key
 from assets.windows import when
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import (
     DatasetRecord,
@@ -19,8 +20,8 @@ from lake_platform.domain.ports import (
     time_to_data_loss_seconds,
 )
 from lake_platform.domain.quality import Balance
-from lake_platform.ingest import checks as ingest_checks
-from lake_platform.ingest.results import LoadResult, Ports
+from lake_platform.load import checks as ingest_checks
+from lake_platform.load.results import LoadResult
 from lake_platform.metastore.schemas import Incident
 
 _DESCRIPTIONS: Mapping[str, str] = {

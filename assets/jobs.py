@@ -118,7 +118,7 @@ def _compact(
     platform: PlatformResource, failed: list[str]
 ) -> Iterator[dict[str, str | int | float | bool | None]]:
     """One row a dataset; a dataset that fails keeps no other from being cleaned."""
-    from lake_platform.ingest.compact_log import compact_log
+    from lake_platform.maintain.cleaner import compact_log
 
     held = platform.catalogue.list_all(
         on_broken=lambda table, error: failed.append(f"{table}: {error}")

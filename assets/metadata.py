@@ -11,7 +11,7 @@ from assets.translator import Layer, asset_key, table_schema
 from assets.windows import WindowTotals, when
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
-from lake_platform.ingest.results import LoadResult, WindowReport
+from lake_platform.load.results import LoadResult, WindowReport
 
 Metadata = dict[str, dg.MetadataValue]
 _MOST_ROWS = 200  # of a table in the UI

@@ -18,16 +18,18 @@ from assets.metadata import (
 )
 from assets.translator import Layer
 from assets.windows import Pace, RawTally, is_window
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
+from lake_platform.dump import dump
 from lake_platform.errors import (
     BatchClaimedError,
     LakeError,
     RetryableError,
 )
-from lake_platform.ingest import dump, load, raw_log
-from lake_platform.ingest.results import Limits, Ports
-from lake_platform.ingest.verify import verify_windows
+from lake_platform.load import load
+from lake_platform.load.verify import verify_windows
+from lake_platform.raw import log as raw_log
 from resources.platform import PlatformResource
 
 TRIGGER_TAG = "lake/trigger"  # on runs a sensor asked for: they serve what is pending

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from bench.audit import audit_table
 from bench.records import Expected
-from lake_platform.adapters import hudi
-from lake_platform.adapters.spark_rows import spark_type
+from lake_platform.adapters.hudi import engine as hudi
+from lake_platform.adapters.spark.rows import spark_type
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct

@@ -10,8 +10,8 @@ from bench.audit import audit_raw, check
 from bench.meter import Meter, Reading
 from bench.order import Order, ports, register
 from lake_platform import compose
-from lake_platform.adapters.kafka import _POLL_MESSAGES, _POLL_SECONDS, ConfluentKafka
-from lake_platform.ingest.dump import dump
+from lake_platform.adapters.kafka.client import _POLL_MESSAGES, _POLL_SECONDS, ConfluentKafka
+from lake_platform.dump.dump import dump
 
 
 def prepare(order: Order) -> int:

@@ -9,11 +9,11 @@ from bench.audit import audit_quarantine, check
 from bench.meter import Meter, Reading
 from bench.order import Order, dataset, ports, spark_session
 from lake_platform import compose
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.ingest import raw_log
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Limits, Ports
+from lake_platform.load.load import load
+from lake_platform.raw import log as raw_log
 
 
 def measure_load(order: Order) -> Reading:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from bench.records import Expected
 from lake_platform import compose
 from lake_platform.adapters.engines import spark_engines
-from lake_platform.adapters.spark import open_session, session_config
+from lake_platform.adapters.spark.session import open_session, session_config
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.embedded.java import java_home
-from lake_platform.ingest.results import Ports
 from lake_platform.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from bench.audit import audit_quarantine, check
 from bench.order import Order, ports, register, spark_session
 from bench.records import Events, produce
 from lake_platform import compose
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.ports import ObjectInfo, ObjectStore
-from lake_platform.ingest.dump import dump
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Limits, Ports
+from lake_platform.dump.dump import dump
+from lake_platform.load.load import load
 
 ROWS = 1_000
 _WARM_ROUNDS = 3

@@ -10,12 +10,12 @@ from bench.jars import STREAMING
 from bench.meter import Meter, Reading
 from bench.order import Order, dataset, ports, register, spark_session
 from lake_platform import compose
-from lake_platform.adapters.spark_rows import spark_type
+from lake_platform.adapters.spark.rows import spark_type
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.schema import Struct
-from lake_platform.ingest.dump import dump
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Limits, Ports
+from lake_platform.dump.dump import dump
+from lake_platform.load.load import load
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

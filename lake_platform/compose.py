@@ -11,10 +11,10 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
+from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format, check_columns
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
-from lake_platform.ingest.results import EngineFor, Limits, Ports
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.service import MissingRanges, Notify, UseCases
 from lake_platform.settings import Settings
@@ -22,7 +22,7 @@ from lake_platform.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
+    from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
     from lake_platform.audit.sources import Sources
 
 
@@ -36,14 +36,14 @@ def build_metastore(settings: Settings, actor: str = "platform") -> Repository:
 
 
 def build_kafka(settings: Settings) -> Kafka:
-    from lake_platform.adapters.kafka import ConfluentKafka
+    from lake_platform.adapters.kafka.client import ConfluentKafka
 
     # The stub types a message's headers wider than confluent-kafka ever returns them.
     return cast(Kafka, ConfluentKafka(settings.kafka_bootstrap, settings.kafka_options))
 
 
 def build_store(settings: Settings) -> ObjectStore:
-    from lake_platform.adapters.object_store import open_store
+    from lake_platform.adapters.storage.object_store import open_store
 
     return open_store(settings.storage_root, settings.storage_options)
 
@@ -58,7 +58,7 @@ def ensure_java(settings: Settings) -> None:
 
 def spark_config(settings: Settings) -> dict[str, str]:
     """Options of the session in this process. Raises: SetupError when the jars are missing."""
-    from lake_platform.adapters.spark import session_config, storage_config
+    from lake_platform.adapters.spark.session import session_config, storage_config
 
     extra = storage_config(settings.storage_options) | settings.spark_conf
     return session_config(settings.spark_master, settings.spark_memory, settings.jars, extra)
@@ -68,7 +68,7 @@ def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
     """Starts Spark in this process when an engine first needs it."""
 
     def session() -> SparkSession:
-        from lake_platform.adapters.spark import open_session
+        from lake_platform.adapters.spark.session import open_session
 
         ensure_java(settings)
         remote, master = settings.spark_remote, settings.spark_master
@@ -124,20 +124,20 @@ def build_audit_sources(settings: Settings, metastore: Metastore) -> Sources:
 
 
 def build_missing_ranges(ports: Ports) -> MissingRanges:
-    from lake_platform.ingest.dump import missing_ranges
+    from lake_platform.dump.dump import missing_ranges
 
     return lambda table: missing_ranges(table, ports)
 
 
 def build_dagster(settings: Settings, timeout_seconds: float = 60.0) -> DagsterGraphQL:
-    from lake_platform.adapters.dagster_graphql import DagsterGraphQL
+    from lake_platform.adapters.dagster.graphql import DagsterGraphQL
 
     url = f"http://{settings.dagster_host}:{settings.dagster_port}"
     return DagsterGraphQL(url, timeout_seconds)
 
 
 def build_reloader(settings: Settings) -> Reloader:
-    from lake_platform.adapters.dagster_graphql import Reloader
+    from lake_platform.adapters.dagster.graphql import Reloader
 
     return Reloader(build_dagster(settings))
 
@@ -145,7 +145,7 @@ def build_reloader(settings: Settings) -> Reloader:
 def build_use_cases(
     metastore: Repository, kafka: Kafka, notify: Notify = lambda _: None
 ) -> UseCases:
-    from lake_platform.ingest.infer import infer_source
+    from lake_platform.records.infer import infer_source
 
     return UseCases(metastore, kafka, infer_source, check_steps, notify)
 
@@ -153,7 +153,11 @@ def build_use_cases(
 def check_steps(dataset: Dataset) -> None:
     """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT over `input`, a
     `delete_when` that is no condition, and a named column the last step does not give."""
-    from lake_platform.adapters.transforms import check_predicate, check_select, output_columns
+    from lake_platform.adapters.spark.transforms import (
+        check_predicate,
+        check_select,
+        output_columns,
+    )
 
     for step in dataset.transforms:
         check_select(step.sql)

@@ -11,9 +11,9 @@ from pydantic import PrivateAttr
 from lake_platform.audit.sources import Sources
 from lake_platform.compose import build_audit_sources, build_limits, build_ports
 from lake_platform.domain.batches import Worker
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
 from lake_platform.errors import LakeError
-from lake_platform.ingest.results import Limits, Ports
 from lake_platform.metastore.schemas import Incident
 from lake_platform.metastore.statistics import BatchStatistics
 from lake_platform.settings import Settings

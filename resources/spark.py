@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lake_platform.adapters.spark import started
+from lake_platform.adapters.spark.session import started
 from lake_platform.compose import ensure_java, spark_config
 from lake_platform.errors import EngineError
 from lake_platform.settings import Settings

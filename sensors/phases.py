@@ -9,9 +9,9 @@ from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
 from assets.windows import newest_window
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.ports import DatasetRecord
-from lake_platform.ingest import raw_log
-from lake_platform.ingest.results import Ports
+from lake_platform.raw import log as raw_log
 from resources.platform import PlatformResource
 from sensors.due import Memory, dump_due, load_due
 from sensors.known import Known, apart

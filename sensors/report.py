@@ -8,9 +8,9 @@ import dagster as dg
 from assets.metadata import found_event, raw_event
 from assets.translator import asset_key
 from assets.windows import RawTally, is_window
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.ingest import raw_log
-from lake_platform.ingest.results import Ports
+from lake_platform.raw import log as raw_log
 from sensors.due import Memory
 from sensors.known import Known, apart
 

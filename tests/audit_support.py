@@ -17,12 +17,12 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake_platform.adapters import parquet
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.adapters.object_store import open_store
-from lake_platform.adapters.parquet import ParquetEngine
-from lake_platform.adapters.spark_rows import spark_type
+from lake_platform.adapters.memory.engine import MemoryEngine
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.adapters.parquet import engine as parquet
+from lake_platform.adapters.parquet.engine import ParquetEngine
+from lake_platform.adapters.spark.rows import spark_type
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.files import ArrowFiles, open_files
 from lake_platform.audit.report import AuditReport, Counts

@@ -8,7 +8,7 @@ from typing import Any
 
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectInfo
-from lake_platform.ingest import raw_log
+from lake_platform.raw import log as raw_log
 from tests.support import Faulty, Lab
 
 DAY_MS = 86_400_000

@@ -1,7 +1,7 @@
 """What becomes of the documents of the JSON parsing test suite, through the real dump and load.
 
 `python -m tests.json_suite docs/reliability-input.md` writes the table of those the standard leaves
-to the parser; `tests/unit/test_json_suite.py` holds that the document agrees.
+to the parser; `tests/unit/records/test_json_suite.py` holds that the document agrees.
 """
 
 from __future__ import annotations

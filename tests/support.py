@@ -20,21 +20,22 @@ from typing import Any
 
 from sqlalchemy import event
 
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.engine import MemoryEngine
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import Worker
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, Slice
 from lake_platform.domain.ports import ObjectStore, TableEngine
 from lake_platform.domain.schema import Struct
-from lake_platform.ingest import raw_log
-from lake_platform.ingest.dump import dump
-from lake_platform.ingest.infer import infer_source
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Limits, LoadResult, Ports
+from lake_platform.dump.dump import dump
+from lake_platform.load.load import load
+from lake_platform.load.results import LoadResult
 from lake_platform.metastore.engine import open_engine
 from lake_platform.metastore.repository import Repository, open_repository
+from lake_platform.raw import log as raw_log
+from lake_platform.records.infer import infer_source
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC

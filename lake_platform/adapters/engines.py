@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lake_platform.adapters.hudi import HudiEngine
-from lake_platform.adapters.parquet import ParquetEngine
+from lake_platform.adapters.hudi.engine import HudiEngine
+from lake_platform.adapters.parquet.engine import ParquetEngine
 from lake_platform.domain.dataset import Format
 from lake_platform.domain.ports import ObjectStore, TableEngine
 

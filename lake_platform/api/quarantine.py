@@ -1,4 +1,4 @@
-"""A bounded look into quarantine objects (their form: ingest/quarantine)."""
+"""A bounded look into quarantine objects (their form: load/quarantine)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
 @app.command("dump")
 def dump(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Phase 1: read the topic up to its end of now into raw objects."""
-    from lake_platform.ingest.dump import dump as run
+    from lake_platform.dump.dump import dump as run
 
     done: list[dict[str, Any]] = []
     with open_shell(home, as_json=as_json) as shell:
@@ -38,7 +38,7 @@ def dump(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
 @app.command("load")
 def load(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Phase 2: apply the raw commits that wait to the table. Starts Spark when there are any."""
-    from lake_platform.ingest.load import load as run
+    from lake_platform.load.load import load as run
 
     done: list[dict[str, Any]] = []
     with open_shell(home, as_json=as_json) as shell:

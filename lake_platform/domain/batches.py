@@ -117,7 +117,7 @@ class Exclusion:
 class Delete:
     """A tombstone in an upsert table: removes the row of `key` (primary key column -> value).
 
-    `order` is the record's place in Kafka order (ms, see ingest/envelope).
+    `order` is the record's place in Kafka order (ms, see records/envelope).
     """
 
     partition: int

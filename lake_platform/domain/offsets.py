@@ -52,7 +52,7 @@ class RawCommit:
 
     `complete_as_of` (ms) is set on the slice that reached the end offsets, with the time at which
     those were read: all records older than it are in this commit or an earlier one.
-    `order_marks` holds the highest believed record timestamp per partition (see ingest/envelope).
+    `order_marks` holds the highest believed record timestamp per partition (see records/envelope).
     `expired_at` (ms) is set by the cleaner when raw retention lets the objects go.
     """
 

@@ -214,7 +214,7 @@ class Progress:
     raw log when last looked at. `reported_seq`: raw commits whose windows Dagster was told of.
     `looked_at`: when Kafka's end offsets were last read; `loss_at`: when the oldest record not read
     yet, as known then, may age out of Kafka, and `kept_ms`: how long a new record stays; for these
-    two 0 is not known and NEVER no limit (ingest/retention).
+    two 0 is not known and NEVER no limit (dump/forecast).
     """
 
     head_seq: int = 0

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from starlette.exceptions import StarletteDeprecationWarning
 
 from lake_platform import compose
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.api.app import create_app_with
 from lake_platform.api.parts import Parts
 from lake_platform.domain.offsets import OffsetRange

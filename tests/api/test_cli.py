@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lake_platform import compose
-from lake_platform.adapters.memory import MemoryKafka
+from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.cli.main import app
 from lake_platform.domain.schema import Change
 from lake_platform.metastore.repository import Repository

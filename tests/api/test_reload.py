@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import structlog
 
-from lake_platform.adapters import dagster_graphql
-from lake_platform.adapters.dagster_graphql import DagsterGraphQL, Reloader
+from lake_platform.adapters.dagster import graphql as dagster_graphql
+from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
 from lake_platform.errors import DagsterUnavailableError, ReloadError
 
 LOADED = {

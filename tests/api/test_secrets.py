@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from lake_platform.adapters import kafka
+from lake_platform.adapters.kafka import client as kafka
 from lake_platform.api.app import create_app
 from lake_platform.cli.main import app
 from lake_platform.settings import load_settings

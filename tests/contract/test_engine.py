@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from lake_platform.adapters import hudi
 from lake_platform.adapters.engines import spark_engines
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.hudi import engine as hudi
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import BatchJob, BatchRange
 from lake_platform.domain.layout import lock_prefix
 from lake_platform.domain.ports import TableEngine

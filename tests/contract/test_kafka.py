@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from lake_platform.adapters.kafka import ConfluentKafka
-from lake_platform.adapters.memory import MemoryKafka
+from lake_platform.adapters.kafka.client import ConfluentKafka
+from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.domain.offsets import OffsetRange, Retention
 from lake_platform.domain.ports import KafkaReader
 from lake_platform.embedded.ports import free_port

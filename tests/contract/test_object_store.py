@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.embedded.ports import free_port
 from lake_platform.errors import InvalidFieldError, StorageUnavailableError

@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.adapters.process import LocalWorkers
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.compose import build_metastore
 from lake_platform.domain.batches import (
     AppliedBatch,
@@ -21,11 +21,11 @@ from lake_platform.domain.batches import (
     TableState,
     WriteResult,
 )
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import EngineError
-from lake_platform.ingest.results import Ports
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import load_settings
 from resources.platform import PlatformResource

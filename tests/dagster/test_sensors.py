@@ -14,11 +14,11 @@ from assets.jobs import DUMP_JOB
 from assets.translator import asset_key
 from lake_platform.compose import clock
 from lake_platform.domain.batches import Worker
+from lake_platform.domain.bundle import Limits
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.ports import DatasetRecord, Progress
-from lake_platform.ingest.dump import dump
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Limits
+from lake_platform.dump.dump import dump
+from lake_platform.load.load import load
 from resources.platform import WORKER_TAG, worker_tag
 from sensors.due import Memory, dump_due, load_due
 from sensors.live import busy_tables, end_dead_runs

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.errors import LakeError, MetastoreUnavailableError
 from lake_platform.metastore import engine as metastore_engine
 from lake_platform.metastore.repository import Repository

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.errors import StorageUnavailableError
 from tests.faults.clear import check_clear

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.errors import LakeError, MetastoreUnavailableError, StorageUnavailableError
 from tests.faults.clear import check_clear
 from tests.faults.life import Life

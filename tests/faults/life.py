@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lake_platform.domain.ports import ObjectStore
-from lake_platform.ingest.compact_log import compact_log
+from lake_platform.maintain.cleaner import compact_log
 from tests.support import HOUR_MS, Lab, infer_now
 
 MODES: dict[str, dict[str, Any]] = {

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lake_platform.adapters import object_store
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage import object_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.errors import LakeError
 from tests.faults.clear import check_clear

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lake_platform.adapters.engines import spark_engines
-from lake_platform.adapters.spark import storage_config
+from lake_platform.adapters.spark.session import storage_config
 from tests.faults.life import Life
 from tests.faults.s3 import Site
 from tests.spark_support import table_rows

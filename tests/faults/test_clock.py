@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from lake_platform.adapters.memory_engine import MemoryEngine
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.engine import MemoryEngine
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import BatchJob, Worker, WriteResult
 from lake_platform.domain.ports import lag_seconds
 from lake_platform.domain.windows import window_of
 from lake_platform.errors import BatchClaimedError, CommitRaceError, LakeError
-from lake_platform.ingest import raw_log
+from lake_platform.raw import log as raw_log
 from tests.faults.clear import check_clear
 from tests.faults.life import MODES, PHASES, Life
 from tests.support import HOUR_MS, FakeWorkers

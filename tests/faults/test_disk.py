@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from tests.faults import disk
 from tests.faults.life import Life
 
@@ -18,7 +18,7 @@ _SIZE = 1 << 20
 # Puts the same key over and over, each time all of one byte.
 _WRITER = """
 import sys
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 store, number = open_store(sys.argv[1]), 0
 while True:
     number += 1

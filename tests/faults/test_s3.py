@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lake_platform.errors import CommitRaceError, StorageUnavailableError
-from lake_platform.ingest import raw_log
+from lake_platform.raw import log as raw_log
 from tests.contract.seaweed import s3_url
 from tests.faults import calls, s3
 from tests.faults.dead import LONGEST_SECONDS, measure

@@ -14,17 +14,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lake_platform.adapters.memory import MemoryMessage
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.systems import MemoryMessage
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawObject, Slice
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Reason
 from lake_platform.domain.schema import Struct
 from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
-from lake_platform.ingest.conform import merge_observed, observe
-from lake_platform.ingest.raw_slice import RawSlice
-from lake_platform.ingest.scan import Scanner
+from lake_platform.dump.raw_slice import RawSlice
+from lake_platform.load.scan import Scanner
+from lake_platform.records.conform import merge_observed, observe
 from tests.fuzz import oracle
 
 INGEST_MS = 1_793_491_200_000 + 2 * HOUR_MS

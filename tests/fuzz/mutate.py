@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from lake_platform.adapters.memory import MemoryMessage
+from lake_platform.adapters.memory.systems import MemoryMessage
 from lake_platform.domain.windows import HOUR_MS
 from tests.fuzz.corpus import Corpus
 

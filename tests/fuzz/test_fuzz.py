@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lake_platform.ingest import envelope
-from lake_platform.ingest.envelope import Classifier
+from lake_platform.records import envelope
+from lake_platform.records.envelope import Classifier
 from tests.fuzz import oracle
 from tests.fuzz.corpus import Corpus, read_corpus
 from tests.fuzz.run import BATCH, FuzzError, run, run_batch

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lake_platform.adapters.memory import MemoryMessage
+from lake_platform.adapters.memory.systems import MemoryMessage
 from lake_platform.domain.schema import Struct, diff
-from lake_platform.ingest.conform import (
+from lake_platform.records.conform import (
     LongNumberError,
     merge_observed,
     observe,
     parse_value,
     repeats_a_key,
 )
-from lake_platform.ingest.envelope import reject_reason
+from lake_platform.records.envelope import reject_reason
 from tests.fuzz import oracle
 from tests.support import Lab
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from lake_platform.adapters.engines import spark_engines
-from lake_platform.adapters.object_store import open_store
-from lake_platform.adapters.spark import open_session
+from lake_platform.adapters.spark.session import open_session
+from lake_platform.adapters.storage.object_store import open_store
 from tests.spark_support import table_rows
 from tests.support import Lab
 

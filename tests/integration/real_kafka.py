@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lake_platform.adapters.kafka import ConfluentKafka
+from lake_platform.adapters.kafka.client import ConfluentKafka
 from lake_platform.domain.offsets import Retention
 from lake_platform.embedded.kafka import MAX_MESSAGE_BYTES
 from lake_platform.errors import InvalidFieldError, KafkaUnavailableError

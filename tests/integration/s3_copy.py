@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.files import ArrowFiles, open_files
 from lake_platform.audit.report import AuditReport
 from tests.audit_support import Copy

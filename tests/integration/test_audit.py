@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_platform.adapters.engines import spark_engines
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.files import ArrowFiles, open_files
 from lake_platform.audit.report import AuditReport, Counts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.files import open_files
 from lake_platform.audit.report import Counts
 from lake_platform.errors import TableUnreadableError
@@ -16,8 +16,8 @@ from tests.audit_support import Copy, copy_of, parquet_lab, seeded, without_spar
 from tests.contract.seaweed import s3_url
 from tests.integration.s3_copy import S3Copy, Server, both, put_all
 from tests.support import Lab
-from tests.unit import test_audit_append as append
-from tests.unit import test_audit_upsert as upsert
+from tests.unit.audit import test_append as append
+from tests.unit.audit import test_upsert as upsert
 
 __all__ = ["s3_url"]
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]

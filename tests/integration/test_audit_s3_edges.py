@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from assets.audit import AUDIT, audit_check
 from assets.checks import check_key
 from assets.translator import asset_key
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit import files
 from lake_platform.audit.place import s3_place
 from lake_platform.cli.main import app

@@ -24,7 +24,7 @@ from tests.audit_support import parquet_lab, without_spark
 from tests.contract.seaweed import s3_url
 from tests.integration.s3_copy import Server, put_all
 from tests.support import Lab
-from tests.unit.test_audit_tables import PROPERTIES
+from tests.unit.audit.test_tables import PROPERTIES
 
 __all__ = ["s3_url"]
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lake_platform.adapters.kafka import ConfluentKafka
-from lake_platform.adapters.memory import MemoryKafka
+from lake_platform.adapters.kafka.client import ConfluentKafka
+from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.report import AuditReport
 from lake_platform.audit.sources import Sources

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_platform.adapters.spark import session_config
+from lake_platform.adapters.spark.session import session_config
 from lake_platform.embedded.jars import ensure_jars
 from lake_platform.embedded.ports import free_port
 from lake_platform.embedded.stack import tail

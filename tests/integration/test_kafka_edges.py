@@ -15,11 +15,11 @@ import pytest
 
 from lake_platform.domain.offsets import Gap, OffsetRange, Slice
 from lake_platform.domain.ports import time_to_data_loss_seconds
+from lake_platform.dump.dump import dump, missing_ranges
 from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
 from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError, TopicRecreatedError
-from lake_platform.ingest import raw_log
-from lake_platform.ingest.dump import dump, missing_ranges
+from lake_platform.raw import log as raw_log
 from tests.integration.real_kafka import Config, RealKafka, re_create, set_retention, wait_until
 from tests.support import NOW_MS, Lab, Sent, check_raw, raw_lines
 

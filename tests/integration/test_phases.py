@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from lake_platform.adapters.engines import spark_engines
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.quality import MAX_VALUE_BYTES, Reason
 from tests.integration.real_kafka import RealKafka, duckdb_rows, hudi_rs_rows

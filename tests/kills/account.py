@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lake_platform.adapters.object_store import open_store
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.dataset import Dataset
 from tests.integration.real_kafka import duckdb_rows, hudi_rs_rows
 from tests.support import (

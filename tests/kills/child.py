@@ -14,19 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lake_platform.adapters import hudi
 from lake_platform.adapters.engines import spark_engines
+from lake_platform.adapters.hudi import engine as hudi
 from lake_platform.adapters.process import LocalWorkers
-from lake_platform.adapters.spark import open_session
+from lake_platform.adapters.spark.session import open_session
 from lake_platform.compose import build_limits, build_ports, clock, ensure_java, spark_config
 from lake_platform.domain.batches import Worker
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore
+from lake_platform.dump.dump import dump
 from lake_platform.errors import LakeError
-from lake_platform.ingest import compact_log, raw_log
-from lake_platform.ingest.dump import dump
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Ports
+from lake_platform.load.load import load
+from lake_platform.maintain import cleaner as compact_log
+from lake_platform.raw import log as raw_log
 from lake_platform.settings import Settings, load_settings
 from tests.kills.standing import Gate, Standing, StandingKafka, StandingStore, stand_in_jvm
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from lake_platform.compose import build_metastore
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import Kafka
-from lake_platform.ingest.infer import infer_source
+from lake_platform.records.infer import infer_source
 from lake_platform.settings import load_settings
 from tests.integration.real_kafka import RealKafka
 from tests.kills.account import check_everything, check_raw_files, check_topic

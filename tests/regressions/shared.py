@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.ingest import raw_log
+from lake_platform.raw import log as raw_log
 from tests.support import Lab
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lake_platform.domain.offsets import Gap
+from lake_platform.dump.dump import missing_ranges
 from lake_platform.errors import CommitRaceError, OffsetsMissingError
-from lake_platform.ingest.dump import missing_ranges
 from tests.regressions.shared import Before, log
 from tests.support import Lab
 

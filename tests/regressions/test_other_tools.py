@@ -8,7 +8,7 @@ import pytest
 
 from lake_platform.domain.offsets import Slice
 from lake_platform.errors import CommitRaceError
-from lake_platform.ingest.compact_log import compact_log
+from lake_platform.maintain.cleaner import compact_log
 from tests.regressions.shared import Before, log
 from tests.support import HOUR_MS, NOW_MS, Fault, Lab, Trap, faulty_ports, raw_lines
 

@@ -9,13 +9,16 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from lake_platform.adapters import memory_engine
-from lake_platform.adapters.memory_engine import MemoryEngine
+from lake_platform.adapters.memory import engine as memory_engine
+from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.domain.layout import quarantine_key, raw_log_prefix
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.ingest import claims, compact_log, load, quarantine, raw_log, raw_slice
-from lake_platform.ingest import dump as dump_module
-from lake_platform.ingest.raw_slice import RawSlice
+from lake_platform.dump import dump as dump_module
+from lake_platform.dump import raw_slice
+from lake_platform.dump.raw_slice import RawSlice
+from lake_platform.load import claims, load, quarantine
+from lake_platform.maintain import cleaner as compact_log
+from lake_platform.raw import log as raw_log
 from tests.simulation.hudi_like import HudiLikeEngine
 
 Break = Callable[[ExitStack], None]

@@ -2,7 +2,7 @@
 
 Hudi lets two `bulk_insert`s of one batch commit side by side. What stands between a zombie and the
 table is the epoch's lock path alone, taken at the start and the end of a commit, and poisoned by
-`fence` (docs/delivery.md, adapters/hudi.py). Checkpoint and doubled batches are read off the
+`fence` (docs/delivery.md, adapters/hudi/engine.py). Checkpoint and doubled batches are read off the
 timeline as `HudiEngine.state` does.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lake_platform.adapters.hudi_timeline import doubled
-from lake_platform.adapters.memory_engine import MemoryEngine, Row, _applied, _Commit, _Event
+from lake_platform.adapters.hudi.timeline import doubled
+from lake_platform.adapters.memory.engine import MemoryEngine, Row, _applied, _Commit, _Event
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix

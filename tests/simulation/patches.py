@@ -8,9 +8,11 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
-from lake_platform.adapters import memory
-from lake_platform.ingest import claims, compact_log, raw_slice
-from lake_platform.ingest import dump as dump_module
+from lake_platform.adapters.memory import systems as memory
+from lake_platform.dump import dump as dump_module
+from lake_platform.dump import raw_slice
+from lake_platform.load import claims
+from lake_platform.maintain import cleaner as compact_log
 
 
 class _Names:

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from lake_platform.adapters.memory import MemoryKafka
-from lake_platform.adapters.memory_engine import MemoryEngine
+from lake_platform.adapters.memory.engine import MemoryEngine
+from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.domain.batches import Worker
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, Slice
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.domain.windows import window_of
+from lake_platform.dump.dump import dump, missing_ranges
 from lake_platform.errors import (
     CheckpointLostError,
     CorruptRawError,
@@ -24,10 +26,8 @@ from lake_platform.errors import (
     TableDamagedError,
     TopicRecreatedError,
 )
-from lake_platform.ingest.compact_log import compact_log
-from lake_platform.ingest.dump import dump, missing_ranges
-from lake_platform.ingest.load import load
-from lake_platform.ingest.results import Limits, Ports
+from lake_platform.load.load import load
+from lake_platform.maintain.cleaner import compact_log
 from tests.simulation.hudi_like import HudiLikeEngine
 from tests.simulation.ledger import HOUR_MS, Sent, value_of
 from tests.simulation.metastore import DictMetastore

@@ -1,0 +1,34 @@
+"""What every use case takes: the outside systems, and its bounds of memory and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lake_platform.domain.dataset import Format
+from lake_platform.domain.offsets import Slice
+from lake_platform.domain.ports import Clock, Kafka, Metastore, ObjectStore, TableEngine, Workers
+
+EngineFor = Callable[[Format], TableEngine]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside that `dump` and `load` touch. `engine` starts Spark on first use."""
+
+    kafka: Kafka
+    store: ObjectStore
+    metastore: Metastore
+    engine: EngineFor
+    clock: Clock
+    workers: Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of memory and time. Bytes are uncompressed raw bytes."""
+
+    slice: Slice = field(default_factory=lambda: Slice(128 << 20, 1_000_000))
+    batch_bytes: int = 512 << 20
+    load_budget_seconds: float = 600.0
+    claim_lease_seconds: float = 900.0

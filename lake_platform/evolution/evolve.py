@@ -1,0 +1,121 @@
+"""Schema check: from what a scan saw to the schema version a batch is written with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NoReturn
+
+from lake_platform.domain.bundle import Ports
+from lake_platform.domain.dataset import Dataset, check_against_schema, unstorable
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.ports import SchemaVersion
+from lake_platform.domain.schema import Change, Struct, diff, merge
+from lake_platform.errors import SchemaBlockedError
+from lake_platform.raw import log as raw_log
+from lake_platform.raw.objects import read_lines
+from lake_platform.records.conform import value_bytes
+from lake_platform.records.infer import infer_records
+
+_INFER_RECORDS = 1_000
+
+
+def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:
+    """The active version; version 1 is inferred from raw when the topic was empty before.
+
+    A dataset whose transforms were never run gets its table schema here.
+
+    Raises:
+        InvalidFieldError: the first records lack a column the definition names.
+    """
+    active = ports.metastore.active_schema(dataset.table)
+    if active is None:
+        source = _infer(dataset, ports, commits)
+        check_against_schema(dataset, source)
+        active = ports.metastore.add_schema_version(
+            dataset.table, 0, source, _derive(dataset, ports, source), ["inferred from raw"]
+        )
+    if active.table is None and dataset.transformed:
+        active = ports.metastore.add_schema_version(
+            dataset.table,
+            active.version,
+            active.source,
+            _derive(dataset, ports, active.source),
+            ["table columns derived from the transforms"],
+        )
+    return active
+
+
+def next_version(
+    dataset: Dataset,
+    ports: Ports,
+    active: SchemaVersion,
+    observed: Struct,
+    additions: Sequence[Change],
+    late: bool,
+) -> SchemaVersion:
+    """The version this batch is written with, after the automatic changes were put on record.
+
+    `late`: this batch keeps the old projection, so nothing is recorded yet.
+
+    Raises:
+        SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
+            the table cannot have a column of this name.
+    """
+    if late:
+        return active
+    source = merge(active.source, observed) if additions else active.source
+    if not isinstance(source, Struct):
+        return active
+    derived = _derive(dataset, ports, source)
+    before = active.table if active.table is not None else active.source
+    table_changes = [c for c in diff(before, derived) if c.kind != "absent"]
+    breaking = [c for c in table_changes if c.verdict == "breaking"]
+    breaking += [
+        Change(path, "name", "breaking", "", str(kind))
+        for path, kind in unstorable(dataset.format, derived)
+    ]
+    if breaking:
+        block(dataset, ports, breaking, "transforms", [])
+    if not additions and not table_changes:
+        return active
+    table = merge(before, derived)
+    return ports.metastore.add_schema_version(
+        dataset.table,
+        active.version,
+        source,
+        table if isinstance(table, Struct) else None,
+        [str(c) for c in (*additions, *(table_changes if dataset.transformed else ()))],
+    )
+
+
+def block(
+    dataset: Dataset,
+    ports: Ports,
+    changes: Sequence[Change],
+    batch: str,
+    samples: Sequence[Mapping[str, Any]],
+) -> NoReturn:
+    """Raises: SchemaBlockedError, after the incident is on record."""
+    ports.metastore.block(dataset.table, changes, batch, samples)
+    raise SchemaBlockedError(dataset.table, [str(c) for c in changes])
+
+
+def _derive(dataset: Dataset, ports: Ports, source: Struct) -> Struct:
+    if not dataset.transformed:
+        return source
+    return ports.engine(dataset.format).derive(dataset, source)
+
+
+def _infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Struct:
+    """From the batch and what follows it: the first records may be tombstones or bad ones, and
+    the batch's range stays fixed by its claim."""
+    behind = raw_log.iter_commits_after(ports.store, dataset.table, commits[0].seq - 1)
+    values = (v for v in _raw_values(ports, behind) if v is not None)
+    return infer_records(islice(values, _INFER_RECORDS))[0] or Struct()
+
+
+def _raw_values(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes | None]:
+    for raw in (o for c in commits for o in c.objects):
+        for line in read_lines(ports.store, raw):
+            yield value_bytes(line)

@@ -1,0 +1,161 @@
+"""Claims: one writer at a time decides what a table's next batch is.
+
+`checkpoints/<table>/phase2/claims/<epoch>.json`, put-if-absent. A later claim fences the earlier
+ones (`TableEngine.fence`), so a writer that was taken for dead cannot commit any more. The claim
+also fixes the batch's range: whoever takes over writes the same batch.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from lake_platform.domain.batches import BatchRange, Claim, TableState
+from lake_platform.domain.bundle import Limits, Ports
+from lake_platform.domain.layout import claim_prefix, lock_prefix, locks_prefix, seq_name
+from lake_platform.domain.ports import ObjectStore, put_first
+from lake_platform.errors import BatchClaimedError, CommitRaceError
+
+_DONE, _FAILED = ".done", ".failed"
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeftClaim:
+    """A claim whose writer did not commit; `unfenced` are all epochs that may still try to."""
+
+    claim: Claim
+    unfenced: tuple[int, ...]
+
+
+def claim_key(table: str, epoch: int) -> str:
+    return f"{claim_prefix(table)}{seq_name(epoch)}.json"
+
+
+def uncommitted(store: ObjectStore, table: str, committed: int) -> list[Claim]:
+    """Claims with an epoch above `committed`, the table's own last one."""
+    return [_read(store, table, epoch) for epoch in _epochs(store, table, committed)[0]]
+
+
+def remove_old(table: str, ports: Ports, keep: int) -> None:
+    """Removes claims, oldest first, and the fences below the first one that stays.
+
+    A claim and its fence stay while its writer might commit: it is among the newest `keep`, younger
+    than a day, or did not say that it ended and lives, or is on another host and younger than a
+    week.
+    """
+    listed, ended = _epochs(ports.store, table, 0, _DONE, _FAILED)
+    first = listed[0] if listed else 0
+    for epoch in listed[:-keep]:
+        if not _is_over(_read(ports.store, table, epoch), epoch in ended, ports):
+            break
+        first = epoch + 1
+    below = f"{claim_prefix(table)}{seq_name(first)}"  # without the suffix: marks sort before it
+    old = [i for i in ports.store.list(claim_prefix(table)) if i.key < below]
+    before = ports.clock() - _DAY_MS
+    fences = [
+        i for i in ports.store.list(locks_prefix(table))
+        if i.key < lock_prefix(table, first) and i.modified_at < before
+    ]  # fmt: skip
+    # Fences first: a claim that is left behind is looked at again, a fence would be forgotten.
+    ports.store.delete([i.key for i in (*fences, *old)])
+
+
+def _is_over(claim: Claim, ended: bool, ports: Ports) -> bool:
+    age_ms, alive = ports.clock() - claim.claimed_at, ports.workers.alive(claim.worker)
+    if ended or alive is not None:
+        return age_ms > _DAY_MS and (ended or not alive)
+    return age_ms > 7 * _DAY_MS
+
+
+def open_claim(table: str, ports: Ports, state: TableState, limits: Limits) -> LeftClaim | None:
+    """The claim of a writer that did not finish its batch; None when nobody left one.
+
+    Raises:
+        BatchClaimedError: that writer still lives.
+    """
+    known = state.last.epoch if state.last else 0
+    listed, ended = _epochs(ports.store, table, known, _DONE, _FAILED)
+    if not listed:
+        return None
+    claim = _read(ports.store, table, listed[-1])
+    # Who could say that it ended had fenced all below it before.
+    fenced = max(ended, default=0)
+    left = LeftClaim(claim, tuple(e for e in listed if e >= fenced))
+    if claim.epoch not in ended and _held(claim, ports, limits):
+        raise BatchClaimedError(table, str(claim.worker))
+    return left
+
+
+def abandoned(table: str, ports: Ports, limits: Limits) -> Claim | None:
+    """The newest claim when its writer has ended and is not known to be done. It may have died
+    right after its commit, with something left to finish."""
+    listed, done = _epochs(ports.store, table, 0, _DONE)
+    if not listed or listed[-1] in done:
+        return None
+    claim = _read(ports.store, table, listed[-1])
+    failed = ports.store.head(f"{claim_prefix(table)}{seq_name(claim.epoch)}{_FAILED}")
+    return claim if failed or not _held(claim, ports, limits) else None
+
+
+def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) -> Claim:
+    """Claims epoch `after + 1`.
+
+    Raises:
+        BatchClaimedError: another writer was faster.
+    """
+    claim = Claim(
+        epoch=after + 1,
+        nonce=uuid.uuid4().hex[:12],
+        batch=batch,
+        worker=ports.workers.me(),
+        claimed_at=ports.clock(),
+        replay=replay,
+    )
+    key = claim_key(table, claim.epoch)
+    if not put_first(ports.store, key, claim.to_bytes()):
+        holder = _read(ports.store, table, claim.epoch)
+        if holder.nonce != claim.nonce:
+            raise BatchClaimedError(table, str(holder.worker))
+    later = _epochs(ports.store, table, claim.epoch)[0]
+    if later:
+        # The cleaner had removed this epoch: we stood still since `after` was read.
+        release(table, ports, claim, done=False)
+        raise BatchClaimedError(table, str(_read(ports.store, table, later[-1]).worker))
+    return claim
+
+
+def release(table: str, ports: Ports, claim: Claim, done: bool) -> None:
+    """Says that this writer has ended, so nobody has to wait for it. `done`: nothing is left to
+    finish; an error may have come after the commit, so the next load looks at the table."""
+    suffix = _DONE if done else _FAILED
+    ports.store.put(f"{claim_prefix(table)}{seq_name(claim.epoch)}{suffix}", b"")
+
+
+def _epochs(store: ObjectStore, table: str, after: int, *ended: str) -> tuple[list[int], set[int]]:
+    """Claimed epochs above `after`, ascending, and which of them have a mark of `ended`."""
+    start = claim_key(table, after) if after else ""
+    found = [PurePosixPath(i.key) for i in store.list(claim_prefix(table), start)]
+    above = [(p.suffix, int(p.stem)) for p in found if int(p.stem) > after]
+    return (
+        sorted(e for suffix, e in above if suffix == ".json"),
+        {e for suffix, e in above if suffix in ended},
+    )
+
+
+def _held(claim: Claim, ports: Ports, limits: Limits) -> bool:
+    alive = ports.workers.alive(claim.worker)
+    lease_over = ports.clock() - claim.claimed_at > limits.claim_lease_seconds * 1000
+    return bool(alive) or (alive is None and not lease_over)
+
+
+def _read(store: ObjectStore, table: str, epoch: int) -> Claim:
+    key = claim_key(table, epoch)
+    try:
+        return Claim.from_bytes(store.get(key))
+    except KeyError:
+        raise CommitRaceError(
+            f"table {table!r}: claim {key!r} was removed by the cleaner since it was listed, so "
+            f"this process stood still for long; nothing was changed, try again"
+        ) from None

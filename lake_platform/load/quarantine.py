@@ -1,0 +1,51 @@
+"""Quarantine objects: bad records as they came, with reason and coordinates.
+
+One gzip NDJSON object per raw commit and window. Its name follows from the commit alone, so a
+re-run overwrites it, also when a replay or another writer cuts the commits into other batches.
+`record` is the raw line (see records/envelope), byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import orjson
+from isal import igzip
+
+from lake_platform.domain.batches import BatchRange
+from lake_platform.domain.layout import quarantine_key, seq_name
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.ports import ObjectStore
+from lake_platform.load.scan import Rejected
+
+
+def write_quarantine(
+    store: ObjectStore,
+    table: str,
+    commits: Sequence[RawCommit],
+    version: int,
+    rejected: Sequence[Rejected],
+) -> tuple[str, ...]:
+    """Puts the rejected records of a batch, which is `commits`; returns the keys."""
+    batch = BatchRange(commits[0].seq, commits[-1].seq)
+    seqs = {o.key: c.seq for c in commits for o in c.objects}
+    by_key: dict[str, list[bytes]] = {}
+    for record in rejected:
+        head = orjson.dumps({"reason": record.reason, "batch": batch.id, "schema_version": version})
+        line = head[:-1] + b',"record":' + record.line + b"}"
+        seq = seq_name(seqs[record.raw.key])
+        by_key.setdefault(quarantine_key(table, record.raw.window, seq), []).append(line)
+    for key, lines in by_key.items():
+        store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
+    return tuple(sorted(by_key))
+
+
+def remove_stale(
+    store: ObjectStore, table: str, commits: Sequence[RawCommit], kept: Collection[str]
+) -> None:
+    """Removes quarantine objects of a batch that an earlier try wrote and this one did not: the
+    definition changed in between, and their records are rows or drops now."""
+    possible = {
+        quarantine_key(table, window, seq_name(c.seq)) for c in commits for window in c.windows
+    }
+    store.delete(sorted(possible.difference(kept)))

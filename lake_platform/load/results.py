@@ -1,0 +1,40 @@
+"""What loading and verifying give back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lake_platform.domain.batches import AppliedBatch
+from lake_platform.domain.schema import Change, Struct
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """One applied batch. `windows` maps each window of the batch to its records."""
+
+    table: str
+    applied: AppliedBatch
+    windows: Mapping[str, int]
+    changes: tuple[Change, ...]
+    schema_version: int
+    table_schema: Struct
+    quarantined: Mapping[str, int]
+    seconds: float
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReport:
+    """Whether an applied window still is what its commits say. `problems` is empty when it is;
+    `expired` objects were removed by raw retention."""
+
+    table: str
+    window: str
+    objects: int
+    records: int
+    raw_bytes: int
+    applied: bool
+    expired: int = 0
+    problems: tuple[str, ...] = ()

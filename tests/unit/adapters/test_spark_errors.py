@@ -1,0 +1,93 @@
+"""What Spark and py4j throw reaches users as an error of ours: what is so, and what to do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark.errors import AnalysisException
+
+from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
+from lake_platform.domain.batches import BatchJob, BatchRange, Claim, Worker
+from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.offsets import RawCommit, RawObject
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import EngineError, LakeError, TransformError
+
+
+@pytest.fixture
+def job() -> BatchJob:
+    raw = RawObject("raw/x", 1, "2026-11-01-00:00", 40, 49, 10, 1, 1, "", 0, 0, 0)
+    commit = RawCommit(3, "n", "t", "id", 0, {}, {}, (raw,), {}, 10, 1)
+    batch = BatchRange(3, 4)
+    claim = Claim(1, "n", batch, Worker("here", 1, 0.0), 0)
+    return BatchJob(Dataset(topic="t", table="t"), claim, (commit,), Struct(), Struct(), 1, 4)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(111, "Connection refused"),  # the JVM was gone before the call
+        ConnectionResetError(104, "Connection reset by peer"),
+        Py4JNetworkError("Answer from Java side is empty"),  # it went during the call
+    ],
+)
+def test_a_jvm_that_is_gone(job: BatchJob, error: Exception) -> None:
+    told = f"^Spark failed on batch {job.batch} of 't': the Spark JVM is gone; the batch was not"
+    with pytest.raises(EngineError, match=told), write_errors(job):
+        raise error
+
+
+_OF_S3A = """An error occurred while calling o918.parquet.
+: org.apache.spark.SparkException: Job aborted.
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.jobAbortedError(QueryExecutionErrors.scala)
+Caused by: java.io.IOException: cannot close the file
+\tat org.apache.hadoop.fs.s3a.S3ABlockOutputStream.close(S3ABlockOutputStream.java)
+Caused by: com.amazonaws.SdkClientException: Unable to execute HTTP request: Connection refused
+\t... 12 more
+"""
+
+
+@pytest.mark.parametrize(
+    ("thrown", "shown"),
+    [
+        (_OF_S3A, "Job aborted. (Caused by: com.amazonaws.SdkClientException: Unable to execute "
+         "HTTP request: Connection refused);"),
+        ("An error occurred while calling o1.load", "An error occurred while calling o1.load;"),
+        ("[TABLE_NOT_FOUND] no table\n'Project [a]", "[TABLE_NOT_FOUND] no table;"),
+        ("", "of 't': ;"),
+    ],
+)  # fmt: skip
+def test_spark_says_what_it_did_not_like_on_one_line(
+    job: BatchJob, thrown: str, shown: str
+) -> None:
+    with pytest.raises(EngineError) as caught, write_errors(job):
+        raise Py4JError(thrown)
+    assert f"{shown} the batch was not committed, the next load tries it again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_look_changes_nothing() -> None:
+    told = "^Spark failed on a look at table 't': no such column; nothing was changed, try again$"
+    with pytest.raises(EngineError, match=told), look_errors("t"):
+        raise AnalysisException("no such column")
+
+
+def test_a_step_that_fails_on_a_record_stops_the_dataset(job: BatchJob) -> None:
+    error = Py4JError("lake_transform: primary key column id is null")
+    with pytest.raises(EngineError), write_errors(job):
+        raise error
+    step = (Transform(sql="SELECT * FROM input"),)
+    with_steps = replace(job, dataset=Dataset(topic="t", table="t", transforms=step))
+    told = re.escape("partition 1 offset 40") + ".*primary key column id is null"
+    with pytest.raises(TransformError, match=told), write_errors(with_steps):
+        raise error
+
+
+def test_errors_of_ours_and_bugs_pass() -> None:
+    for error in (LakeError("ours"), ValueError("a bug")):
+        with pytest.raises(type(error)) as caught, engine_errors("x", "y"):
+            raise error
+        assert caught.value is error

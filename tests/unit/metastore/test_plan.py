@@ -1,0 +1,191 @@
+"""Datasets as code against the metastore."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lake_platform import compose
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.errors import SetupError
+from lake_platform.metastore.plan import Plan, apply_plan, make_plan
+from lake_platform.metastore.repository import Repository, open_repository
+from lake_platform.metastore.service import UseCases
+
+IMPORT = "from lake_platform.domain.dataset import Dataset\n"
+
+
+@pytest.fixture
+def store() -> Iterator[Repository]:
+    repository = open_repository("sqlite://", lambda: 1)
+    yield repository
+    repository.close()
+
+
+@pytest.fixture
+def use_cases(store: Repository) -> UseCases:
+    kafka = MemoryKafka()
+    for topic in ("orders", "users"):
+        kafka.create_topic(topic)
+        kafka.produce(topic, None, b'{"id":1}')
+    return compose.build_use_cases(store, kafka)
+
+
+def write(directory: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (directory / f"{name}.py").write_text(IMPORT + text)
+    return directory
+
+
+def actions(plan: Plan) -> dict[str, str]:
+    return {step.table: step.action for step in plan.steps}
+
+
+def test_plan_then_apply_then_nothing(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(
+        tmp_path,
+        a="orders = Dataset(topic='orders', table='orders', tags={'tier': 'gold'})",
+        b="both = [Dataset(topic='users', table='u1'), Dataset(topic='users', table='u2')]",
+    )
+    plan = make_plan(tmp_path, store)
+    assert actions(plan) == {"orders": "register", "u1": "register", "u2": "register"}
+    assert {d.field: d.after for d in plan.steps[0].differences} == {
+        "topic": "orders",
+        "table": "orders",
+        "tags": {"tier": "gold"},
+    }
+    assert store.list_all() == []
+    assert [o.error for o in apply_plan(plan, use_cases, "ci")] == ["", "", ""]
+    again = make_plan(tmp_path, store)
+    assert again.changes == []
+    assert list(apply_plan(again, use_cases, "ci")) == []
+
+
+def test_changed_field_is_shown_and_applied(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(tmp_path, a="orders = Dataset(topic='orders', table='orders')")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    store.update("orders", {"owner": "by hand"}, 1, "ann")
+    write(tmp_path, a="orders = Dataset(topic='orders', table='orders', max_lag_seconds=60)")
+    plan = make_plan(tmp_path, store)
+    assert {(d.field, d.before, d.after) for d in plan.changes[0].differences} == {
+        ("max_lag_seconds", 900, 60),
+        ("owner", "by hand", ""),
+    }
+    list(apply_plan(plan, use_cases, "ci"))
+    assert store.get("orders").dataset.max_lag_seconds == 60
+    assert store.audit_log("orders")[0].actor == "ci"
+
+
+def test_what_changed_after_the_plan_is_not_overwritten(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(tmp_path, a="orders = Dataset(topic='orders', table='orders')")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    write(tmp_path, a="orders = Dataset(topic='orders', table='orders', owner='code')")
+    plan = make_plan(tmp_path, store)
+    store.update("orders", {"owner": "by hand"}, 1, "ann")
+    [outcome] = apply_plan(plan, use_cases, "ci")
+    assert "version 2" in outcome.error
+    assert store.get("orders").dataset.owner == "by hand"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = Dataset(topic='orders'", "SyntaxError"),
+        ("import sys; sys.exit(0)", "SystemExit"),
+        ("x = Dataset(topic='orders', table='GOOD')", "defined twice"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError"),
+        ("x = Dataset(topic='orders', table='t', colour='red')", "colour"),
+        ("x = Dataset(topic='orders', table='t', mode='upsert')", "primary_key"),
+        ("x = Dataset(topic='orders', table='t', tags={'a': 1})", "tags.a"),
+        ("x = [Dataset(topic='orders', table='good')]", "defined twice"),
+    ],
+)
+def test_bad_file_is_one_error_and_the_others_go_on(
+    tmp_path: Path, store: Repository, use_cases: UseCases, text: str, said: str
+) -> None:
+    write(tmp_path, a="x = Dataset(topic='orders', table='good')", b=text)
+    plan = make_plan(tmp_path, store)
+    [error] = plan.errors
+    assert said in error.error
+    assert "b.py" in error.error
+    outcomes = {o.table: o.error for o in apply_plan(plan, use_cases, "ci") if not o.error}
+    assert outcomes == {"good": ""}
+    assert [r.dataset.table for r in store.list_all()] == ["good"]
+
+
+def test_fixed_field_and_retired_table_are_errors(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(tmp_path, a="x = Dataset(topic='orders', table='t')")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    write(tmp_path, a="x = Dataset(topic='users', table='t')")
+    assert "cannot change on an existing table" in make_plan(tmp_path, store).errors[0].error
+    write(tmp_path, a="x = Dataset(topic='orders', table='T')")
+    assert "case does not count" in make_plan(tmp_path, store).errors[0].error
+    write(tmp_path, a="x = Dataset(topic='orders', table='t')")
+    store.retire("t", "ann")
+    assert "is retired" in make_plan(tmp_path, store).errors[0].error
+
+
+def test_an_edit_of_the_same_length_within_a_second_is_seen(
+    tmp_path: Path, store: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for table in ("a", "b"):
+        write(tmp_path, a=f"x = Dataset(topic='orders', table='{table}')")
+        os.utime(tmp_path / "a.py", (1_700_000_000, 1_700_000_000))
+        assert [step.table for step in make_plan(tmp_path, store).steps] == [table]
+
+
+def test_table_only_in_the_metastore_is_left_alone(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(tmp_path, a="x = Dataset(topic='orders', table='t')")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    (tmp_path / "a.py").unlink()
+    plan = make_plan(tmp_path, store)
+    assert (plan.steps, plan.only_registered) == ((), ("t",))
+
+
+def test_shipped_example_is_a_valid_definition_once_copied(
+    tmp_path: Path, store: Repository
+) -> None:
+    shipped = Path(__file__).parents[3] / "definitions"
+    assert make_plan(shipped, store).steps == ()
+    example = (shipped / "example.py.txt").read_text()
+    (tmp_path / "example.py").write_text(example)
+    plan = make_plan(tmp_path, store)
+    assert plan.errors == []
+    assert plan.changes
+    assert json.dumps([d.after for d in plan.steps[0].differences])
+
+
+def test_missing_directory_is_named(tmp_path: Path, store: Repository) -> None:
+    with pytest.raises(SetupError, match="nope"):
+        make_plan(tmp_path / "nope", store)
+
+
+def test_what_could_not_be_applied_is_an_error_of_the_plan(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(
+        tmp_path,
+        a="x = Dataset(topic='orders', table='a', schedule='61 * * * *')",
+        b="from lake_platform.domain.dataset import Transform\n"
+        "x = Dataset(topic='orders', table='b', transforms=(Transform(sql='DROP TABLE x'),))",
+    )
+    plan = make_plan(tmp_path, store, use_cases.check)
+    assert [(s.table, s.action) for s in plan.steps] == [("a", "error"), ("b", "error")]
+    assert "schedule" in plan.steps[0].error
+    assert "transforms.sql" in plan.steps[1].error
