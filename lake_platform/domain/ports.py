@@ -191,6 +191,11 @@ class SchemaVersion:
     changes: tuple[str, ...] = ()
     created_at: int = 0
 
+    @property
+    def columns(self) -> Struct:
+        """What the table has."""
+        return self.table if self.table is not None else self.source
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetRecord:

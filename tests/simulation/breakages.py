@@ -16,7 +16,8 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.dump import dump as dump_module
 from lake_platform.dump import raw_slice
 from lake_platform.dump.raw_slice import RawSlice
-from lake_platform.load import claims, load, quarantine
+from lake_platform.load import apply, claims, quarantine, replay
+from lake_platform.load import load as load_module
 from lake_platform.maintain import cleaner as compact_log
 from lake_platform.raw import log as raw_log
 from tests.simulation.hudi_like import HudiLikeEngine
@@ -92,32 +93,33 @@ def end_taken_for_the_position(stack: ExitStack) -> None:
 
 
 def no_fence(stack: ExitStack) -> None:
-    _swap(stack, load, "_fence", lambda *_: None)
+    for module in (apply, load_module):
+        _swap(stack, module, "fence", lambda *_: None)
 
 
 def no_look_behind_the_fence(stack: ExitStack) -> None:
     """The state of before the fence is believed."""
 
-    def take(dataset: Any, ports: Any, state: Any, left: Any, work: Any) -> Any:
+    def take(loading: Any, state: Any, left: Any, work: Any) -> Any:
         known = state.last.epoch if state.last else 0
         after = left.claim.epoch if left else known
-        claim = claims.take(dataset.table, ports, work.batch, after, work.replay)
-        load._fence(dataset, ports, left)
+        claim = claims.take(loading.table, loading.ports, work.batch, after, work.replay)
+        apply.fence(loading, left)
         return claim
 
-    _swap(stack, load, "_take_claim", take)
+    _swap(stack, apply, "_take_claim", take)
 
 
 def checkpoint_before_the_data(stack: ExitStack) -> None:
     """The metastore hears of a batch that may never be written."""
-    prepare = load._prepare
+    prepare = apply._prepare
 
-    def early(dataset: Any, ports: Any, claim: Any, work: Any) -> Any:
-        prepared = prepare(dataset, ports, claim, work)
-        ports.metastore.update_progress(dataset.table, applied_seq=prepared[1].applied)
+    def early(loading: Any, claim: Any, work: Any) -> Any:
+        prepared = prepare(loading, claim, work)
+        loading.ports.metastore.update_progress(loading.table, applied_seq=prepared[1].applied)
         return prepared
 
-    _swap(stack, load, "_prepare", early)
+    _swap(stack, apply, "_prepare", early)
 
 
 def quarantine_named_by_chance(stack: ExitStack) -> None:
@@ -142,7 +144,7 @@ def new_columns_taken_for_applied(stack: ExitStack) -> None:
 
 
 def replay_stops_before_the_delete(stack: ExitStack) -> None:
-    _swap(stack, load, "_deletes_after", lambda *_: False)
+    _swap(stack, replay, "_deletes_after", lambda *_: False)
 
 
 def checkpoint_of_a_replay_not_compared(stack: ExitStack) -> None:
@@ -213,7 +215,7 @@ def stale_commits_read(stack: ExitStack) -> None:
 
 
 def statistics_not_caught_up(stack: ExitStack) -> None:
-    _swap(stack, load, "_catch_up_statistics", lambda *_: None)
+    _swap(stack, load_module, "catch_up_statistics", lambda *_: None)
 
 
 def half_a_slice(stack: ExitStack) -> None:
