@@ -13,7 +13,7 @@ from assets.translator import asset_key
 from assets.windows import when
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import (
+from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
     lag_seconds,

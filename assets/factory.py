@@ -12,7 +12,7 @@ from assets.phases import Events, asked, dump_events, load_events
 from assets.translator import Translator, groups, op_name
 from assets.windows import WINDOWS
 from lake_platform.domain.dataset import Dataset, Status
-from lake_platform.domain.ports import DatasetRecord, SchemaVersion
+from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.metastore.service import check_schedule
 from resources.platform import PlatformResource
 

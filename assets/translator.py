@@ -12,7 +12,7 @@ import dagster as dg
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import quarantine_prefix, raw_prefix, table_prefix
-from lake_platform.domain.ports import DatasetRecord, SchemaVersion
+from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.schema import Struct, columns
 
 Layer = Literal["raw", "lake", "quarantine"]

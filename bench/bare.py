@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from bench.audit import audit_table
 from bench.records import Expected
-from lake_platform.adapters.hudi import engine as hudi
+from lake_platform.adapters.hudi import options as hudi
 from lake_platform.adapters.spark.rows import spark_type
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
@@ -55,11 +55,11 @@ def write(frame: DataFrame, kind: str, path: str, options: dict[str, str]) -> No
 def hudi_options(dataset: Dataset, raw_bytes: int, lock_url: str = "") -> dict[str, str]:
     """The platform's own options for this table, less the checkpoint it puts into the commit."""
     job = cast(BatchJob, SimpleNamespace(dataset=dataset, replay=False))
-    tasks = str(hudi._tasks(raw_bytes))
+    tasks = str(hudi.tasks(raw_bytes))
     return {
-        **hudi._COMMON,
-        **hudi._key_options(dataset),
-        **hudi._mode_options(job),
+        **hudi.COMMON,
+        **hudi.key_options(dataset),
+        **hudi.mode_options(job),
         **(hudi.fence_options(lock_url) if lock_url else {}),
         "hoodie.upsert.shuffle.parallelism": tasks,
         "hoodie.bulkinsert.shuffle.parallelism": tasks,

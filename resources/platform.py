@@ -12,7 +12,8 @@ from lake_platform.audit.sources import Sources
 from lake_platform.compose import build_audit_sources, build_limits, build_ports
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits, Ports
-from lake_platform.domain.ports import DatasetRecord, Metastore, Progress
+from lake_platform.domain.ports import Metastore
+from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.errors import LakeError
 from lake_platform.metastore.schemas import Incident
 from lake_platform.metastore.statistics import BatchStatistics

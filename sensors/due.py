@@ -10,7 +10,7 @@ import structlog
 from croniter import croniter
 
 from lake_platform.domain.dataset import Status
-from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.domain.progress import DatasetRecord, Progress
 
 _FIRST_PAUSE_MS = 10_000
 _LONGEST_PAUSE_MS = 600_000

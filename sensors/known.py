@@ -7,7 +7,7 @@ from typing import Self
 
 import structlog
 
-from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.domain.progress import DatasetRecord, Progress
 from resources.platform import PlatformResource
 
 _log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
 from assets.windows import newest_window
 from lake_platform.domain.bundle import Ports
-from lake_platform.domain.ports import DatasetRecord
+from lake_platform.domain.progress import DatasetRecord
 from lake_platform.raw import log as raw_log
 from resources.platform import PlatformResource
 from sensors.due import Memory, dump_due, load_due

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lake_platform.domain.ports import Clock, Progress, lag_seconds, time_to_data_loss_seconds
+from lake_platform.domain.ports import Clock
+from lake_platform.domain.progress import Progress, lag_seconds, time_to_data_loss_seconds
 from lake_platform.metastore.repository import Repository
 
 _PROGRESS = {

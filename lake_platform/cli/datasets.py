@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
-from lake_platform.domain.ports import DatasetRecord
+from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.model import parse_dataset
 from lake_platform.metastore.views import dataset_view, registration_view, schema_view, stats_view

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Verdict = Literal["automatic", "proposal", "breaking"]
 SCALARS = frozenset(
     [
         "boolean",
@@ -92,40 +91,6 @@ Type = Scalar | Decimal | Array | Map | Struct
 UNKNOWN = Scalar("unknown")  # only nulls, or an empty array, seen so far
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between two schemas at one path; `before`/`after` are types or empty."""
-
-    path: str
-    kind: Literal["add", "widen", "absent", "narrow", "type", "required", "case_twin", "name"]
-    verdict: Verdict
-    before: str = ""
-    after: str = ""
-
-    def __str__(self) -> str:
-        if self.kind == "type" and not self.before:
-            return f"new column {self.path} has numbers that no type holds exactly ({self.after})"
-        if self.kind == "add":
-            return f"new column {self.path} {self.after}"
-        if self.kind == "absent":
-            return f"column {self.path} {self.before} is absent"
-        if self.kind == "case_twin":
-            return f"column {self.after} differs from {self.before} only in case"
-        if self.kind == "name":
-            return f"new column {self.path} {self.after} has a name the table cannot store"
-        if self.kind == "required":
-            return f"new column {self.path} {self.after} is not nullable"
-        return f"column {self.path}: {self.before} became {self.after} ({self.kind})"
-
-
-def diff(active: Struct, observed: Struct, *, partial: bool = False) -> list[Change]:
-    """All changes from `active` to `observed`.
-
-    `partial`: `observed` shows only some records, so absent columns mean nothing.
-    """
-    return list(_diff_struct(active, observed, "", partial))
-
-
 def merge(active: Type, observed: Type) -> Type:
     """`active` with all automatic changes of `observed`: new columns last, types widened."""
     if isinstance(active, Struct) and isinstance(observed, Struct):
@@ -147,7 +112,7 @@ def merge(active: Type, observed: Type) -> Type:
         return Map(merge(active.value, observed.value))
     if active == UNKNOWN:
         return without_unknown(observed) or active
-    return observed if _widens(active, observed) else active
+    return observed if widens(active, observed) else active
 
 
 def without_unknown(kind: Type) -> Type | None:
@@ -240,15 +205,15 @@ def struct_from_json(data: Any) -> Struct:
     return kind
 
 
-def _storable(kind: Type) -> bool:
+def is_storable(kind: Type) -> bool:
     if isinstance(kind, Struct):
-        return all(_storable(f.type) for f in kind.fields)
+        return all(is_storable(f.type) for f in kind.fields)
     if isinstance(kind, Array | Map):
-        return _storable(kind.element if isinstance(kind, Array) else kind.value)
+        return is_storable(kind.element if isinstance(kind, Array) else kind.value)
     return not isinstance(kind, Decimal) or kind.storable
 
 
-def _widens(before: Type, after: Type) -> bool:
+def widens(before: Type, after: Type) -> bool:
     if isinstance(before, Decimal) and isinstance(after, Decimal):
         if not after.storable:
             return False
@@ -257,57 +222,3 @@ def _widens(before: Type, after: Type) -> bool:
     if isinstance(before, Scalar) and isinstance(after, Scalar):
         return (before.name, after.name) in _WIDENINGS
     return False
-
-
-def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -> Iterator[Change]:
-    by_fold = {f.name.casefold(): f.name for f in active.fields}
-    for new in observed.fields:
-        path = f"{prefix}{new.name}"
-        old = active.get(new.name)
-        if old is not None:
-            yield from _diff_type(old.type, new.type, path, partial)
-            continue
-        twin = by_fold.setdefault(new.name.casefold(), new.name)
-        known = without_unknown(new.type)
-        if twin != new.name:
-            yield Change(path, "case_twin", "breaking", f"{prefix}{twin}", path)
-        elif not new.nullable:
-            yield Change(path, "required", "breaking", "", str(new.type))
-        elif twins := list(_twins_inside(new.type, path)):
-            yield from twins
-        elif known is not None and not _storable(known):
-            yield Change(path, "type", "breaking", "", str(known))
-        elif known is not None:
-            yield Change(path, "add", "automatic", "", str(known))
-    if not partial:
-        for old in active.fields:
-            if observed.get(old.name) is None:
-                yield Change(f"{prefix}{old.name}", "absent", "proposal", str(old.type), "")
-
-
-def _twins_inside(kind: Type, path: str) -> Iterator[Change]:
-    """Case twins within a column that is new itself."""
-    while isinstance(kind, Array | Map):
-        kind, path = (
-            (kind.element, f"{path}[]") if isinstance(kind, Array) else (kind.value, f"{path}{{}}")
-        )
-    if isinstance(kind, Struct):
-        inner = _diff_struct(Struct(), kind, f"{path}.", True)
-        yield from (c for c in inner if c.kind == "case_twin")
-
-
-def _diff_type(before: Type, after: Type, path: str, partial: bool) -> Iterator[Change]:
-    if before in (after, UNKNOWN) or after == UNKNOWN:
-        return
-    if isinstance(before, Struct) and isinstance(after, Struct):
-        yield from _diff_struct(before, after, f"{path}.", partial)
-    elif isinstance(before, Array) and isinstance(after, Array):
-        yield from _diff_type(before.element, after.element, f"{path}[]", partial)
-    elif isinstance(before, Map) and isinstance(after, Map):
-        yield from _diff_type(before.value, after.value, f"{path}{{}}", partial)
-    elif _widens(before, after):
-        yield Change(path, "widen", "automatic", str(before), str(after))
-    elif _widens(after, before):
-        yield Change(path, "narrow", "breaking", str(before), str(after))
-    else:
-        yield Change(path, "type", "breaking", str(before), str(after))

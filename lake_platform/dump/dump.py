@@ -11,7 +11,8 @@ import structlog
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
-from lake_platform.domain.ports import KafkaMessage, KafkaReader, Progress
+from lake_platform.domain.ports import KafkaMessage, KafkaReader
+from lake_platform.domain.progress import Progress
 from lake_platform.dump.forecast import Look, backlog, forecast
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.errors import (

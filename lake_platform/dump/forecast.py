@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lake_platform.domain.offsets import OffsetRange, RawCommit, Retention
-from lake_platform.domain.ports import NEVER, Progress
+from lake_platform.domain.progress import NEVER, Progress
 
 _CENTURY_MS = 100 * 365 * 86_400_000  # what is kept longer is kept; some write 2^63-1 for ever
 

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset, check_against_schema, unstorable
+from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import SchemaVersion
-from lake_platform.domain.schema import Change, Struct, diff, merge
+from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.schema import Struct, merge
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines

@@ -63,4 +63,3 @@ def load(
                 claims.release(table, ports, abandoned, done=True)
             return
         yield apply(loading, state, left, work)
-

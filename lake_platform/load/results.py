@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lake_platform.domain.batches import AppliedBatch
-from lake_platform.domain.schema import Change, Struct
+from lake_platform.domain.diff import Change
+from lake_platform.domain.schema import Struct
 
 
 @dataclass(frozen=True, slots=True)

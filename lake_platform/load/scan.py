@@ -17,10 +17,11 @@ import orjson
 
 from lake_platform.domain.batches import Delete, Exclusion
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import MAX_KEY_BYTES, MAX_PARTITION_BYTES, Reason
-from lake_platform.domain.schema import Change, Struct, Type, diff
+from lake_platform.domain.schema import Struct, Type
 from lake_platform.raw.objects import read_text, split_lines
 from lake_platform.records.conform import (
     Conformer,

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lake_platform.domain.dataset import Dataset, Status, check_change
-from lake_platform.domain.ports import DatasetRecord
+from lake_platform.domain.progress import DatasetRecord
 from lake_platform.domain.schema import Struct, to_json
 from lake_platform.errors import ConflictError, InvalidFieldError, LakeError, NameTakenError
 from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lake_platform.domain.dataset import Status
-from lake_platform.domain.ports import SchemaVersion
-from lake_platform.domain.schema import Change, Struct, struct_from_json, to_json
+from lake_platform.domain.diff import Change
+from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.schema import Struct, struct_from_json, to_json
 from lake_platform.errors import ConflictError, IncidentNotFoundError
 from lake_platform.metastore.definitions import Definitions
 from lake_platform.metastore.tables import IncidentRow, SchemaVersionRow

@@ -11,7 +11,8 @@ from croniter import CroniterError, croniter
 
 from lake_platform.domain.dataset import Dataset, check_against_schema
 from lake_platform.domain.offsets import Gap, OffsetRange
-from lake_platform.domain.ports import DatasetRecord, Kafka, SchemaVersion
+from lake_platform.domain.ports import Kafka
+from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.schema import Field, Struct, Type, from_json
 from lake_platform.errors import InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed

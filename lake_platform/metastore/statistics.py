@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lake_platform.domain.batches import WriteResult
 from lake_platform.domain.offsets import Gap
-from lake_platform.domain.ports import Progress
+from lake_platform.domain.progress import Progress
 from lake_platform.domain.quality import Balance
 from lake_platform.errors import DatasetNotFoundError
 from lake_platform.metastore.tables import BatchRow, GapRow, ProgressRow

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lake_platform.domain.ports import (
+from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
     SchemaVersion,

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.schema import (
@@ -16,7 +17,6 @@ from lake_platform.domain.schema import (
     Field,
     Struct,
     Type,
-    diff,
     without_unknown,
 )
 from lake_platform.errors import OffsetsMissingError

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.cli.main import app
-from lake_platform.domain.schema import Change
+from lake_platform.domain.diff import Change
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import load_settings
 

@@ -10,11 +10,12 @@ from fastapi.testclient import TestClient
 
 from lake_platform.api.security import check_bind
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
+from lake_platform.domain.diff import Change
 from lake_platform.domain.layout import quarantine_key
 from lake_platform.domain.offsets import OffsetRange
-from lake_platform.domain.ports import NEVER
+from lake_platform.domain.progress import NEVER
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Change, Struct
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import KafkaUnavailableError, SetupError
 from lake_platform.settings import Settings
 from tests.api.conftest import NOW, Stack, Start

@@ -20,10 +20,11 @@ from sqlalchemy.exc import DBAPIError
 
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.dataset import Dataset, Status, Transform
+from lake_platform.domain.diff import Change
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Change, Field, Scalar, Struct
+from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import (
     ConflictError,
     DatasetNotFoundError,

@@ -16,7 +16,7 @@ from lake_platform.compose import clock
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.dataset import Status
-from lake_platform.domain.ports import DatasetRecord, Progress
+from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.dump.dump import dump
 from lake_platform.load.load import load
 from resources.platform import WORKER_TAG, worker_tag

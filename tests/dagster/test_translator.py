@@ -18,7 +18,7 @@ from assets.translator import (
     tags,
 )
 from lake_platform.domain.dataset import Dataset, Status
-from lake_platform.domain.ports import DatasetRecord
+from lake_platform.domain.progress import DatasetRecord
 from lake_platform.domain.schema import Array, Field, Scalar, Struct
 from tests.dagster.fakes import World, definitions
 

@@ -12,7 +12,7 @@ import pytest
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import BatchJob, Worker, WriteResult
-from lake_platform.domain.ports import lag_seconds
+from lake_platform.domain.progress import lag_seconds
 from lake_platform.domain.windows import window_of
 from lake_platform.errors import BatchClaimedError, CommitRaceError, LakeError
 from lake_platform.raw import log as raw_log

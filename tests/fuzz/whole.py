@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lake_platform.adapters.memory.systems import MemoryMessage
-from lake_platform.domain.schema import Struct, diff
+from lake_platform.domain.diff import diff
+from lake_platform.domain.schema import Struct
 from lake_platform.records.conform import (
     LongNumberError,
     merge_observed,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lake_platform.domain.offsets import Gap, OffsetRange, Slice
-from lake_platform.domain.ports import time_to_data_loss_seconds
+from lake_platform.domain.progress import time_to_data_loss_seconds
 from lake_platform.dump.dump import dump, missing_ranges
 from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.hudi import engine as hudi
+from lake_platform.adapters.hudi import options as hudi_options
 from lake_platform.adapters.process import LocalWorkers
 from lake_platform.adapters.spark.session import open_session
 from lake_platform.compose import build_limits, build_ports, clock, ensure_java, spark_config
@@ -113,8 +114,8 @@ class Child:
 
     def _often(self) -> None:
         hudi._COMPACT_AFTER = 1
-        hudi._COMMON = {
-            **hudi._COMMON,
+        hudi_options.COMMON = {
+            **hudi_options.COMMON,
             "hoodie.clean.commits.retained": "1",
             "hoodie.keep.min.commits": "2",
             "hoodie.keep.max.commits": "3",
@@ -125,12 +126,12 @@ class Child:
 
 def share_the_lock() -> None:
     """Takes the fence away: every epoch locks the same path, which nobody poisons."""
-    fenced = hudi.fence_options
+    fenced = hudi_options.fence_options
 
     def shared(lock_url: str) -> dict[str, str]:
         return fenced(f"{lock_url.rsplit('/', 1)[0]}/shared")
 
-    hudi.fence_options = shared
+    hudi_options.fence_options = shared
     hudi.HudiEngine.fence = lambda *_: None  # type: ignore[method-assign]
 
 

@@ -14,10 +14,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from lake_platform.domain.batches import AppliedBatch, WriteResult
 from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.diff import Change
 from lake_platform.domain.offsets import Gap
-from lake_platform.domain.ports import Clock, DatasetRecord, Progress, SchemaVersion
+from lake_platform.domain.ports import Clock
+from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Change, Struct
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import (
     ConflictError,
     DatasetNotFoundError,

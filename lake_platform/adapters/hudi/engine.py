@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lake_platform.adapters.hudi import timeline
+from lake_platform.adapters.hudi.options import (
+    APPEND_KEY,
+    fenced_options,
+    key_options,
+    mode_options,
+    table_type,
+    tasks,
+)
 from lake_platform.adapters.hudi.strays import strays
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
@@ -42,41 +50,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _log = structlog.get_logger(__name__)
-APPEND_KEY = ("_kafka_partition", "_kafka_offset")
 _COMPACT_AFTER = 20  # delta commits
-_SMALL_BYTES = 16 << 20
-_TASK_BYTES = 64 << 20
 # What Hudi says of a table with a broken hoodie.properties, and of one with the folders alone.
 _HALF_MADE = ("hoodie.properties", "TableNotFoundException")
-_COMMON: Mapping[str, str] = {
-    # 0.8 s instead of 1.5 s for a small batch; every index we use by default works without it.
-    "hoodie.metadata.enable": "false",
-    "hoodie.embed.timeline.server": "false",
-    "hoodie.write.markers.type": "direct",
-    "hoodie.compact.inline": "false",
-    "hoodie.datasource.write.hive_style_partitioning": "true",
-    "hoodie.datasource.write.partitionpath.urlencode": "true",
-    "hoodie.datasource.write.drop.partition.columns": "false",
-    "hoodie.parquet.compression.codec": "zstd",
-}
-
-
-def fence_options(lock_url: str) -> dict[str, str]:
-    """Optimistic concurrency with a lock of this epoch alone, which a later claim can poison."""
-    return {
-        "hoodie.write.concurrency.mode": "optimistic_concurrency_control",
-        "hoodie.clean.failed.writes.policy": "LAZY",
-        "hoodie.write.lock.provider": (
-            "org.apache.hudi.client.transaction.lock.FileSystemBasedLockProvider"
-        ),
-        "hoodie.write.lock.filesystem.path": lock_url,
-        "hoodie.write.lock.filesystem.expire": "0",
-        "hoodie.write.lock.client.num_retries": "3",
-        "hoodie.write.lock.client.wait_time_ms_between_retry": "200",
-        # The lock is never contended within an epoch: the poison stands long before the zombie
-        # looks, so object stores without atomic create will do.
-        "hoodie.fs.atomic_creation.support": "s3a,gs,abfs",
-    }
 
 
 class HudiEngine:
@@ -152,7 +128,7 @@ class HudiEngine:
             replay=True, reapply=True,
         )  # fmt: skip
         options = {
-            **self._fenced_options(dataset.table, claim), **_key_options(dataset),
+            **self._fenced_options(dataset.table, claim), **key_options(dataset),
             "hoodie.datasource.write.operation": "delete",
             "hoodie.index.type": "SIMPLE",
             **timeline.metadata_options(mark, claim.nonce, (double.instant,)),
@@ -197,7 +173,7 @@ class HudiEngine:
 
     def _options(self, job: BatchJob) -> dict[str, str]:
         dataset, claim = job.dataset, job.claim
-        tasks = str(_tasks(sum(o.raw_bytes for o in job.objects)))
+        parallelism = str(tasks(sum(o.raw_bytes for o in job.objects)))
         planned = AppliedBatch(
             job.batch, job.applied, claim.epoch, "", job.schema_version, job.replay, job.reapply,
             Balance(
@@ -208,18 +184,17 @@ class HudiEngine:
         )  # fmt: skip
         return {
             **self._fenced_options(dataset.table, claim),
-            **_key_options(dataset),
-            **_mode_options(job),
-            "hoodie.upsert.shuffle.parallelism": tasks,
-            "hoodie.bulkinsert.shuffle.parallelism": tasks,
-            "hoodie.delete.shuffle.parallelism": tasks,
+            **key_options(dataset),
+            **mode_options(job),
+            "hoodie.upsert.shuffle.parallelism": parallelism,
+            "hoodie.bulkinsert.shuffle.parallelism": parallelism,
+            "hoodie.delete.shuffle.parallelism": parallelism,
             **timeline.metadata_options(planned, claim.nonce, job.undone),
         }
 
     def _fenced_options(self, table: str, claim: Claim) -> dict[str, str]:
-        """What everything that writes the table has in common, under the lock of the claim."""
         lock = self._store.url(lock_prefix(table, claim.epoch).rstrip("/"))
-        return {**_COMMON, **fence_options(lock)}
+        return fenced_options(lock)
 
     def _saved(
         self, frame: DataFrame, job: BatchJob, options: Mapping[str, str]
@@ -313,53 +288,6 @@ def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:
     frame.write.format("hudi").options(**options).mode("append").save(path)
 
 
-def table_type(dataset: Dataset) -> str:
-    """MOR takes a small upsert in 0.8 s where COW rewrites every touched file (2.8 s and growing
-    with the table); appends gain nothing from it."""
-    return dataset.table_type or ("mor" if dataset.mode == "upsert" else "cow")
-
-
-def _key_options(dataset: Dataset) -> dict[str, str]:
-    key = dataset.primary_key if dataset.mode == "upsert" else APPEND_KEY
-    kind = "MERGE_ON_READ" if table_type(dataset) == "mor" else "COPY_ON_WRITE"
-    options = {
-        "hoodie.table.name": dataset.table.replace(".", "_").replace("-", "_"),
-        "hoodie.datasource.write.table.type": kind,
-        "hoodie.datasource.write.recordkey.field": ",".join(key),
-    }
-    if dataset.partition_by:
-        options["hoodie.datasource.write.partitionpath.field"] = ",".join(dataset.partition_by)
-    return options
-
-
-def _mode_options(job: BatchJob) -> dict[str, str]:
-    dataset = job.dataset
-    if dataset.mode == "append":
-        if job.replay:
-            # Replaces the rows of the same coordinates; bulk_insert would add them again.
-            index = "GLOBAL_SIMPLE" if dataset.transformed else "SIMPLE"
-            return {"hoodie.datasource.write.operation": "upsert", "hoodie.index.type": index}
-        sort = "PARTITION_PATH_REPARTITION" if dataset.partition_by else "NONE"
-        return {
-            "hoodie.datasource.write.operation": "bulk_insert",
-            "hoodie.bulkinsert.sort.mode": sort,
-        }
-    options = {
-        "hoodie.datasource.write.operation": "upsert",
-        "hoodie.table.ordering.fields": dataset.ordering_field or ORDER,
-    }
-    if set(dataset.partition_by) <= set(dataset.primary_key):
-        return options | {
-            "hoodie.index.type": "BUCKET",
-            "hoodie.bucket.index.num.buckets": str(dataset.buckets),
-        }
-    # The bucket index looks into one partition only; here a key may move to another one.
-    return options | {
-        "hoodie.index.type": "GLOBAL_SIMPLE",
-        "hoodie.simple.index.update.partition.path": "true",
-    }
-
-
 def _newest_only(frame: DataFrame, dataset: Dataset) -> DataFrame:
     """One row a key by (ordering field, Kafka order): Hudi alone would break ties at random."""
     from pyspark.sql import Window
@@ -371,10 +299,6 @@ def _newest_only(frame: DataFrame, dataset: Dataset) -> DataFrame:
         "_lake_rank", F.row_number().over(Window.partitionBy(*key).orderBy(*order))
     )
     return ranked.where(F.col("_lake_rank") == 1).drop("_lake_rank")
-
-
-def _tasks(raw_bytes: int) -> int:
-    return 2 if raw_bytes < _SMALL_BYTES else max(2, raw_bytes // _TASK_BYTES + 1)
 
 
 def _fenced(job: BatchJob) -> CommitRaceError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lake_platform.domain.diff import diff
 from lake_platform.domain.schema import (
     UNKNOWN,
     Array,
@@ -16,7 +17,6 @@ from lake_platform.domain.schema import (
     Struct,
     Type,
     columns,
-    diff,
     from_json,
     merge,
     struct_from_json,

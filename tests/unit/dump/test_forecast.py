@@ -14,7 +14,7 @@ import pytest
 from lake_platform.adapters.memory.systems import MemoryKafka, MemoryMessage, MemoryReader
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.offsets import Gap, OffsetRange, Slice, TopicInfo
-from lake_platform.domain.ports import NEVER, time_to_data_loss_seconds
+from lake_platform.domain.progress import NEVER, time_to_data_loss_seconds
 from lake_platform.dump.dump import dump, missing_ranges
 from lake_platform.errors import (
     InvalidFieldError,

@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake_platform.domain.schema import (
-    UNKNOWN,
-    Array,
-    Decimal,
-    Field,
-    Map,
-    Scalar,
-    Struct,
-    Type,
-    diff,
-)
+from lake_platform.domain.diff import diff
+from lake_platform.domain.schema import UNKNOWN, Array, Decimal, Field, Map, Scalar, Struct, Type
 from lake_platform.records.conform import (
     Conformer,
     merge_observed,

@@ -1,0 +1,87 @@
+"""Every error of the platform, grouped by what the caller should do about it.
+
+Errors carry their data as attributes; the message says what happened, to which object, and what to
+do next. Nothing here may ever hold a secret.
+"""
+
+from lake_platform.errors.config import (
+    BodyTooLargeError,
+    ConflictError,
+    DatasetNotFoundError,
+    FixConfigError,
+    IncidentNotFoundError,
+    InvalidFieldError,
+    NameTakenError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    NothingToAuditError,
+    NotRunnableError,
+    SetupError,
+    UnsupportedError,
+)
+from lake_platform.errors.retry import (
+    BatchClaimedError,
+    CommitRaceError,
+    DagsterUnavailableError,
+    EngineError,
+    KafkaUnavailableError,
+    MetastoreUnavailableError,
+    ReloadError,
+    RetryableError,
+    StorageUnavailableError,
+    UnsettledTableError,
+)
+from lake_platform.errors.root import LakeError
+from lake_platform.errors.stop import (
+    CheckpointLostError,
+    CorruptRawError,
+    OffsetsMissingError,
+    OffsetsWentBackError,
+    QuarantineRatioError,
+    RawExpiredError,
+    SchemaBlockedError,
+    StopDatasetError,
+    TableDamagedError,
+    TableUnreadableError,
+    TopicRecreatedError,
+    TransformError,
+)
+
+__all__ = [
+    "BatchClaimedError",
+    "BodyTooLargeError",
+    "CheckpointLostError",
+    "CommitRaceError",
+    "ConflictError",
+    "CorruptRawError",
+    "DagsterUnavailableError",
+    "DatasetNotFoundError",
+    "EngineError",
+    "FixConfigError",
+    "IncidentNotFoundError",
+    "InvalidFieldError",
+    "KafkaUnavailableError",
+    "LakeError",
+    "MetastoreUnavailableError",
+    "NameTakenError",
+    "NotAllowedError",
+    "NotAuthenticatedError",
+    "NotRunnableError",
+    "NothingToAuditError",
+    "OffsetsMissingError",
+    "OffsetsWentBackError",
+    "QuarantineRatioError",
+    "RawExpiredError",
+    "ReloadError",
+    "RetryableError",
+    "SchemaBlockedError",
+    "SetupError",
+    "StopDatasetError",
+    "StorageUnavailableError",
+    "TableDamagedError",
+    "TableUnreadableError",
+    "TopicRecreatedError",
+    "TransformError",
+    "UnsettledTableError",
+    "UnsupportedError",
+]

@@ -1,0 +1,61 @@
+"""An outside system did not answer, or another writer was faster; a retry is safe."""
+
+from __future__ import annotations
+
+from lake_platform.errors.root import LakeError
+
+
+class RetryableError(LakeError):
+    """An outside system did not answer, or another writer was faster; a retry is safe.
+
+    What was asked of a system that did not answer may have been done all the same."""
+
+
+class KafkaUnavailableError(RetryableError):
+    pass
+
+
+class StorageUnavailableError(RetryableError):
+    pass
+
+
+class MetastoreUnavailableError(RetryableError):
+    pass
+
+
+class DagsterUnavailableError(RetryableError):
+    """Dagster does not run, or did not answer."""
+
+
+class ReloadError(RetryableError):
+    """Dagster answered that a code location did not load."""
+
+
+class EngineError(RetryableError):
+    """Spark failed in a way that is not about the data."""
+
+
+class CommitRaceError(RetryableError):
+    """Another writer committed this dataset first."""
+
+
+class UnsettledTableError(RetryableError):
+    """A table that is being written cannot be counted."""
+
+    def __init__(self, table: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: {why}, so nothing can be said of it; audit again after `lake load "
+            f"{table}` or the run that loads it"
+        )
+        self.table = table
+
+
+class BatchClaimedError(RetryableError):
+    """A live writer holds the claim on this table's next batch."""
+
+    def __init__(self, table: str, owner: str) -> None:
+        super().__init__(
+            f"table {table!r} is being loaded by {owner}; this load does nothing, the next one "
+            f"goes on where that one stops"
+        )
+        self.table, self.owner = table, owner

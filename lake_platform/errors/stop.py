@@ -1,0 +1,145 @@
+"""Going on would lose or change data: the dataset stops, an operator decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lake_platform.errors.root import LakeError
+
+
+class StopDatasetError(LakeError):
+    """Going on would lose or change data; nothing was written."""
+
+
+class OffsetsMissingError(StopDatasetError):
+    """Kafka does not hold offsets that were never read.
+
+    `ranges` maps partition to the half-open range `[start, end)` that is gone.
+    """
+
+    def __init__(self, dataset: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> None:
+        listed = ", ".join(f"p{p} [{a}, {b})" for p, (a, b) in sorted(ranges.items()))
+        super().__init__(
+            f"dataset {dataset!r}: topic {topic!r} no longer holds offsets {listed}: they aged "
+            f"out before they were read, or the topic was re-created; nothing was skipped. "
+            f"To go on without them, accept the gap: lake gaps accept {dataset}"
+        )
+        self.dataset, self.topic, self.ranges = dataset, topic, dict(ranges)
+
+
+class TopicRecreatedError(StopDatasetError):
+    def __init__(self, dataset: str, topic: str, known: str, found: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: topic {topic!r} was deleted and re-created (id {known} became "
+            f"{found}), so its offsets mean other records now; register a new dataset for the new "
+            f"topic, or retire this one"
+        )
+        self.dataset, self.topic, self.known, self.found = dataset, topic, known, found
+
+
+class OffsetsWentBackError(StopDatasetError):
+    """Kafka's log ends before offsets that were already read."""
+
+    def __init__(self, dataset: str, topic: str, partition: int, read: int, end: int) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: topic {topic!r} partition {partition} ends at offset {end}, but "
+            f"was read up to {read} before; the broker lost acknowledged records (unclean leader "
+            f"election or a restored backup). Nothing was read; register a new dataset when the "
+            f"topic is sound again"
+        )
+        self.dataset, self.topic, self.partition = dataset, topic, partition
+        self.read, self.end = read, end
+
+
+class SchemaBlockedError(StopDatasetError):
+    """A breaking schema change; `changes` holds one line per breaking change."""
+
+    def __init__(self, dataset: str, changes: Sequence[str]) -> None:
+        super().__init__(
+            f"dataset {dataset!r} is BLOCKED by a breaking schema change: {'; '.join(changes)}. "
+            f"Nothing was written, raw keeps growing, other tables go on. "
+            f"See: lake datasets schema {dataset}"
+        )
+        self.dataset, self.changes = dataset, list(changes)
+
+
+class QuarantineRatioError(StopDatasetError):
+    def __init__(self, dataset: str, bad: int, total: int, limit: float, reasons: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: {bad} of {total} records of this batch are bad ({reasons}), "
+            f"more than max_quarantine_ratio={limit:g}; nothing was written. Fix the producer, or "
+            f"raise the limit: lake datasets set {dataset} max_quarantine_ratio=1.0"
+        )
+        self.dataset, self.bad, self.total, self.limit = dataset, bad, total, limit
+
+
+class TransformError(StopDatasetError):
+    def __init__(self, dataset: str, step: str, batch: str, first_offset: str, why: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: transform {step} failed on batch {batch} (first record "
+            f"{first_offset}): {why}. Nothing was written; mend the transform and load again"
+        )
+        self.dataset, self.step, self.batch, self.first_offset = dataset, step, batch, first_offset
+
+
+class CorruptRawError(StopDatasetError):
+    """A raw object is not what its commit says it is."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(
+            f"raw object {key!r}: {why}; it was changed outside the platform. Restore it from a "
+            f"backup"
+        )
+        self.key = key
+
+
+class RawExpiredError(StopDatasetError):
+    """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`."""
+
+    def __init__(self, table: str, first_seq: int, last_seq: int, windows: Sequence[str]) -> None:
+        shown = ", ".join(windows[:5]) + (f" and {len(windows) - 5} more" if windows[5:] else "")
+        super().__init__(
+            f"table {table!r}: raw retention removed the objects of raw commits {first_seq} to "
+            f"{last_seq} (windows {shown}), so they cannot be applied again; the table keeps the "
+            f"rows it has. Replay newer windows only; LAKE_RAW_RETENTION_DAYS says how long raw "
+            f"is kept"
+        )
+        self.table, self.first_seq, self.last_seq = table, first_seq, last_seq
+
+
+class TableDamagedError(StopDatasetError):
+    """A file that a table's own log names is not there."""
+
+    def __init__(self, table: str, key: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: file {key!r} is gone: {why}. It was removed outside the platform; "
+            f"bring it back, or remove the table whole (lake/{table}/ and "
+            f"checkpoints/{table}/phase2/) to build it again from raw"
+        )
+        self.table, self.key = table, key
+
+
+class TableUnreadableError(StopDatasetError):
+    """An engine other than the writer's cannot read a table."""
+
+    def __init__(self, table: str, engine: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}: {engine} cannot read it: {why}. Where Spark cannot either it was "
+            f"changed outside the platform: bring its files back, or remove the table whole "
+            f"(lake/{table}/ and checkpoints/{table}/phase2/) to build it again from raw"
+        )
+        self.table, self.engine = table, engine
+
+
+class CheckpointLostError(StopDatasetError):
+    """A table's own checkpoint is behind what was recorded as applied to it."""
+
+    def __init__(self, table: str, recorded: int, found: int) -> None:
+        super().__init__(
+            f"table {table!r} says raw commits up to {found} are applied, but up to {recorded} "
+            f"were: its newest commits were rolled back or archived, or an old copy was restored. "
+            f"Nothing was written, loading on would add rows twice. Bring the newer table back, "
+            f"or remove it whole (lake/{table}/ and checkpoints/{table}/phase2/) to build it "
+            f"again from raw"
+        )
+        self.table, self.recorded, self.found = table, recorded, found
