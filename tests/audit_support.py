@@ -12,23 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.memory.systems import MemoryKafka
-from lake_platform.adapters.parquet import engine as parquet
 from lake_platform.adapters.parquet.engine import ParquetEngine
-from lake_platform.adapters.spark.rows import spark_type
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.files import ArrowFiles, open_files
 from lake_platform.audit.report import AuditReport, Counts
 from lake_platform.audit.sources import File, Sources, TableLook, TopicLook
 from lake_platform.audit.tables import open_reader
-from lake_platform.domain.batches import BatchJob
+from lake_platform.domain.batches import BatchJob, StagedFile
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import KafkaMessage, ObjectStore
@@ -43,62 +40,35 @@ TECHNICAL = [
 ]
 
 
-class Frame:
-    """Rows, and as much of a DataFrame and its writer as the Parquet engine calls."""
-
-    def __init__(self, job: BatchJob, rows: list[dict[str, Any]]) -> None:
-        self._rows = rows
-        self.schema = spark_type(job.table_schema)
-        self.write = self
-
-    def mode(self, _: str) -> Frame:
-        return self
-
-    def parquet(self, url: str) -> None:
-        if not self._rows:
-            return
-        folder = Path(url.removeprefix("file://"))
-        folder.mkdir(parents=True)
-        columns = [pa.field("id", pa.int64()), pa.field("name", pa.string()), *TECHNICAL]
-        names = [c.name for c in columns]
-        rows = [{n: row.get(n) for n in names} for row in self._rows]
-        for row in rows:
-            row["_kafka_timestamp"] = storable(row["_kafka_timestamp"])
-        table = pa.Table.from_pylist(rows, pa.schema(columns))
-        pq.write_table(table, folder / f"part-00000-{uuid4()}.c000.zstd.parquet")
-
-
-class Session:
-    """`spark.read.parquet(…).count()`, from the footers."""
-
-    def __init__(self) -> None:
-        self.read = self
-        self._rows = 0
-
-    def parquet(self, *urls: str) -> Session:
-        self._rows = sum(pq.read_metadata(u.removeprefix("file://")).num_rows for u in urls)
-        return self
-
-    def count(self) -> int:
-        return self._rows
-
-
 def storable(milliseconds: int | None) -> int | None:
     """Microseconds, of what Spark would keep."""
     inside = milliseconds is not None and 0 <= milliseconds <= 253_402_300_799_999
     return milliseconds * 1000 if inside and milliseconds is not None else None
 
 
+def no_session() -> Any:
+    raise AssertionError("a Parquet table without transforms needs no Spark")
+
+
 def without_spark(monkeypatch: Any) -> None:
     """A dataset's SQL steps, whatever they say, leave out ids that five divides."""
 
-    def rows(_: Any, job: BatchJob, store: Any) -> Frame:
-        found = [e.row for e in MemoryEngine(store)._events(job) if e.row]
-        return Frame(job, [r for r in found if not job.dataset.transformed or r["id"] % 5])
+    def through(engine: ParquetEngine, job: BatchJob) -> list[StagedFile]:
+        store, made = engine._store, []
+        for file in job.staged:
+            table = pq.read_table(pa.BufferReader(store.get(file.key)))
+            kept = [v["id"] % 5 != 0 for v in table.select(["id"]).to_pylist()]
+            table = table.filter(pa.array(kept)).drop_columns(["_kafka_order"])
+            out = pa.BufferOutputStream()
+            pq.write_table(table, out)
+            key = file.key.replace("/part-", "/transformed/part-")
+            data = bytes(out.getvalue())
+            store.put(key, data)
+            made.append(StagedFile(key, table.num_rows, len(data)))
+        return made
 
-    monkeypatch.setattr(parquet, "rows", rows)
-    monkeypatch.setattr(parquet, "derive", lambda _session, _dataset, source: source)
-    monkeypatch.setattr(parquet, "_laid_out", lambda frame, _: frame)
+    monkeypatch.setattr(ParquetEngine, "_through_spark", through)
+    monkeypatch.setattr(ParquetEngine, "derive", lambda _self, _dataset, source: source)
 
 
 @dataclass
@@ -195,7 +165,7 @@ def parquet_lab(
     home.mkdir(exist_ok=True)
     lab = Lab(home, kafka=kafka or MemoryKafka())
     lab.store = open_store((home / "storage").as_uri())
-    lab.engine = ParquetEngine(Session, lab.store)  # type: ignore[arg-type]
+    lab.engine = ParquetEngine(no_session, lab.store)
     values = {"partitions": 2, "format": "parquet", "source": SOURCE, "max_quarantine_ratio": 1.0}
     lab.register(table, **{**values, **definition})
     return lab

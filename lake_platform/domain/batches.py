@@ -106,11 +106,27 @@ class TableState:
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A record that must not reach the table, by its Kafka coordinates."""
+class StagedFile:
+    """Parquet with rows of a batch, under the claim's own staging prefix."""
 
-    partition: int
-    offset: int
+    key: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the staged files of a batch must look to become files of the table.
+
+    With `columns_in_files` a partition column stays in the file, and the folder has a name of its
+    own: readers guess the type of what is only in a path, and `007` would be a number to some.
+    Tables that were begun without it go on without it.
+    """
+
+    columns_in_files: bool = True
+
+    def folder(self, column: str) -> str:
+        return f"_lake_{column}" if self.columns_in_files else column
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +146,12 @@ class Delete:
 class BatchJob:
     """All an engine needs to apply one batch; the same job twice leaves the same table.
 
-    `source` types the raw value; `table_schema` is what the table has after this batch, without
-    technical columns; records in `excluded` went to quarantine (those marked `value_bytes` in raw
-    did too and are not listed); `deletes` are the batch's tombstones. `applied` is what the table's
-    checkpoint says after this commit. `replay` replaces rows of the same Kafka coordinates instead
-    of adding. `undone` are instants of late commits that this batch makes good.
+    `staged` holds the records that are fit to be rows, decoded, with the columns of `source` and
+    the technical ones; `table_schema` is what the table has after this batch, without technical
+    columns; `deletes` are the batch's tombstones; `unique` says that no key is in both together
+    more than once. `applied` is what the table's checkpoint says after this commit. `replay`
+    replaces rows of the same Kafka coordinates instead of adding. `undone` are instants of late
+    commits that this batch makes good.
     """
 
     dataset: Dataset
@@ -144,7 +161,8 @@ class BatchJob:
     table_schema: Struct
     schema_version: int
     applied: int
-    excluded: tuple[Exclusion, ...] = ()
+    staged: tuple[StagedFile, ...] = ()
+    unique: bool = False
     deletes: tuple[Delete, ...] = ()
     quarantine_keys: tuple[str, ...] = ()
     quarantined: int = 0

@@ -12,7 +12,7 @@ from lake_platform.domain.schema import (
     Map,
     Struct,
     Type,
-    is_storable,
+    why_unstorable,
     widens,
     without_unknown,
 )
@@ -32,7 +32,7 @@ class Change:
 
     def __str__(self) -> str:
         if self.kind == "type" and not self.before:
-            return f"new column {self.path} has numbers that no type holds exactly ({self.after})"
+            return f"new column {self.path} has {self.after}"
         if self.kind == "add":
             return f"new column {self.path} {self.after}"
         if self.kind == "absent":
@@ -70,8 +70,8 @@ def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -
             yield Change(path, "required", "breaking", "", str(new.type))
         elif twins := list(_twins_inside(new.type, path)):
             yield from twins
-        elif known is not None and not is_storable(known):
-            yield Change(path, "type", "breaking", "", str(known))
+        elif known is not None and (why := why_unstorable(known)):
+            yield Change(path, "type", "breaking", "", why)
         elif known is not None:
             yield Change(path, "add", "automatic", "", str(known))
     if not partial:

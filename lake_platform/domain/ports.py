@@ -11,6 +11,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Layout,
     TableProfile,
     TableState,
     Worker,
@@ -143,6 +144,11 @@ class Workers(Protocol):
 
 class TableEngine(Protocol):
     """Applies batches to tables of one format. Data and checkpoint are one atomic act."""
+
+    def layout(self, dataset: Dataset) -> Layout | None:
+        """How staged files must look to become the table's own; None when this engine writes files
+        of its own."""
+        ...
 
     def state(self, dataset: Dataset) -> TableState:
         """Raises: StorageUnavailableError; never says "absent" when it could not look."""

@@ -18,7 +18,6 @@ class Reason(StrEnum):
     TOO_DEEP = "nested deeper than 100"
     NUMBER_RANGE = "number out of range of a double"
     NUMBER_TOO_LONG = "number longer than 1000 characters"
-    KEY_TWICE = "a key twice in one object, with values of different types"
     NULL_KEY = "primary key is null or missing"
     KEY_TOO_LARGE = "primary key larger than 1 KB"
     NULL_ORDERING = "ordering field is null or missing"

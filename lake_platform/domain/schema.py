@@ -27,6 +27,7 @@ SCALARS = frozenset(
 _TO_SPARK = {"int": "integer"}
 _FROM_SPARK = {"integer": "int"}
 MAX_DIGITS = 38  # of a decimal, in Spark, Parquet and Hudi
+MAX_LEVELS = 90  # of groups in Parquet; Arrow reads no file with more than 100
 _WIDENINGS = frozenset([("int", "long"), ("float", "double")])
 
 
@@ -87,7 +88,18 @@ class Struct:
         return next((f for f in self.fields if f.name == name), None)
 
 
-Type = Scalar | Decimal | Array | Map | Struct
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Two types seen in one array or map that no type holds; never the type of a column."""
+
+    first: Type
+    second: Type
+
+    def __str__(self) -> str:
+        return f"{self.first} and {self.second}"
+
+
+Type = Scalar | Decimal | Array | Map | Struct | Mixed
 UNKNOWN = Scalar("unknown")  # only nulls, or an empty array, seen so far
 
 
@@ -205,12 +217,26 @@ def struct_from_json(data: Any) -> Struct:
     return kind
 
 
-def is_storable(kind: Type) -> bool:
+def why_unstorable(kind: Type) -> str:
+    """Why no column can have this type; empty when one can."""
+    if isinstance(kind, Mixed):
+        return f"values of different types in one place ({kind})"
+    if isinstance(kind, Decimal) and not kind.storable:
+        return f"numbers that no type holds exactly ({kind})"
     if isinstance(kind, Struct):
-        return all(is_storable(f.type) for f in kind.fields)
+        return next((why for f in kind.fields if (why := why_unstorable(f.type))), "")
     if isinstance(kind, Array | Map):
-        return is_storable(kind.element if isinstance(kind, Array) else kind.value)
-    return not isinstance(kind, Decimal) or kind.storable
+        return why_unstorable(kind.element if isinstance(kind, Array) else kind.value)
+    return ""
+
+
+def levels(kind: Type) -> int:
+    """How deep Parquet nests a column of this type: an array or map is two groups."""
+    if isinstance(kind, Struct):
+        return 1 + max((levels(f.type) for f in kind.fields), default=0)
+    if isinstance(kind, Array | Map):
+        return 2 + levels(kind.element if isinstance(kind, Array) else kind.value)
+    return 1
 
 
 def widens(before: Type, after: Type) -> bool:

@@ -35,6 +35,7 @@ from lake_platform.errors.root import LakeError
 from lake_platform.errors.stop import (
     CheckpointLostError,
     CorruptRawError,
+    NotDecodedError,
     OffsetsMissingError,
     OffsetsWentBackError,
     QuarantineRatioError,
@@ -66,6 +67,7 @@ __all__ = [
     "NameTakenError",
     "NotAllowedError",
     "NotAuthenticatedError",
+    "NotDecodedError",
     "NotRunnableError",
     "NothingToAuditError",
     "OffsetsMissingError",

@@ -93,6 +93,18 @@ class CorruptRawError(StopDatasetError):
         self.key = key
 
 
+class NotDecodedError(StopDatasetError):
+    """Records were accepted and not decoded: a fault of the platform."""
+
+    def __init__(self, table: str, records: int, key: str) -> None:
+        super().__init__(
+            f"table {table!r}: {records} records of raw object {key!r} and those loaded with it "
+            f"were accepted, but could not be decoded. Nothing was written and nothing is lost. "
+            f"This is a fault of the platform: report it with the raw object"
+        )
+        self.table, self.records, self.key = table, records, key
+
+
 class RawExpiredError(StopDatasetError):
     """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`."""
 

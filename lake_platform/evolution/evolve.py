@@ -11,7 +11,7 @@ from lake_platform.domain.dataset import Dataset, check_against_schema, unstorab
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Struct, merge
+from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
@@ -47,47 +47,55 @@ def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) 
     return active
 
 
-def next_version(
+def proposed(
     dataset: Dataset,
     ports: Ports,
     active: SchemaVersion,
     observed: Struct,
     additions: Sequence[Change],
-    late: bool,
 ) -> SchemaVersion:
-    """The version this batch is written with, after the automatic changes were put on record.
-
-    `late`: this batch keeps the old projection, so nothing is recorded yet.
+    """The version a batch is written with: `active`, or the next one, with the automatic changes
+    in it; not on record yet.
 
     Raises:
         SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
             the table cannot have a column of this name.
     """
-    if late:
-        return active
     source = merge(active.source, observed) if additions else active.source
     if not isinstance(source, Struct):
         return active
     derived = _derive(dataset, ports, source)
-    before = active.table if active.table is not None else active.source
-    table_changes = [c for c in diff(before, derived) if c.kind != "absent"]
+    table_changes = [c for c in diff(active.columns, derived) if c.kind != "absent"]
     breaking = [c for c in table_changes if c.verdict == "breaking"]
     breaking += [
         Change(path, "name", "breaking", "", str(kind))
         for path, kind in unstorable(dataset.format, derived)
     ]
+    deep = [f for f in derived.fields if levels(f.type) > MAX_LEVELS]
+    breaking += [
+        Change(f.name, "type", "breaking", "", "more nesting than readers of Parquet take")
+        for f in deep
+    ]
     if breaking:
         block(dataset, ports, breaking, "transforms", [])
     if not additions and not table_changes:
         return active
-    table = merge(before, derived)
-    return ports.metastore.add_schema_version(
-        dataset.table,
-        active.version,
+    table = merge(active.columns, derived)
+    changes = (*additions, *(table_changes if dataset.transformed else ()))
+    return SchemaVersion(
+        active.version + 1,
         source,
         table if isinstance(table, Struct) else None,
-        [str(c) for c in (*additions, *(table_changes if dataset.transformed else ()))],
+        changes=tuple(str(c) for c in changes),
     )
+
+
+def record(dataset: Dataset, ports: Ports, active: SchemaVersion, new: SchemaVersion) -> None:
+    """Puts the version on record that the write which follows needs. Raises: ConflictError."""
+    if new.version != active.version:
+        ports.metastore.add_schema_version(
+            dataset.table, active.version, new.source, new.table, list(new.changes)
+        )
 
 
 def block(

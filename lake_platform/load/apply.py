@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from lake_platform.domain.batches import BatchJob, Claim, TableState
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.diff import Change
+from lake_platform.domain.layout import staging_prefix
+from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.quality import too_many
 from lake_platform.errors import (
     CommitRaceError,
@@ -21,8 +27,9 @@ from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import remove_stale, write_quarantine
 from lake_platform.load.replay import check_kept
+from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult
-from lake_platform.load.scan import Scanner, ScanReport
+from lake_platform.load.stage import Question, Staged, stage
 
 _log = structlog.get_logger(__name__)
 
@@ -35,17 +42,20 @@ def apply(
     began = ports.clock()
     check_kept(table, work.commits)
     claim = _take_claim(loading, state, left, work)
+    job = None
     try:
         report, job = _prepare(loading, claim, work)
         result = loading.engine.write(job)
     except LakeError as error:
-        _give_up(loading, claim)
+        _give_up(loading, claim, staged=job is None)
         gone = _expired_since(loading, work, error)
         if isinstance(error, StopDatasetError):
             ports.metastore.update_progress(table, last_error=str(gone or error))
         if gone:
             raise gone from error
         raise
+    if report.changes or loading.engine.layout(loading.dataset) is None:
+        _clear(loading, claim)  # else the staged files are the table's by now
     if work.replay or left:
         # After the commit: before it these records would be nowhere if we died.
         remove_stale(ports.store, table, work.commits, job.quarantine_keys)
@@ -99,13 +109,27 @@ def _take_claim(
     return claim
 
 
-def _give_up(loading: Loading, claim: Claim) -> None:
+def _give_up(loading: Loading, claim: Claim, staged: bool) -> None:
     """The error that ends a load is what an operator must see, not that its end could not be
-    marked: without the mark the next load finds by itself that this one is over."""
+    marked: without the mark the next load finds by itself that this one is over.
+
+    `staged`: nothing was written yet, so no commit can name what is in staging.
+    """
     try:
+        if staged:
+            _clear(loading, claim)
         claims.release(loading.table, loading.ports, claim, done=False)
     except StorageUnavailableError as error:
         _log.warning("the claim's end could not be marked", dataset=loading.table, error=str(error))
+
+
+def _clear(loading: Loading, claim: Claim) -> None:
+    store = loading.ports.store
+    store.delete([i.key for i in store.list(_staging(loading, claim))])
+
+
+def _staging(loading: Loading, claim: Claim) -> str:
+    return staging_prefix(loading.table, claim.batch.id, claim.nonce)
 
 
 def _expired_since(loading: Loading, work: Work, error: LakeError) -> RawExpiredError | None:
@@ -121,18 +145,9 @@ def _expired_since(loading: Loading, work: Work, error: LakeError) -> RawExpired
 def _prepare(loading: Loading, claim: Claim, work: Work) -> tuple[ScanReport, BatchJob]:
     dataset, ports = loading.dataset, loading.ports
     active = evolve.ensure_schema(dataset, ports, work.commits)
-    objects = [o for c in work.commits for o in c.objects]
-    report = Scanner(dataset, active.source).scan(objects, ports.store)
-    if report.breaking:
-        evolve.block(dataset, ports, report.breaking, work.batch.id, report.samples)
-    if too_many(len(report.rejected), report.records, dataset.max_quarantine_ratio):
-        raise QuarantineRatioError(
-            dataset.table, len(report.rejected), report.records, dataset.max_quarantine_ratio,
-            ", ".join(f"{n} {reason}" for reason, n in report.by_reason.items()),
-        )  # fmt: skip
-    additions = [c for c in report.changes.values() if c.verdict == "automatic"]
-    late = bool(additions) and dataset.evolution == "next_batch" and not work.replay
-    schema = evolve.next_version(dataset, ports, active, report.observed, additions, late)
+    staged, schema, late = _judged(loading, claim, work, active)
+    report = staged.report
+    evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
         ports.store, dataset.table, work.commits, schema.version, report.rejected
     )
@@ -140,13 +155,14 @@ def _prepare(loading: Loading, claim: Claim, work: Work) -> tuple[ScanReport, Ba
         dataset=dataset,
         claim=claim,
         commits=work.commits,
-        source=active.source if late else schema.source,
+        source=schema.source,
         table_schema=schema.columns,
         schema_version=schema.version,
         # Not applied before its new columns are in the table: else a crash in between would leave
         # nothing pending, and the columns out until new records come.
         applied=work.commits[0].seq - 1 if late else work.applied,
-        excluded=tuple(report.excluded),
+        staged=staged.files,
+        unique=staged.unique,
         deletes=tuple(report.deletes),
         quarantine_keys=keys,
         quarantined=len(report.rejected),
@@ -156,3 +172,61 @@ def _prepare(loading: Loading, claim: Claim, work: Work) -> tuple[ScanReport, Ba
         undone=work.undone,
     )
     return report, job
+
+
+def _judged(
+    loading: Loading, claim: Claim, work: Work, active: SchemaVersion
+) -> tuple[Staged, SchemaVersion, bool]:
+    """The batch, decoded; the schema it has; and whether it keeps the old columns although it
+    brought new ones, to be applied again with them. Nothing is on record yet.
+
+    Raises: SchemaBlockedError, QuarantineRatioError.
+    """
+    dataset, ports = loading.dataset, loading.ports
+    changes: dict[str, Change] = {}
+    schema = evolve.proposed(dataset, ports, active, active.source, ())
+    while True:
+        staged = _stage(loading, claim, work, schema)
+        _check(loading, work, staged.report)
+        new = [c for c in staged.report.changes.values() if c.verdict == "automatic"]
+        changes |= staged.report.changes
+        late = _is_late(dataset, new, work)
+        if late:
+            schema = active
+            staged = _stage(loading, claim, work, schema, projecting=True)
+        if late or not new:
+            staged.report.changes = changes
+            return staged, schema, late
+        # Decoded anew with the schema that holds them.
+        schema = evolve.proposed(
+            dataset, ports, active, staged.report.observed, tuple(changes.values())
+        )
+
+
+def _stage(
+    loading: Loading, claim: Claim, work: Work, schema: SchemaVersion, projecting: bool = False
+) -> Staged:
+    question = Question(
+        loading.dataset, schema.source, schema.columns,
+        _staging(loading, claim),
+        loading.engine.layout(loading.dataset), projecting,
+    )  # fmt: skip
+    return stage(question, [o for c in work.commits for o in c.objects], loading.ports.store)
+
+
+def _check(loading: Loading, work: Work, report: ScanReport) -> None:
+    """Raises: SchemaBlockedError, QuarantineRatioError."""
+    dataset = loading.dataset
+    if report.breaking:
+        evolve.block(dataset, loading.ports, report.breaking, work.batch.id, report.samples)
+    if too_many(len(report.rejected), report.records, dataset.max_quarantine_ratio):
+        raise QuarantineRatioError(
+            dataset.table, len(report.rejected), report.records, dataset.max_quarantine_ratio,
+            ", ".join(f"{n} {reason}" for reason, n in report.by_reason.items()),
+        )  # fmt: skip
+
+
+def _is_late(dataset: Dataset, additions: Sequence[Change], work: Work) -> bool:
+    """Whether this batch keeps the old columns. What was widened does not fit into those."""
+    only_new = bool(additions) and all(c.kind == "add" for c in additions)
+    return only_new and dataset.evolution == "next_batch" and not work.replay

@@ -16,7 +16,7 @@ from lake_platform.domain.batches import BatchRange
 from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
-from lake_platform.load.scan import Rejected
+from lake_platform.load.report import Rejected
 
 
 def write_quarantine(

@@ -15,13 +15,14 @@ from lake_platform.domain.schema import (
     Array,
     Decimal,
     Field,
+    Mixed,
     Struct,
     Type,
     without_unknown,
 )
 from lake_platform.errors import OffsetsMissingError
-from lake_platform.records.conform import merge_observed, observe
 from lake_platform.records.envelope import reject_reason
+from lake_platform.records.observe import merge_observed, observe
 
 _TRIES = 3
 
@@ -92,6 +93,13 @@ def _settled(kind: Type, like: Type, warnings: dict[str, str], path: str = "") -
     if isinstance(kind, Array):
         inner = like.element if isinstance(like, Array) else UNKNOWN
         return Array(_settled(kind.element, inner, warnings, f"{path}[]"))
+    if isinstance(kind, Mixed):
+        warnings.setdefault(
+            path,
+            f"column {path}: {kind} in one array; it stays {kind.first}, and such records will "
+            f"stop the table as a breaking change",
+        )
+        return _settled(kind.first, like, warnings, path)
     if isinstance(kind, Decimal):
         warnings.setdefault(
             path, f"column {path}: an integer beyond 64 bits; it does not count for the type"

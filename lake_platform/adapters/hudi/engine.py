@@ -35,6 +35,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Layout,
     TableProfile,
     TableState,
     WriteResult,
@@ -63,6 +64,9 @@ class HudiEngine:
 
     def state(self, dataset: Dataset) -> TableState:
         return timeline.state(self._store, dataset)
+
+    def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
+        return None
 
     def derive(self, dataset: Dataset, source: Struct) -> Struct:
         with look_errors(dataset.table):

@@ -6,7 +6,9 @@ writer wins a number. The table is what the commits say when they are read in or
 
 from __future__ import annotations
 
-import gzip
+import base64
+import datetime as dt
+import decimal
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Layout,
     TableProfile,
     TableState,
     WriteResult,
@@ -32,6 +35,7 @@ from lake_platform.errors import (
     UnsupportedError,
 )
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 COORDINATES = ("_kafka_partition", "_kafka_offset")
 Row = dict[str, Any]
 
@@ -139,35 +143,34 @@ class MemoryEngine:
                     held[(*place, commit.batch.instant) if same else place] = event
         return held
 
+    def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
+        return None
+
     def _events(self, job: BatchJob) -> Iterator[_Event]:
-        excluded = {(e.partition, e.offset) for e in job.excluded}
         for d in job.deletes:
             key = tuple(d.key[c] for c in job.dataset.primary_key)
             yield _Event(d.partition, d.offset, d.order, key, None)
-        for raw in job.objects:
-            for text in self._lines(raw.key):
-                line = json.loads(text)  # not orjson: that rounds integers beyond 64 bits
-                place = (line["partition"], line["offset"])
-                value = line.get("value")
-                if value is None or place in excluded:
-                    continue
-                order = line.get("order", line["timestamp"])
-                row = _shaped(value, job.table_schema)
-                key = tuple(row.get(c) for c in job.dataset.primary_key)
-                technical = (*place, line["timestamp"], line["key"])
-                names = (*COORDINATES, "_kafka_timestamp", "_kafka_key")
-                yield _Event(
-                    *place, order, key, {**row, **dict(zip(names, technical, strict=True))}
-                )
+        for staged in job.staged:
+            for row in self._rows(staged.key):
+                order = int(row.pop("_kafka_order").split("-")[-2])
+                known = {n: v for n, v in row.items() if n.startswith("_kafka_")}
+                shaped = _shaped(row, job.table_schema)
+                key = tuple(shaped.get(c) for c in job.dataset.primary_key)
+                place = (known["_kafka_partition"], known["_kafka_offset"])
+                yield _Event(*place, order, key, {**shaped, **known})
 
-    def _lines(self, key: str) -> list[bytes]:
+    def _rows(self, key: str) -> list[Row]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
-            text: bytes = gzip.decompress(self._store.get(key))
+            data = self._store.get(key)
         except KeyError:
             raise EngineError(
-                f"raw object {key!r} went away while it was read; nothing was written, load again"
+                f"staged file {key!r} went away while it was read; nothing was written, load again"
             ) from None
-        return text.splitlines()
+        plain: list[Row] = pq.read_table(pa.BufferReader(data)).to_pylist(maps_as_pydicts="strict")
+        return [{n: _as_json(v) for n, v in row.items()} for row in plain]
 
     def _fenced(self, job: BatchJob) -> bool:
         return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None
@@ -206,6 +209,21 @@ def _rank(event: _Event, ordering_field: str | None) -> tuple[Any, ...]:
     if ordering_field is None or event.row is None:
         return event.place
     return (event.row[ordering_field], *event.place)
+
+
+def _as_json(value: Any) -> Any:
+    """As the record had it, or a text that says the same."""
+    if isinstance(value, dict):
+        return {n: _as_json(v) for n, v in value.items()}
+    if isinstance(value, list):
+        return [_as_json(v) for v in value]
+    if isinstance(value, dt.datetime):
+        return int((value - _EPOCH) / dt.timedelta(milliseconds=1))
+    if isinstance(value, decimal.Decimal) and value == value.to_integral_value():
+        return int(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def _shaped(value: Any, kind: Type) -> Any:

@@ -1,6 +1,7 @@
 """Parquet tables (append only): the batch log is the commit, publishing follows it.
 
-1. Spark writes the batch to a staging directory of its own claim.
+1. The batch is decoded into a staging directory of its own claim (with transforms Spark makes files
+   of those, in the same directory).
 2. One record, put-if-absent, in `checkpoints/<table>/phase2/batches/` names batch, checkpoint and
    files: this is the commit, one writer wins it.
 3. The files move from staging into the table; whoever finds a record unpublished finishes that.
@@ -8,6 +9,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,14 @@ from lake_platform.adapters.spark.rows import (
     newest_rows,
     profile,
     rows,
-    table_columns,
 )
 from lake_platform.domain.batches import (
     AppliedBatch,
     BatchJob,
     BatchRange,
     Claim,
+    Layout,
+    StagedFile,
     TableProfile,
     TableState,
     WriteResult,
@@ -85,57 +88,75 @@ class ParquetEngine:
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         raise NotImplementedError("a Parquet batch cannot be committed twice")
 
+    def layout(self, dataset: Dataset) -> Layout | None:
+        return None if dataset.transformed else self._folders(dataset)
+
     def write(self, job: BatchJob) -> WriteResult:
-        spark = self._session()
         table = job.dataset.table
         # Only the newest record is ever looked at, so it is published before it gets a successor.
         last = self._log.published(table)
         self._log.check_next(job, last)
-        staging = staging_prefix(table, job.batch.id, job.claim.nonce)
-        with write_errors(job):
-            frame = _laid_out(rows(spark, job, self._store), job)
-            writer = frame.write.mode("overwrite")
-            if job.dataset.partition_by:
-                writer = writer.partitionBy(*job.dataset.partition_by)
-            writer.parquet(self._store.url(staging.rstrip("/")))
-            staged = [i for i in self._store.list(staging) if i.key.endswith(".parquet")]
-            written = self._count(spark, [i.key for i in staged])
-            schema = table_columns(frame.schema)
+        staged = self._through_spark(job) if job.dataset.transformed else job.staged
         number = last.number + 1 if last else 1
         record = BatchRecord(
             number=number,
             nonce=job.claim.nonce,
-            batch=_applied(job, number, written),
-            files={i.key: _final(job, number, i.key, staging) for i in staged},
+            batch=_applied(job, number, sum(f.rows for f in staged)),
+            files={f.key: _final(job, number, f.key) for f in staged},
             replaces=tuple(self._log.replaced(job)) if job.replay else (),
-            size_bytes=sum(i.size for i in staged),
+            size_bytes=sum(f.bytes for f in staged),
         )
         self._log.commit(job, record)
         self._log.publish(table, record)
-        return WriteResult(record.batch, schema, len(staged), record.size_bytes)
+        return WriteResult(record.batch, job.table_schema, len(staged), record.size_bytes)
 
-    def _count(self, spark: SparkSession, keys: list[str]) -> int:
-        """Rows in the staged files, from their footers."""
-        # int(): Spark Connect counts in numpy integers, which JSON does not know.
-        return int(spark.read.parquet(*[self._store.url(k) for k in keys]).count()) if keys else 0
+    def _through_spark(self, job: BatchJob) -> list[StagedFile]:
+        """Files that Spark made of the staged ones."""
+        spark = self._session()
+        prefix = f"{staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)}transformed/"
+        with write_errors(job):
+            frame = rows(spark, job, self._store)
+            url = self._store.url(prefix.rstrip("/"))
+            _written(frame, job, self._folders(job.dataset), url)
+        made = [i for i in self._store.list(prefix) if i.key.endswith(".parquet")]
+        return [StagedFile(i.key, footer_rows(self._store.get(i.key)), i.size) for i in made]
+
+    def _folders(self, dataset: Dataset) -> Layout:
+        """A table goes on as it was begun."""
+        first = self._log.any_file(dataset.table) if dataset.partition_by else None
+        return Layout(columns_in_files=first is None or f"/{Layout().folder('')}" in first)
 
 
-def _laid_out(frame: DataFrame, job: BatchJob) -> DataFrame:
+def _written(frame: DataFrame, job: BatchJob, layout: Layout, url: str) -> None:
     """Few files: one per 128 MB of raw JSON and partition value."""
     from pyspark.sql import functions as F
 
     files = max(1, sum(o.raw_bytes for o in job.objects) // _FILE_BYTES)
-    if job.dataset.partition_by:
-        columns = [F.col(f"`{c}`") for c in job.dataset.partition_by]
-        return frame.repartition(max(2, files), *columns)
-    return frame.coalesce(max(2, files))
+    named = job.dataset.partition_by
+    if not named:
+        frame.coalesce(max(2, files)).write.mode("overwrite").parquet(url)
+        return
+    if layout.columns_in_files:
+        folders = {layout.folder(c): F.col(f"`{c}`").cast("string") for c in named}
+        frame = frame.withColumns(folders)
+    frame = frame.repartition(max(2, files), *[F.col(f"`{layout.folder(c)}`") for c in named])
+    frame.write.mode("overwrite").partitionBy(*map(layout.folder, named)).parquet(url)
 
 
-def _final(job: BatchJob, number: int, staged: str, staging: str) -> str:
-    *folders, name = staged[len(staging) :].split("/")
-    part = name.split("-")[1]  # part-00003-<uuid>...: the task is unique within the batch
-    target = f"{job.batch.id}-{number:08d}-{part}-{name.split('.')[-3][-4:]}.zstd.parquet"
+def _final(job: BatchJob, number: int, staged: str) -> str:
+    """Where a staged file goes: its folder, and a name that is its own in all of the table."""
+    *folders, name = staged.split("/")[4:]
+    folders = [f for f in folders if "=" in f]
+    part, tail = name.split(".")[0].split("-")[1], zlib.crc32(name.encode()) & 0xFFFF
+    target = f"{job.batch.id}-{number:08d}-{part}-{tail:04x}.zstd.parquet"
     return table_prefix(job.dataset.table) + "/".join([*folders, target])
+
+
+def footer_rows(data: bytes) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(pa.BufferReader(data)).num_rows)
 
 
 def _applied(job: BatchJob, number: int, written: int) -> AppliedBatch:

@@ -98,6 +98,13 @@ class BatchLog:
         ]  # fmt: skip
         return [key for r in inside for key in r.files.values() if key not in dead]
 
+    def any_file(self, table: str) -> str | None:
+        """The final key of one of the table's files; None while it has none."""
+        last = self.last(table)
+        if last and last.files:
+            return next(iter(last.files.values()))
+        return next((f for r in self._records(table) for f in r.files.values()), None)
+
     def fence(self, table: str, epoch: int) -> None:
         """A mark that a sleeping writer finds before its commit. Safety does not hang on it: the
         log takes one record a number, and none of a batch that is applied already."""

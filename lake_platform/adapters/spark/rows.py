@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 COORDINATES = ("_kafka_partition", "_kafka_offset", "_kafka_timestamp", "_kafka_key")
 ORDER = "_kafka_order"
 DELETED = "_hoodie_is_deleted"
-_STORABLE_MS = (-62_135_596_800_000, 253_402_300_799_999)  # years 1 to 9999, as Parquet's readers
 
 
 def spark_type(struct: Struct) -> StructType:
@@ -42,8 +41,6 @@ def rows(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
     """
     dataset = job.dataset
     frame = _read(spark, job, store)
-    if job.excluded:
-        frame = _without_excluded(spark, frame, job)
     frame = _transform(spark, dataset, frame, job)
     columns = _projection(frame, job.table_schema)
     if dataset.transformed and dataset.mode == "upsert":
@@ -123,36 +120,11 @@ def newest_rows(
 
 
 def _read(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import LongType, StringType, StructField, StructType
-
-    envelope = StructType(
-        [
-            StructField("partition", LongType()),
-            StructField("offset", LongType()),
-            StructField("timestamp", LongType()),
-            StructField("order", LongType()),
-            StructField("key", StringType()),
-            StructField("value", spark_type(job.source)),
-        ]
-    )
-    # FAILFAST: the scan proved every value; if Spark disagrees nothing may be written as NULL.
-    raw = (
-        spark.read.schema(envelope)
-        .option("mode", "FAILFAST")
-        .option("lineSep", "\n")
-        .json([store.url(o.key) for o in job.objects])
-    )
-    # A producer may set any 64-bit number, on which the conversion itself would fail the batch.
-    storable = F.col("timestamp").between(*_STORABLE_MS)
-    return raw.where(F.col("value").isNotNull()).select(
-        *[F.col("value").getField(f.name).alias(f.name) for f in job.source.fields],
-        F.col("partition").alias("_kafka_partition"),
-        F.col("offset").alias("_kafka_offset"),
-        F.timestamp_millis(F.when(storable, F.col("timestamp"))).alias("_kafka_timestamp"),
-        F.col("key").alias("_kafka_key"),
-        _order_text(F.coalesce(F.col("order"), F.col("timestamp")), F.col("offset")).alias(ORDER),
-    )
+    """The decoded records, typed as they were decoded: nothing is guessed from the files."""
+    schema = _input_schema(spark_type(job.source))
+    if not job.staged:
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*[store.url(f.key) for f in job.staged])
 
 
 def _input_schema(source: StructType) -> StructType:
@@ -175,16 +147,6 @@ def _order_text(order: Column, offset: Column) -> Column:
     return F.concat_ws(
         "-", F.lpad(order.cast("string"), 15, "0"), F.lpad(offset.cast("string"), 19, "0")
     )
-
-
-def _without_excluded(spark: SparkSession, frame: DataFrame, job: BatchJob) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    bad = spark.createDataFrame(
-        [(e.partition, e.offset) for e in job.excluded],
-        "_kafka_partition long, _kafka_offset long",
-    )
-    return frame.join(F.broadcast(bad), ["_kafka_partition", "_kafka_offset"], "left_anti")
 
 
 def _transform(

@@ -1,24 +1,19 @@
-"""The batch log of Parquet tables without Spark: files that stand in for Parquet are JSON lines,
-written into Hive-style folders on the local disk as Spark names them."""
+"""The batch log of Parquet tables, on the local disk: no Spark, no stand-ins."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from urllib.parse import quote
 
+import pyarrow.parquet as pq
 import pytest
 
-from lake_platform.adapters.memory.engine import MemoryEngine
-from lake_platform.adapters.parquet import engine as parquet
 from lake_platform.adapters.parquet.engine import ParquetEngine
-from lake_platform.adapters.spark.rows import spark_type
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import (
@@ -32,66 +27,19 @@ from tests.sleepers import Holding, Overtaken
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Faulty, Lab, Trap
 
 SOURCE = Struct((Field("id", Scalar("long")), Field("day", Scalar("string"))))
-_ESCAPED = set("\"#%'*/:=?\\\x7f{[]^") | {chr(n) for n in range(1, 32)}
 
 
 def folder(column: str, value: str | None) -> str:
-    """As Spark's ExternalCatalogUtils.escapePathName."""
-    text = "".join(f"%{ord(c):02X}" if c in _ESCAPED else c for c in value or "")
-    return f"{column}={text or '__HIVE_DEFAULT_PARTITION__'}"
-
-
-class Frame:
-    """Rows, and as much of a DataFrame and its writer as the engine calls."""
-
-    def __init__(self, job: BatchJob, rows: list[dict[str, Any]]) -> None:
-        self._job, self._rows = job, rows
-        self.schema = spark_type(job.table_schema)
-        self.write = self
-
-    def mode(self, _: str) -> Frame:
-        return self
-
-    partitionBy = mode
-
-    def parquet(self, url: str) -> None:
-        root = Path(url.removeprefix("file://"))
-        for row in self._rows:
-            place = root
-            for column in self._job.dataset.partition_by:
-                place = place / folder(column, row[column])
-            place.mkdir(parents=True, exist_ok=True)
-            (file,) = [*place.iterdir()] or [place / f"part-00000-{uuid4()}.c000.zstd.parquet"]
-            with file.open("a") as out:
-                out.write(json.dumps(row) + "\n")
-
-
-class Session:
-    def __init__(self) -> None:
-        self.read = self
-        self._lines = 0
-
-    def parquet(self, *urls: str) -> Session:
-        files = [Path(u.removeprefix("file://")) for u in urls]
-        self._lines = sum(len(f.read_text().splitlines()) for f in files)
-        return self
-
-    def count(self) -> int:
-        return self._lines
+    return f"_lake_{column}={quote(value or '', safe=' ') or '__HIVE_DEFAULT_PARTITION__'}"
 
 
 def read_rows(root: Path) -> list[dict[str, Any]]:
     files = (root / "storage/lake/t").rglob("*.parquet")
-    return [json.loads(line) for f in files for line in f.read_text().splitlines()]
+    return [row for f in files for row in pq.read_table(f, partitioning=None).to_pylist()]
 
 
-@pytest.fixture(autouse=True)
-def without_spark(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rows(_: Any, job: BatchJob, store: Any) -> Frame:
-        return Frame(job, [e.row for e in MemoryEngine(store)._events(job) if e.row])
-
-    monkeypatch.setattr(parquet, "rows", rows)
-    monkeypatch.setattr(parquet, "_laid_out", lambda frame, _: frame)
+def no_session() -> Any:
+    raise AssertionError("a Parquet table without transforms needs no Spark")
 
 
 def make(home: Path) -> Lab:
@@ -107,7 +55,7 @@ def make(home: Path) -> Lab:
 
 
 def engine(store: Any) -> ParquetEngine:
-    return ParquetEngine(Session, store)  # type: ignore[arg-type]
+    return ParquetEngine(no_session, store)
 
 
 @pytest.fixture
@@ -294,7 +242,7 @@ class TestStaging:
 
 def engine_of(lab: Lab) -> ParquetEngine:
     """One that knows nothing yet."""
-    return ParquetEngine(Session, lab.store)  # type: ignore[arg-type]
+    return ParquetEngine(no_session, lab.store)
 
 
 def test_a_late_commit_without_its_new_columns_is_not_written_beside(lab: Lab) -> None:

@@ -239,6 +239,7 @@ def test_a_delete_that_batches_decide_leaves_its_key_undecided_and_says_so(tmp_p
     lab = make(tmp_path / "lab", ordering_field="ver")
     lab.send({"id": 1, "ver": 9}, key="1")
     lab.send(None, key="1")
+    lab.cycle()
     lab.send({"id": 1, "ver": 3}, key="1")
     lab.send({"id": 2, "ver": 3}, key="2")
     lab.cycle()

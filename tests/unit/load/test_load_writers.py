@@ -330,7 +330,8 @@ class TestGivingUp:
 
     def test_a_mark_that_cannot_be_put_is_told_and_hides_nothing(self, lab: Lab) -> None:
         away = StorageUnavailableError("away")
-        store: Any = Faulty(Trap(1, frozenset(["put"]), error=away), lab.store)
+        # The first put is the staged file, the second the mark.
+        store: Any = Faulty(Trap(2, frozenset(["put"]), error=away), lab.store)
         with capture_logs() as logs:
             self.fails(lab, store=store)
         assert [e for e in logs if e["log_level"] == "warning"] == [

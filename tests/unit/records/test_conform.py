@@ -13,11 +13,10 @@ from lake_platform.domain.diff import diff
 from lake_platform.domain.schema import UNKNOWN, Array, Decimal, Field, Map, Scalar, Struct, Type
 from lake_platform.records.conform import (
     Conformer,
-    merge_observed,
-    observe,
     parse_value,
     value_bytes,
 )
+from lake_platform.records.observe import merge_observed, observe
 
 LONG, INT, DOUBLE, FLOAT = Scalar("long"), Scalar("int"), Scalar("double"), Scalar("float")
 TEXT, BOOL, DATE, TIME = Scalar("string"), Scalar("boolean"), Scalar("date"), Scalar("timestamp")

@@ -1,0 +1,108 @@
+"""The rows of raw objects as one Arrow table: the columns of the schema, and the technical ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.schema import Struct
+from lake_platform.load.newest import Newest
+from lake_platform.load.scan import Rows
+from lake_platform.records.conform import Line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lake_platform.records.columns import Unpack
+
+COORDINATES = ("_kafka_partition", "_kafka_offset", "_kafka_timestamp", "_kafka_key")
+ORDER = "_kafka_order"
+_STORABLE_MS = (-62_135_596_800_000, 253_402_300_799_999)  # years 1 to 9999, as Parquet's readers
+
+
+class Decoder:
+    """Takes rows as they come, chunk by chunk. `newest` has one row for each key where it is asked
+    for: an upsert table without transforms."""
+
+    def __init__(self, dataset: Dataset, source: Struct) -> None:
+        self._source = source
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = 0
+        self.newest = Newest(dataset, source) if _one_a_key(dataset, source) else None
+
+    def add(self, rows: Rows) -> None:
+        from lake_platform.records.columns import of_struct
+
+        self._add(rows.schema, [r.value for r in rows.fast], rows.fast, of_struct)
+        slow = [head for head, _ in rows.slow]
+        self._add(rows.schema, [values for _, values in rows.slow], slow, tuple)
+
+    def table(self) -> pa.Table:
+        """All rows so far, or the newest of each key."""
+        import pyarrow as pa
+
+        table = pa.Table.from_batches(self._batches, schema=staged_schema(self._source))
+        if self.newest is None or self.newest.rows == self._rows:
+            return table
+        return table.take(pa.array(sorted(self.newest.places()), pa.int64()))
+
+    def _add(
+        self, schema: Struct, values: Sequence[Any], heads: Sequence[Any], unpack: Unpack
+    ) -> None:
+        import pyarrow as pa
+
+        from lake_platform.records.columns import arrays
+
+        if not values:
+            return
+        parts = [*arrays(values, schema, unpack), *_technical(heads)]
+        staged = staged_schema(self._source)
+        self._batches.append(pa.RecordBatch.from_arrays(parts, schema=staged))
+        if self.newest is not None:
+            self.newest.add(unpack, values, heads, self._rows)
+        self._rows += len(values)
+
+
+def staged_schema(source: Struct) -> pa.Schema:
+    import pyarrow as pa
+
+    from lake_platform.records.columns import arrow_fields
+
+    technical = [pa.int64(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string()]
+    names = (*COORDINATES, ORDER)
+    fixed = [pa.field(n, t) for n, t in zip(names, technical, strict=True)]
+    return pa.schema([*arrow_fields(source), *fixed])
+
+
+def _technical(heads: Sequence[Line]) -> Iterator[pa.Array]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    offsets = pa.array([h.offset for h in heads], pa.int64())
+    at = pa.array([h.timestamp for h in heads], pa.int64())
+    order = pa.array([h.timestamp if h.order is None else h.order for h in heads], pa.int64())
+    yield pa.array([h.partition for h in heads], pa.int64())
+    yield offsets
+    # A producer may set any 64-bit number.
+    low, high = _STORABLE_MS
+    storable = pc.and_(pc.greater_equal(at, low), pc.less_equal(at, high))
+    storable_at = pc.if_else(storable, at, None)
+    yield pc.multiply(storable_at, 1000).view(pa.timestamp("us", tz="UTC"))
+    yield pa.array([h.key for h in heads], pa.string())
+    # Kafka's order as one sortable column: Hudi takes a single ordering column only.
+    yield pc.binary_join_element_wise(_digits(order, 15), _digits(offsets, 19), "-")
+
+
+def _digits(numbers: pa.Array, width: int) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    padded = pc.utf8_lpad(numbers.cast(pa.string()), width, "0")
+    return pc.utf8_slice_codeunits(padded, 0, width)
+
+
+def _one_a_key(dataset: Dataset, source: Struct) -> bool:
+    named = [*dataset.primary_key, *([dataset.ordering_field] if dataset.ordering_field else [])]
+    known = all(source.get(c) is not None for c in named)
+    return dataset.mode == "upsert" and not dataset.transformed and known

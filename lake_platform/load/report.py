@@ -1,0 +1,87 @@
+"""What a look at the records of a batch found, object by object, put together in their order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lake_platform.domain.batches import Delete
+from lake_platform.domain.diff import Change, diff
+from lake_platform.domain.offsets import RawObject
+from lake_platform.domain.schema import Struct
+from lake_platform.records.observe import merge_observed
+
+SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record for quarantine: its raw line, whole, and the object it is in."""
+
+    raw: RawObject
+    line: bytes
+    reason: str
+
+
+@dataclass
+class ScanReport:
+    """`source` is what the records were judged by, `observed` that with everything new merged in;
+    `rows` counts the records that were decoded."""
+
+    source: Struct = field(default_factory=Struct)
+    observed: Struct = field(default_factory=Struct)
+    records: int = 0
+    rows: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    deletes: list[Delete] = field(default_factory=list)
+    dropped: int = 0
+    changes: dict[str, Change] = field(default_factory=dict)
+    samples: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        return dict(Counter(r.reason for r in self.rejected))
+
+    @property
+    def breaking(self) -> list[Change]:
+        return [c for c in self.changes.values() if c.verdict == "breaking"]
+
+    @property
+    def unaccounted(self) -> int:
+        """Records that were accepted and not decoded: none, or the code is wrong."""
+        return self.records - self.rows - len(self.rejected) - len(self.deletes) - self.dropped
+
+    def see(self, seen: Struct) -> tuple[list[Change], list[Change]]:
+        """Takes over what a record looks like; gives back what is changed by it, and what of that
+        is news."""
+        merged = merge_observed(self.observed, seen)
+        if not isinstance(merged, Struct):
+            return [], []
+        changes = diff(self.source, seen, partial=True)
+        # Columns that are new in this batch must agree among its records too.
+        changes += [c for c in diff(merged, seen, partial=True) if c.kind == "type"]
+        if merged != self.observed:
+            whole = diff(self.source, merged, partial=True)
+            changes += [c for c in whole if c.kind == "case_twin"]
+        self.observed = merged
+        news = [c for c in changes if self._is_news(c)]
+        self.changes |= {c.path: c for c in news}
+        return changes, news
+
+    def add(self, later: ScanReport) -> None:
+        """Takes over what was found in objects behind those of this report."""
+        self.records += later.records
+        self.rows += later.rows
+        self.rejected += later.rejected
+        self.deletes += later.deletes
+        self.dropped += later.dropped
+        self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
+        self.see(later.observed)
+        self.samples = [*self.samples, *later.samples][:SAMPLES]
+
+    def _is_news(self, change: Change) -> bool:
+        """A column's first change, or the first that breaks it after one that did not."""
+        known = self.changes.get(change.path)
+        return known is None or (known.verdict != "breaking" and change.verdict == "breaking")

@@ -1,0 +1,162 @@
+"""Texts and numbers that become another type: the exact forms taken, and what they become.
+
+What is listed here and in docs/delivery.md is taken; any other text is a type conflict. Each class
+is what a decoded value becomes, in the unit that Arrow stores, so the value that was judged is the
+value that is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import decimal
+import re
+import struct
+from typing import Any, Self, cast
+
+_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
+_DAY_MICROS = 86_400_000_000
+_YEARS_MICROS = (
+    (dt.date(1, 1, 1).toordinal() - _EPOCH_DAY) * _DAY_MICROS,
+    (dt.date(9999, 12, 31).toordinal() - _EPOCH_DAY + 1) * _DAY_MICROS - 1,
+)
+_DATE = r"(\d{4})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d)"
+_DATE_ONLY = re.compile(_DATE, re.ASCII)
+_TIMESTAMP = re.compile(
+    rf"(?:{_DATE})(?:[Tt ](?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{{1,9}}))?)?"
+    r"|(\d\d)(\d\d)(?:(\d\d)(?:\.(\d{1,9}))?)?)"
+    r"([Zz]|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
+)
+
+
+class Days(int):
+    """A date as days since 1970-01-01: `2026-11-01`, `20261101`; years 0001 to 9999."""
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        found = _DATE_ONLY.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError("not a date")
+        return cls(_days(found))
+
+
+class Micros(int):
+    """A timestamp as microseconds since 1970 UTC: a date, or a date, `T` or a space, and `10:30`,
+    `10:30:15`, `10:30:15.123456789` (cut to six digits) or the compact `103015`; then nothing
+    (UTC), `Z`, or an offset (`+02:00`, `+0200`, `+02`)."""
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError("not a timestamp")
+        hour, minute, second, fraction = found.groups()[6:10]
+        if hour is None:
+            hour, minute, second, fraction = found.groups()[10:14]
+        micros = int((fraction or "0").ljust(6, "0")[:6])
+        clock = int(hour or 0), int(minute or 0), int(second or 0)
+        if clock > (23, 59, 59) or clock[1] > 59 or clock[2] > 59:
+            raise ValueError("no such time of day")
+        seconds = clock[0] * 3600 + clock[1] * 60 + clock[2] - _offset_seconds(found[15])
+        instant = _days(found) * _DAY_MICROS + seconds * 1_000_000 + micros
+        if not _YEARS_MICROS[0] <= instant <= _YEARS_MICROS[1]:
+            raise ValueError("outside of the years 1 to 9999")
+        return cls(instant)
+
+
+class Binary(bytes):
+    """Bytes as standard base64 with padding."""
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        if not isinstance(value, str):
+            raise ValueError("not base64")
+        try:
+            return cls(base64.b64decode(value, validate=True))
+        except binascii.Error:
+            raise ValueError("not base64") from None
+
+
+class Single(float):
+    """A number that 32 bits hold: what they hold, read back as a double, is the double nearest to
+    the text."""
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+            raise ValueError("not a number")
+        number = float(value)
+        try:
+            held = struct.unpack("<f", struct.pack("<f", number))[0]
+        except OverflowError:
+            held = None
+        if held != number or (isinstance(value, int) and int(number) != value):
+            raise ValueError("more than 32 bits hold")
+        return cls(number)
+
+
+class Text(float):
+    """A double together with the text it was read from."""
+
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        number = cls(text)
+        number.text = text
+        return number
+
+
+def exact(value: float | decimal.Decimal) -> decimal.Decimal:
+    """The number as its text has it.
+
+    Raises: ValueError for what is not a JSON number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+        raise ValueError("not a number")
+    return decimal.Decimal(getattr(value, "text", None) or str(value))
+
+
+def digits(number: decimal.Decimal) -> tuple[int, int]:
+    """Digits before and after the point that a decimal column needs for it; zeros at the end of the
+    fraction need none."""
+    if not number:
+        return 0, 0
+    _, found, exponent = number.as_tuple()
+    held, exponent = "".join(map(str, found)), cast("int", exponent)
+    kept = held.rstrip("0")
+    exponent += len(held) - len(kept)
+    return max(0, len(kept) + exponent), max(0, -exponent)
+
+
+def numeric(value: Any, precision: int, scale: int) -> decimal.Decimal:
+    """Raises: ValueError when a `decimal(precision, scale)` does not hold the number exactly."""
+    number = exact(value)
+    whole, fraction = digits(number)
+    if fraction > scale or whole > precision - scale:
+        raise ValueError("more digits than the column has")
+    return number
+
+
+def _days(found: re.Match[str]) -> int:
+    year, month, day = (int(a or b) for a, b in zip(found.groups()[:3], found.groups()[3:6]))  # noqa: B905
+    return dt.date(year, month, day).toordinal() - _EPOCH_DAY
+
+
+def _offset_seconds(text: str | None) -> int:
+    if not text or text in "Zz":
+        return 0
+    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
+    if hours > 18 or minutes > 59:
+        raise ValueError("no such offset")
+    return (-1 if text[0] == "-" else 1) * (hours * 3600 + minutes * 60)
+
+
+READERS: dict[str, type[Days | Micros | Binary | Single]] = {
+    "date": Days,
+    "timestamp": Micros,
+    "binary": Binary,
+    "float": Single,
+}

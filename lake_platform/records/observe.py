@@ -1,0 +1,179 @@
+"""What a parsed JSON value looks like, read with the eyes of the type that is expected of it.
+
+Every element of an array and every value of a map counts: where one of them does not fit, that is
+what is seen of the whole, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable
+
+from lake_platform.domain.schema import (
+    MAX_DIGITS,
+    UNKNOWN,
+    Array,
+    Decimal,
+    Field,
+    Map,
+    Mixed,
+    Scalar,
+    Struct,
+    Type,
+)
+from lake_platform.records.forms import READERS, digits, exact
+
+_WIDER = {frozenset(["int", "long"]): "long", frozenset(["float", "double"]): "double"}
+
+
+def observe(value: object, like: Type | None = None) -> Type:
+    """The type of a parsed JSON value; `like` where it fits that."""
+    if value is None:
+        return like if like is not None else UNKNOWN
+    if isinstance(value, dict):
+        return _observe_object(value, like)
+    if isinstance(value, list):
+        element = like.element if isinstance(like, Array) else None
+        return Array(_observe_all(value, element))
+    if isinstance(like, Decimal) and not isinstance(value, str | bool):
+        return _grown(value, like)
+    if like is not None and fits(value, like):
+        return like
+    return _plain_type(value)
+
+
+def merge_observed(first: Type, second: Type, like: Type | None = None) -> Type:
+    """One type for both. Where they conflict: that which is not `like`, the type expected; without
+    one `first` wins (see `domain.diff`)."""
+    if first in (UNKNOWN, second):
+        return second
+    if second == UNKNOWN:
+        return first
+    if isinstance(first, Struct) and isinstance(second, Struct):
+        return _merge_structs(first, second, like if isinstance(like, Struct) else Struct())
+    if isinstance(first, Array) and isinstance(second, Array):
+        inner = like.element if isinstance(like, Array) else None
+        return Array(merge_observed(first.element, second.element, inner))
+    if isinstance(first, Map) and isinstance(second, Map):
+        inner = like.value if isinstance(like, Map) else None
+        return Map(merge_observed(first.value, second.value, inner))
+    wider = _wider(first, second)
+    if wider is not None:
+        return wider
+    return second if _is_like(first, like) else first
+
+
+def _is_like(seen: Type, like: Type | None) -> bool:
+    nested = isinstance(seen, Struct | Array | Map) and type(seen) is type(like)
+    return nested or seen == like
+
+
+def fits(value: object, like: Type) -> bool:
+    """Whether a scalar can be stored as `like` without a change."""
+    if isinstance(value, bool) or not isinstance(like, Scalar):
+        return isinstance(value, bool) and like == Scalar("boolean")
+    if like.name in READERS:
+        try:
+            READERS[like.name].read(value)
+        except ValueError:
+            return False
+        return True
+    if isinstance(value, int):
+        if like.name == "double":
+            return abs(value) <= 2**53 or int(float(value)) == value
+        bits = {"int": 31, "long": 63}.get(like.name)
+        return bits is not None and -(2**bits) <= value < 2**bits
+    if isinstance(value, float):
+        return like.name == "double"
+    return isinstance(value, str) and like.name == "string"
+
+
+def _observe_object(value: dict[str, object], like: Type | None) -> Type:
+    if isinstance(like, Map):
+        return Map(_observe_all(value.values(), like.value))
+    expected = like if isinstance(like, Struct) else Struct()
+    fields = []
+    for name, item in value.items():
+        known = expected.get(name)
+        fields.append(Field(name, observe(item, known.type if known else None)))
+    if not fields and like is None:
+        return UNKNOWN
+    return Struct(tuple(fields))
+
+
+def _observe_all(values: Iterable[object], like: Type | None) -> Type:
+    """One type for all elements; `like` while nothing else was seen."""
+    merged: Type = UNKNOWN
+    for value in values:
+        seen = observe(value, like)
+        before, merged = merged, merge_observed(merged, seen, like)
+        if like is None and not _agree(before, seen, merged):
+            merged = Mixed(before, seen)
+    return like if like is not None and merged == UNKNOWN else merged
+
+
+def _agree(first: Type, second: Type, merged: Type) -> bool:
+    """Whether `merged` holds both."""
+    if UNKNOWN in (first, second) or isinstance(first, Mixed):
+        return True
+    if isinstance(first, Struct) and isinstance(second, Struct) and isinstance(merged, Struct):
+        shared = [(f.type, s.type, m.type) for f in first.fields
+                  if (s := second.get(f.name)) and (m := merged.get(f.name))]  # fmt: skip
+        return all(_agree(*types) for types in shared)
+    if isinstance(first, Array) and isinstance(second, Array) and isinstance(merged, Array):
+        return _agree(first.element, second.element, merged.element)
+    if isinstance(first, Map) and isinstance(second, Map) and isinstance(merged, Map):
+        return _agree(first.value, second.value, merged.value)
+    return first == second or _wider(first, second) is not None
+
+
+def _merge_structs(first: Struct, second: Struct, like: Struct) -> Struct:
+    fields = []
+    for f in first.fields:
+        other, known = second.get(f.name), like.get(f.name)
+        if other is None:
+            fields.append(f)
+        else:
+            kind = merge_observed(f.type, other.type, known.type if known else None)
+            fields.append(Field(f.name, kind))
+    held = {f.name for f in fields}
+    return Struct((*fields, *(f for f in second.fields if f.name not in held)))
+
+
+def _wider(first: Type, second: Type) -> Type | None:
+    """The one type that holds the values of both; None when there is none."""
+    if isinstance(first, Decimal) and isinstance(second, Decimal):
+        whole = max(first.precision - first.scale, second.precision - second.scale)
+        scale = max(first.scale, second.scale)
+        return Decimal(whole + scale, scale)
+    if isinstance(first, Scalar) and isinstance(second, Scalar):
+        names = frozenset([first.name, second.name])
+        if names == {"long", "double"}:
+            return Scalar("double")
+        return Scalar(_WIDER[names]) if names in _WIDER else None
+    whole_number = Decimal(MAX_DIGITS, 0)
+    if {str(first), str(second)} == {"long", str(whole_number)}:
+        return whole_number
+    return None
+
+
+def _plain_type(value: object) -> Type:
+    if isinstance(value, bool):
+        return Scalar("boolean")
+    if isinstance(value, int):
+        if -(2**63) <= value < 2**63:
+            return Scalar("long")
+        return Decimal(max(MAX_DIGITS, len(str(abs(value)))), 0)
+    if isinstance(value, float):
+        return Scalar("double")
+    if isinstance(value, decimal.Decimal):
+        whole, fraction = digits(value)
+        return Decimal(whole + fraction, fraction)
+    return Scalar("string")
+
+
+def _grown(value: object, like: Decimal) -> Type:
+    """`like`, or the decimal with as many digits more as the number needs."""
+    whole, fraction = digits(exact(value))  # type: ignore[arg-type]
+    scale = max(like.scale, fraction)
+    return Decimal(max(like.precision - like.scale, whole) + scale, scale)

@@ -1,0 +1,294 @@
+"""What the table gets is what Python's `json` reads in the record: nothing rounded, cut or lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import io
+import json
+import math
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lake_platform.adapters.storage.object_store import open_store
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.schema import (
+    Array,
+    Decimal,
+    Field,
+    Map,
+    Scalar,
+    Struct,
+    Type,
+    merge,
+)
+from lake_platform.load.decode import COORDINATES, ORDER
+from lake_platform.load.stage import Question, Staged, stage
+from lake_platform.records.infer import infer_records
+from lake_platform.records.observe import merge_observed
+from tests.raw_objects import raw_object
+
+LONG, DOUBLE, TEXT = Scalar("long"), Scalar("double"), Scalar("string")
+APPEND = Dataset(topic="t", table="t")
+
+
+def _staged(values: list[bytes], source: Struct, dataset: Dataset = APPEND) -> tuple[Staged, Any]:
+    store = open_store("memory:///")
+    raw = raw_object(store, values)
+    staged = stage(Question(dataset, source, source, "staging/t/1/n/"), [raw], store)
+    tables = [pq.read_table(io.BytesIO(store.get(f.key))) for f in staged.files]
+    rows = [r for t in tables for r in t.to_pylist(maps_as_pydicts="strict")]
+    return staged, sorted(rows, key=lambda r: r["_kafka_offset"])
+
+
+def _of(kind: Type, text: str) -> Any:
+    """The one value of a column, decoded; the report's changes when it does not fit."""
+    staged, rows = _staged([f'{{"v":{text}}}'.encode()], Struct((Field("v", kind),)))
+    if staged.report.changes:
+        return [str(c) for c in staged.report.changes.values()]
+    return rows[0]["v"]
+
+
+EXACT: list[tuple[Type, str, Any]] = [
+    (LONG, str(2**63 - 1), 2**63 - 1),
+    (LONG, str(-(2**63)), -(2**63)),
+    (LONG, "-0", 0),
+    (DOUBLE, "0.1", 0.1),
+    (DOUBLE, "1.7976931348623157e308", 1.7976931348623157e308),
+    (DOUBLE, "5e-324", 5e-324),
+    (DOUBLE, "2.2250738585072011e-308", 2.2250738585072011e-308),
+    (DOUBLE, "0.12345678901234568", 0.12345678901234568),
+    (DOUBLE, "9007199254740992", 9007199254740992.0),
+    (DOUBLE, "3", 3.0),
+    (DOUBLE, "1e3", 1000.0),
+    (Scalar("float"), "0.5", 0.5),
+    (Scalar("float"), "16777216", 16777216.0),
+    (Decimal(38, 9), "12345678901234567890123456789.123456789",
+     decimal.Decimal("12345678901234567890123456789.123456789")),
+    (Decimal(12, 2), "1.10", decimal.Decimal("1.10")),
+    (Decimal(12, 2), "1.1000", decimal.Decimal("1.10")),
+    (Decimal(12, 2), "1e3", decimal.Decimal("1000.00")),
+    (Decimal(38, 0), str(10**37), decimal.Decimal(10**37)),
+    (Decimal(17, 17), "0.12345678901234567", decimal.Decimal("0.12345678901234567")),
+    (TEXT, '"a\\u0000b"', "a\0b"),
+    (TEXT, '"\u2028\\u2028\\ud83d\\ude00\U0001f600"', "\u2028\u2028\U0001f600\U0001f600"),
+    (TEXT, '""', ""),
+    (TEXT, '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\/\b\f\n\r\t'),
+    (Array(Array(LONG)), "[[1,null],[],null]", [[1, None], [], None]),
+    (Map(LONG), '{"a":1,"b":null,"":2}', {"a": 1, "b": None, "": 2}),
+    (Map(Array(TEXT)), '{"k":["x",null]}', {"k": ["x", None]}),
+    (Array(Struct((Field("x", LONG),))), '[{"x":1},{},null]', [{"x": 1}, {"x": None}, None]),
+    (Struct((Field("x", Struct((Field("y", DOUBLE),))),)), '{"x":{"y":5}}', {"x": {"y": 5.0}}),
+    (Scalar("binary"), '"QUI="', b"AB"),
+    (Scalar("date"), '"2026-11-01"', dt.date(2026, 11, 1)),
+    (Scalar("date"), '"20261101"', dt.date(2026, 11, 1)),
+    (Scalar("date"), '"0001-01-01"', dt.date(1, 1, 1)),
+    (Scalar("date"), '"9999-12-31"', dt.date(9999, 12, 31)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), EXACT, ids=lambda v: str(v)[:40])
+def test_values_are_exact(kind: Type, text: str, value: Any) -> None:
+    found = _of(kind, text)
+    assert found == value
+    assert repr(found) == repr(value)  # -0.0, and 1.10 apart from 1.1
+
+
+UTC = dt.UTC
+TIMES: dict[str, dt.datetime] = {
+    "2026-11-01T10:00:00Z": dt.datetime(2026, 11, 1, 10, tzinfo=UTC),
+    "2026-11-01t10:00:00z": dt.datetime(2026, 11, 1, 10, tzinfo=UTC),
+    "2026-11-01 10:00:00": dt.datetime(2026, 11, 1, 10, tzinfo=UTC),
+    "2026-11-01T10:00": dt.datetime(2026, 11, 1, 10, tzinfo=UTC),
+    "2026-11-01": dt.datetime(2026, 11, 1, tzinfo=UTC),
+    "20261101": dt.datetime(2026, 11, 1, tzinfo=UTC),
+    "20261101T100000Z": dt.datetime(2026, 11, 1, 10, tzinfo=UTC),
+    "2026-11-01T10:00:00+02:00": dt.datetime(2026, 11, 1, 8, tzinfo=UTC),
+    "2026-11-01T10:00:00-0530": dt.datetime(2026, 11, 1, 15, 30, tzinfo=UTC),
+    "2026-11-01T10:00:00+02": dt.datetime(2026, 11, 1, 8, tzinfo=UTC),
+    "2026-11-01T10:00:00.123456789Z": dt.datetime(2026, 11, 1, 10, 0, 0, 123456, tzinfo=UTC),
+    "2026-11-01T10:00:00.9999999Z": dt.datetime(2026, 11, 1, 10, 0, 0, 999999, tzinfo=UTC),
+    "2026-11-01T10:00:00.5": dt.datetime(2026, 11, 1, 10, 0, 0, 500000, tzinfo=UTC),
+    "0001-01-01T00:00:00Z": dt.datetime(1, 1, 1, tzinfo=UTC),
+    "1899-12-31T23:59:59.000001Z": dt.datetime(1899, 12, 31, 23, 59, 59, 1, tzinfo=UTC),
+    "9999-12-31T23:59:59.999999Z": dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize(("text", "value"), TIMES.items())
+def test_timestamps_in_the_forms_of_the_docs(text: str, value: dt.datetime) -> None:
+    assert _of(Scalar("timestamp"), json.dumps(text)) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("date", "2026-W44-7"), ("date", "2026-1-2"), ("date", ""), ("date", "2026-02-30"),
+        ("date", "2026-11-01T00:00:00"), ("date", "0000-01-01"), ("date", "20761"),
+        ("date", "\uff12026-11-01"), ("date", " 2026-11-01"),
+        ("timestamp", "2026-11-01T24:00:00Z"), ("timestamp", "2026-11-01T10:00:60Z"),
+        ("timestamp", "2026-11-01T10:00:00.1234567890Z"), ("timestamp", "1793527200"),
+        ("timestamp", "2026-11-01T10:00:00,5"), ("timestamp", "0001-01-01T00:00:00+01:00"),
+        ("timestamp", "2026-11-01T10:00:00 Europe/Oslo"), ("timestamp", "2026-11-01T10"),
+        ("timestamp", "2026-11-01Z"), ("timestamp", "2026-11-01T10:00:00+25:00"),
+        ("binary", "QUI"), ("binary", "Q U I ="), ("binary", "-_=="),
+    ],
+)  # fmt: skip
+def test_other_texts_are_a_conflict(kind: str, text: str) -> None:
+    assert _of(Scalar(kind), json.dumps(text)) == [f"column v: {kind} became string (type)"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "change"),
+    [
+        (LONG, "5.5", "column v: long became double (type)"),
+        (LONG, '"5"', "column v: long became string (type)"),
+        (LONG, str(2**63), "column v: long became decimal(38,0) (type)"),
+        (LONG, "true", "column v: long became boolean (type)"),
+        (DOUBLE, '"5.0"', "column v: double became string (type)"),
+        (DOUBLE, str(2**53 + 1), "column v: double became long (type)"),
+        (Scalar("int"), "3000000000", "column v: int became long (widen)"),
+        (Scalar("float"), "0.1", "column v: float became double (widen)"),
+        (Scalar("float"), "1e300", "column v: float became double (widen)"),
+        (Scalar("float"), "16777217", "column v: float became long (type)"),
+        (Decimal(12, 2), "12.345", "column v: decimal(12,2) became decimal(13,3) (widen)"),
+        (Decimal(4, 2), "1000", "column v: decimal(4,2) became decimal(6,2) (widen)"),
+        (Decimal(12, 2), '"1.10"', "column v: decimal(12,2) became string (type)"),
+        (Array(LONG), '[1,"x"]', "column v[]: long became string (type)"),
+        (Array(LONG), '["x",1]', "column v[]: long became string (type)"),
+        (Array(Struct((Field("q", LONG),))), '[{"q":1},{"q":"3"}]',
+         "column v[].q: long became string (type)"),
+        (Array(Struct((Field("q", LONG),))), '[{"q":"3"},{"q":1}]',
+         "column v[].q: long became string (type)"),
+        (Map(LONG), '{"a":1,"b":"x"}', "column v{}: long became string (type)"),
+        (Array(Array(LONG)), '[[1],["x"]]', "column v[][]: long became string (type)"),
+        (TEXT, "1", "column v: string became long (type)"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_a_change(kind: Type, text: str, change: str) -> None:
+    assert _of(kind, text) == [change]
+
+
+@pytest.mark.parametrize(
+    "text", ['[1,"x"]', '["x",1]', '[{"q":1},{"q":[1]}]', '{"k":[1,{}],"m":[true]}']
+)
+def test_a_new_column_judges_each_element(text: str) -> None:
+    staged, _ = _staged([f'{{"v":{text}}}'.encode()], Struct((Field("id", LONG),)))
+    if text.startswith("{"):
+        assert not staged.report.breaking
+    else:
+        assert [c.verdict for c in staged.report.changes.values()] == ["breaking"]
+
+
+def test_absent_and_null_are_both_null_and_the_last_of_a_doubled_key_wins() -> None:
+    source = Struct((Field("a", LONG), Field("o", Struct((Field("x", LONG),)))))
+    values = [
+        b"{}",
+        b'{"a":null,"o":null}',
+        b'{"a":1,"a":2,"o":{"x":1},"o":{}}',
+        b'{"a":"x","a":3}',
+    ]
+    _, rows = _staged(values, source)
+    assert [(r["a"], r["o"]) for r in rows] == [
+        (None, None), (None, None), (2, {"x": None}), (3, None),
+    ]  # fmt: skip
+
+
+def test_long_texts_and_many_fields() -> None:
+    names = [f"f{i}" for i in range(10_000)]
+    source = Struct(tuple(Field(n, TEXT if n == "f0" else LONG) for n in names))
+    value = {n: i for i, n in enumerate(names)} | {"f0": "x\u2028" * 2_000_000}
+    _, rows = _staged([json.dumps(value, ensure_ascii=False).encode()], source)
+    assert {n: rows[0][n] for n in names} == value
+
+
+def test_names_that_json_must_escape() -> None:
+    source = Struct((Field('a"b\\', LONG), Field("\x01", TEXT), Field("\u2028", TEXT)))
+    _, rows = _staged([json.dumps({'a"b\\': 5, "\x01": "x", "\u2028": "y"}).encode()], source)
+    assert (rows[0]['a"b\\'], rows[0]["\x01"], rows[0]["\u2028"]) == (5, "x", "y")
+
+
+def test_coordinates() -> None:
+    _, rows = _staged([b'{"a":1}', b'{"a":2}'], Struct((Field("a", LONG),)))
+    assert [(r["_kafka_partition"], r["_kafka_offset"], r["_kafka_key"]) for r in rows] == [
+        (0, 0, "k0"), (0, 1, "k1"),
+    ]  # fmt: skip
+    assert rows[1][ORDER] == "001793491200001-0000000000000000001"
+    assert rows[1]["_kafka_timestamp"] == dt.datetime(2026, 11, 1, 0, 0, 0, 1000, tzinfo=UTC)
+    assert list(rows[0])[-5:] == [*COORDINATES, ORDER]
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_leaves = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | _texts
+    | st.floats(allow_nan=False, allow_infinity=False)
+)  # fmt: skip
+_values = st.recursive(
+    _leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from("abcde"), _values, max_size=5), max_size=6))
+def test_each_value_is_what_json_reads(records: list[dict[str, Any]]) -> None:
+    """The schema comes of the records themselves; those that conflict are reported, and the rest
+    reads back as `json` reads it."""
+    texts = [json.dumps(r).encode() for r in records]
+    source = infer_records(texts)[0]
+    if not texts or source is None:
+        return
+    whole, rows = _staged(texts, source)
+    if whole.report.changes:
+        return
+    assert whole.report.unaccounted == 0
+    assert len(rows) == len(records)
+    for row, text in zip(rows, texts, strict=True):
+        read = json.loads(text)
+        for field in source.fields:
+            assert _same(row[field.name], read.get(field.name), field.type), (field, text)
+
+
+def _same(stored: Any, read: Any, kind: Type) -> bool:
+    if read is None:
+        return stored is None
+    if isinstance(kind, Struct):
+        return all(_same(stored[f.name], read.get(f.name), f.type) for f in kind.fields)
+    if isinstance(kind, Array):
+        return len(stored) == len(read) and all(
+            _same(s, r, kind.element) for s, r in zip(stored, read, strict=True)
+        )
+    if kind == DOUBLE:
+        same_sign = math.copysign(1, stored) == math.copysign(1, read)
+        return isinstance(stored, float) and stored == read and (same_sign or isinstance(read, int))
+    return type(stored) is type(read) and stored == read
+
+
+def test_one_row_a_key_the_newest_and_tombstones_count() -> None:
+    upsert = Dataset(topic="t", table="t", mode="upsert", primary_key=("id",))
+    source = Struct((Field("id", LONG), Field("v", LONG)))
+    staged, rows = _staged(
+        [b'{"id":1,"v":1}', b'{"id":2,"v":1}', b'{"id":1,"v":2}'], source, upsert
+    )
+    assert [(r["id"], r["v"]) for r in rows] == [(2, 1), (1, 2)]
+    assert staged.unique
+    assert staged.report.rows == 3
+
+
+def test_the_greatest_ordering_value_wins_then_kafkas_order() -> None:
+    upsert = Dataset(topic="t", table="t", mode="upsert", primary_key=("id",), ordering_field="at")
+    source = Struct((Field("id", TEXT), Field("at", Scalar("timestamp")), Field("v", LONG)))
+    at = ["2026-11-01T10:00:00Z", "2026-11-01T09:00:00.5Z", "2026-11-01 10:00"]
+    values = [json.dumps({"id": "a", "at": t, "v": i}).encode() for i, t in enumerate(at)]
+    _, rows = _staged(values, source, upsert)
+    assert [r["v"] for r in rows] == [2]
+
+
+def test_merge_of_widened_types() -> None:
+    narrow, wide = Struct((Field("v", Scalar("int")),)), Struct((Field("v", LONG),))
+    assert merge(narrow, merge_observed(narrow, wide)) == wide
