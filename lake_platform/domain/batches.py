@@ -126,7 +126,7 @@ class Layout:
     columns_in_files: bool = True
 
     def folder(self, column: str) -> str:
-        return f"_lake_{column}" if self.columns_in_files else column
+        return f"lake_part_{column}" if self.columns_in_files else column
 
 
 @dataclass(frozen=True, slots=True)

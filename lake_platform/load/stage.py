@@ -21,6 +21,7 @@ from lake_platform.load.folders import laid_out
 from lake_platform.load.report import ScanReport
 from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
+from lake_platform.records.columns import parquet_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 # What one process holds at a time; a starting worker costs half a second, 8 MB take a tenth.
 _TASK_BYTES = 96 << 20
 _POOL_BYTES = 32 << 20
-_ROW_GROUP_ROWS = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +112,10 @@ def _written(
     if not table.num_rows:
         return
     for folder, rows in laid_out(table, question.dataset, question.columns, question.layout):
-        data = _parquet(rows)
+        data = parquet_bytes(rows)
         key = f"{question.prefix}{folder}part-{number:05d}.zstd.parquet"
         store.put(key, data)
         yield StagedFile(key, rows.num_rows, len(data))
-
-
-def _parquet(table: pa.Table) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = pa.BufferOutputStream()
-    pq.write_table(
-        table, buffer, compression="zstd", row_group_size=_ROW_GROUP_ROWS,
-        coerce_timestamps="us", store_decimal_as_integer=False,
-    )  # fmt: skip
-    return bytes(buffer.getvalue())
 
 
 def _is_unique(

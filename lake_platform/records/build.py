@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from lake_platform.domain.schema import UNKNOWN, Array, Decimal, Map, Scalar, Struct, Type
+from lake_platform.domain.schema import (
+    Array,
+    Decimal,
+    Map,
+    Scalar,
+    Struct,
+    Type,
+    without_unknown,
+)
 from lake_platform.records.forms import READERS, numeric
 from lake_platform.records.observe import fits
 
@@ -15,7 +23,7 @@ def build(value: Any, kind: Type) -> Any:
 
     Raises: ValueError when a value does not fit.
     """
-    if value is None or kind == UNKNOWN:  # null, [] or {}: else the type would be known
+    if value is None or without_unknown(kind) is None:  # only null, [] and {} so far
         return None
     if isinstance(kind, Struct):
         found = _of(value, dict)

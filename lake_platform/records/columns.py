@@ -14,6 +14,7 @@ from lake_platform.domain.schema import Array, Decimal, Map, Struct, Type, witho
 Unpack = Callable[[Any], tuple[Any, ...]]
 of_struct: Unpack = msgspec.structs.astuple
 """Unpacks what `Conformer.decode` gives; what `build` gives is a tuple already: use `tuple`."""
+_ROW_GROUP_ROWS = 256 << 10
 _ARROW: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "int": pa.int32(),
@@ -101,3 +102,14 @@ def _offsets(values: Sequence[Any]) -> pa.Array:
     starts = [None if v is None else at for v, at in zip(values, ends, strict=False)]
     last = sum(len(v) for v in values if v is not None)
     return pa.array([*starts, last], pa.int32())
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A Parquet file as Spark, DuckDB, Arrow and hudi-rs read it alike."""
+    import pyarrow.parquet as pq
+
+    out = pa.BufferOutputStream()
+    pq.write_table(
+        table, out, compression="zstd", row_group_size=_ROW_GROUP_ROWS, coerce_timestamps="us"
+    )
+    return bytes(out.getvalue())

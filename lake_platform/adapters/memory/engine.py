@@ -219,8 +219,8 @@ def _as_json(value: Any) -> Any:
         return [_as_json(v) for v in value]
     if isinstance(value, dt.datetime):
         return int((value - _EPOCH) / dt.timedelta(milliseconds=1))
-    if isinstance(value, decimal.Decimal) and value == value.to_integral_value():
-        return int(value)
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
+from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
+from lake_platform.adapters.parquet.widen import widened
 from lake_platform.adapters.spark.errors import look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
     derive,
@@ -36,7 +38,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import seq_name, staging_prefix, table_prefix
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import Struct, to_json
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -66,6 +68,9 @@ class ParquetEngine:
         self._log.fence(dataset.table, epoch)
 
     def profile(self, dataset: Dataset) -> TableProfile:
+        found = profiled(self._store, self._log.live_files(dataset.table))
+        if found is not None:
+            return found
         with look_errors(dataset.table):
             return profile(self._table(dataset), ("_kafka_partition", "_kafka_offset"))
 
@@ -75,6 +80,8 @@ class ParquetEngine:
         last = self._log.last(dataset.table)
         if last is None or not last.files:
             return []
+        if not dataset.transformed and self._folders(dataset).columns_in_files:
+            return newest(self._store, last.files.values(), columns, limit)
         root = self._store.url(table_prefix(dataset.table).rstrip("/"))
         urls = [self._store.url(key) for key in last.files.values()]
         with look_errors(dataset.table):
@@ -97,6 +104,7 @@ class ParquetEngine:
         last = self._log.published(table)
         self._log.check_next(job, last)
         staged = self._through_spark(job) if job.dataset.transformed else job.staged
+        last = self._widen(job, last)
         number = last.number + 1 if last else 1
         record = BatchRecord(
             number=number,
@@ -105,10 +113,20 @@ class ParquetEngine:
             files={f.key: _final(job, number, f.key) for f in staged},
             replaces=tuple(self._log.replaced(job)) if job.replay else (),
             size_bytes=sum(f.bytes for f in staged),
+            columns=to_json(job.table_schema),
         )
         self._log.commit(job, record)
         self._log.publish(table, record)
         return WriteResult(record.batch, job.table_schema, len(staged), record.size_bytes)
+
+    def _widen(self, job: BatchJob, last: BatchRecord | None) -> BatchRecord | None:
+        """The newest record, after one that holds older files with the types of this batch."""
+        record = widened(self._store, self._log, job, last)
+        if record is None:
+            return last
+        self._log.commit(job, record)
+        self._log.publish(job.dataset.table, record)
+        return record
 
     def _through_spark(self, job: BatchJob) -> list[StagedFile]:
         """Files that Spark made of the staged ones."""
@@ -150,13 +168,6 @@ def _final(job: BatchJob, number: int, staged: str) -> str:
     part, tail = name.split(".")[0].split("-")[1], zlib.crc32(name.encode()) & 0xFFFF
     target = f"{job.batch.id}-{number:08d}-{part}-{tail:04x}.zstd.parquet"
     return table_prefix(job.dataset.table) + "/".join([*folders, target])
-
-
-def footer_rows(data: bytes) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(pa.BufferReader(data)).num_rows)
 
 
 def _applied(job: BatchJob, number: int, written: int) -> AppliedBatch:

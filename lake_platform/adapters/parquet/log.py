@@ -8,8 +8,8 @@ unpublished finishes that. Free of Spark.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange
@@ -21,7 +21,9 @@ from lake_platform.errors import CommitRaceError, TableDamagedError
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
     """One line of the batch log. `files` maps staged to final key, `replaces` lists final keys
-    of earlier records that this one takes the place of."""
+    of earlier records that this one takes the place of. `columns` are those of the table (Spark's
+    JSON; None in logs of releases that did not keep them). `moved` is set on a record that brings
+    no batch: it maps what it replaces to the file with the same rows."""
 
     number: int
     nonce: str
@@ -29,6 +31,8 @@ class BatchRecord:
     files: dict[str, str]
     replaces: tuple[str, ...]
     size_bytes: int
+    columns: Any = None
+    moved: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -90,13 +94,18 @@ class BatchLog:
     def replaced(self, job: BatchJob) -> list[str]:
         """Final keys of files that a replay of the job's batch takes the place of."""
         records, batch = list(self._records(job.dataset.table)), job.batch
-        dead = {key for r in records for key in r.replaces}
         inside = [
             r for r in records
-            if batch.first_seq <= r.batch.batch.first_seq
+            if not r.moved and batch.first_seq <= r.batch.batch.first_seq
             and r.batch.batch.last_seq <= batch.last_seq
         ]  # fmt: skip
-        return [key for r in inside for key in r.files.values() if key not in dead]
+        return list(_live(records, [key for r in inside for key in r.files.values()]))
+
+    def live_files(self, table: str) -> list[str]:
+        """Final keys of all files that are in the table."""
+        records = list(self._records(table))
+        held = [key for r in records if not r.moved for key in r.files.values()]
+        return list(_live(records, held))
 
     def any_file(self, table: str) -> str | None:
         """The final key of one of the table's files; None while it has none."""
@@ -162,6 +171,18 @@ class BatchLog:
 
     def _has(self, table: str, number: int) -> bool:
         return self._store.head(_record_key(table, number)) is not None
+
+
+def _live(records: Iterable[BatchRecord], keys: Iterable[str]) -> Iterator[str]:
+    """Where the rows of files are now; those whose rows were replaced are left out."""
+    dead = {key for r in records for key in r.replaces}
+    moved = {old: new for r in records for old, new in r.moved.items()}
+    for key in keys:
+        at = key
+        while at in moved:
+            at = moved[at]
+        if at not in dead:
+            yield at
 
 
 def _record_key(table: str, number: int) -> str:

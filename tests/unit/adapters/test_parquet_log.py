@@ -30,7 +30,7 @@ SOURCE = Struct((Field("id", Scalar("long")), Field("day", Scalar("string"))))
 
 
 def folder(column: str, value: str | None) -> str:
-    return f"_lake_{column}={quote(value or '', safe=' ') or '__HIVE_DEFAULT_PARTITION__'}"
+    return f"lake_part_{column}={quote(value or '', safe=' ') or '__HIVE_DEFAULT_PARTITION__'}"
 
 
 def read_rows(root: Path) -> list[dict[str, Any]]:
