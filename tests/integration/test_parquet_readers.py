@@ -50,11 +50,11 @@ class Readers:
         return {r["id"]: r[column] for r in frame.select("id", column).collect()}
 
     def _duckdb(self, column: str) -> dict[int, Any]:
-        found = duckdb.sql(
+        found: Any = duckdb.sql(
             f"SELECT id, {column} FROM read_parquet('{self._root}/**/*.parquet', "
             f"union_by_name=true, hive_partitioning=true)"
-        ).fetchall()
-        return dict(found)
+        )
+        return dict(found.fetchall())
 
     def _arrow(self, column: str) -> dict[int, Any]:
         newest = max(self._root.rglob("*.parquet"), key=lambda p: p.name)
