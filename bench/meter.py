@@ -17,13 +17,15 @@ import psutil
 @dataclass(frozen=True)
 class Reading:
     """`elsewhere_cpu_seconds`: what all other processes of the machine used meanwhile, the broker
-    among them; it tells a quiet run from a disturbed one. Peaks are since the process started."""
+    among them; it tells a quiet run from a disturbed one. Peaks are since the process started;
+    `child_peak_rss_bytes`: of the largest of its processes that ended."""
 
     wall_seconds: float
     cpu_seconds: float
     elsewhere_cpu_seconds: float
     peak_rss_bytes: int
     jvm_peak_rss_bytes: int
+    child_peak_rss_bytes: int
 
 
 class Meter:
@@ -50,6 +52,7 @@ class Meter:
             elsewhere_cpu_seconds=round(max(0.0, _machine_cpu() - self._machine - own), 3),
             peak_rss_bytes=_peak(psutil.Process().pid),
             jvm_peak_rss_bytes=max((_peak(p.pid) for p in _children()), default=0),
+            child_peak_rss_bytes=_in_bytes(resource.getrusage(resource.RUSAGE_CHILDREN)),
         )
 
 
@@ -65,9 +68,9 @@ def _own_cpu() -> float:
         except psutil.NoSuchProcess:
             continue
         total += used.user + used.system
-        if process.pid != psutil.Process().pid:
-            # Spark's launcher script ran a JVM of its own before it became the driver.
-            total += used.children_user + used.children_system
+        # Those that ended: processes of a dump; Spark's launcher script ran a JVM of its own
+        # before it became the driver.
+        total += used.children_user + used.children_system
     return total
 
 
@@ -80,8 +83,11 @@ def _peak(pid: int) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return _in_bytes(resource.getrusage(resource.RUSAGE_SELF))
     # Not ru_maxrss on Linux: that begins with the memory of the process that forked us.
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found.group(1)) * 1024 if found else 0
+
+
+def _in_bytes(used: resource.struct_rusage) -> int:
+    return used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024

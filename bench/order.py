@@ -30,7 +30,8 @@ MASTER = "local[2]"
 @dataclass(frozen=True)
 class Order:
     """`home` is this worker's own directory; `kind` one of KINDS; `base_seq` the newest raw commit
-    that belongs to the table before the timed batch."""
+    that belongs to the table before the timed batch; `processes` the most of one dump, 0 all cores.
+    """
 
     home: str
     bootstrap: str
@@ -42,6 +43,7 @@ class Order:
     warm: Expected = field(default_factory=Expected)
     base_seq: int = 0
     rounds: int = 10
+    processes: int = 1
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -62,6 +64,7 @@ class Order:
                 "kafka_bootstrap": self.bootstrap,
                 "jars_dir": Path(self.jars),
                 "spark_master": MASTER,
+                "dump_processes": self.processes,
             }
         )
 

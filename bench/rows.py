@@ -186,6 +186,41 @@ def _small(plan: Plan, kind: str) -> dict[str, Any]:
     return found
 
 
+def row_7(plan: Plan) -> list[Line]:
+    """One topic read by as many processes as there are cores, against one."""
+    stage, lines = plan.stage, []
+    for shape in ("A", "B"):
+        topic, expected = stage.topic(shape)
+        what = f"dump by all cores, {SIZES[shape]} B values"
+        speed = Line(7, what, "records a second / one process", ">= 1.7")
+        memory = Line(7, what, "peak memory of a process, MB", "<= 400")
+        run = partial(stage.run, "dump")
+        if plan.pairs_of(
+            speed,
+            lambda: run(stage.order(topic, expected, processes=0)),
+            lambda: run(stage.order(topic, expected, processes=1)),
+        ):
+            _fill_shared(speed, memory, expected)
+        memory.failed = speed.failed
+        lines += [speed, memory]
+    return lines
+
+
+def _fill_shared(speed: Line, memory: Line, expected: Expected) -> None:
+    speed.value = _ratio(speed, "wall_seconds", inverse=True)
+    speed.met = speed.value >= 1.7
+    sides = (("all", speed.ours), ("one", speed.others))
+    speed.numbers = "; ".join(
+        f"{side} {expected.records / _median(readings, 'wall_seconds') / 1000:.0f} k records a "
+        f"second, {_median(readings, 'cpu_seconds'):.1f} CPU-seconds and beside them "
+        f"{_median(readings, 'elsewhere_cpu_seconds'):.1f} of the broker and others"
+        for side, readings in sides
+    )
+    memory.value = max(r["child_peak_rss_bytes"] for r in speed.ours) / _MB
+    memory.met = memory.value <= 400
+    memory.numbers = f"{expected.records:,} records"
+
+
 def _runner(
     stage: Stage, order: Callable[[], Order], prepared: Path | None = None
 ) -> Callable[[str], Any]:
@@ -220,5 +255,5 @@ def _speed(side: str, readings: list[Mapping[str, Any]], expected: Expected) -> 
 
 
 ROWS: Mapping[int, Callable[[Plan], list[Line]]] = {
-    1: row_1, 3: row_3, 4: row_4, 5: row_5, 6: row_6,
+    1: row_1, 3: row_3, 4: row_4, 5: row_5, 6: row_6, 7: row_7,
 }  # fmt: skip

@@ -14,8 +14,7 @@ from lake_platform.adapters.spark.rows import spark_type
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.schema import Struct
-from lake_platform.dump.dump import dump
-from lake_platform.load.load import load
+from lake_platform.ingest.ingest import ingest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -35,9 +34,7 @@ def measure_path(order: Order) -> list[Reading]:
 
 def _path(order: Order, opened: Ports, limits: Limits, table: str) -> Reading:  # noqa: ARG001
     with Meter() as meter:
-        for _ in dump(table, opened, limits):
-            pass
-        for _ in load(table, opened, limits):
+        for _ in ingest(table, opened, limits):
             pass
     return meter.reading
 

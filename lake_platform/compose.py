@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format, check_columns
 from lake_platform.domain.offsets import Slice
+from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.service import MissingRanges, Notify, UseCases
@@ -46,6 +47,20 @@ def build_store(settings: Settings) -> ObjectStore:
     from lake_platform.adapters.storage.object_store import open_store
 
     return open_store(settings.storage_root, settings.storage_options)
+
+
+def build_pool(settings: Settings) -> Pool | None:
+    """None where other processes could not see what one of them stores."""
+    from lake_platform.adapters.pool import Outside, ProcessPool
+
+    if settings.storage_root.startswith("memory:"):
+        return None
+    return ProcessPool(
+        Outside(
+            settings.kafka_bootstrap, settings.kafka_options,
+            settings.storage_root, settings.storage_options,
+        )
+    )  # fmt: skip
 
 
 def ensure_java(settings: Settings) -> None:
@@ -95,12 +110,14 @@ def build_ports(settings: Settings, metastore: Repository | None = None) -> Port
         engine=build_engines(settings, store),
         clock=clock,
         workers=LocalWorkers(),
+        pool=build_pool(settings),
     )
 
 
 def build_limits(settings: Settings) -> Limits:
     return Limits(
         slice=Slice(settings.slice_bytes, settings.slice_records),
+        dump_processes=settings.dump_processes,
         batch_bytes=settings.batch_bytes,
         load_budget_seconds=settings.load_budget_seconds,
         claim_lease_seconds=settings.claim_lease_seconds,

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         128 << 20, ge=1, description="Most value bytes one dump slice commits at once."
     )
     slice_records: int = Field(1_000_000, ge=1, description="Most records of one dump slice.")
+    dump_processes: int = Field(
+        0,
+        ge=0,
+        description="Most processes that read one topic in a dump, by partition; 0: as many as "
+        "there are cores. What one can read as fast is read by one.",
+    )
     batch_bytes: int = Field(
         512 << 20, ge=1, description="Most uncompressed raw bytes one load batch applies at once."
     )

@@ -1,13 +1,18 @@
-"""`lake dump` and `lake load`: the two phases of one dataset in this shell, without Dagster."""
+"""`lake dump`, `lake load` and `lake ingest`: the two phases of one dataset in this shell, one by
+one or at once, without Dagster."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lake_platform import compose
-from lake_platform.cli.shell import AsJson, Home, open_shell
+from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.domain.offsets import RawCommit
+
+if TYPE_CHECKING:
+    from lake_platform.load.results import LoadResult
 
 app = typer.Typer()
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
@@ -22,13 +27,7 @@ def dump(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     with open_shell(home, as_json=as_json) as shell:
         ports = compose.build_ports(shell.settings, shell.metastore)
         for commit in run(table, ports, compose.build_limits(shell.settings)):
-            backlog = shell.metastore.progress(table).backlog
-            size = commit.raw_bytes / 1e6
-            shell.say(
-                f"slice {commit.seq}: {commit.records} records, {size:.1f} MB, "
-                f"{len(commit.windows)} windows, {backlog} records to go"
-            )
-            done.append({"seq": commit.seq, "records": commit.records, "bytes": commit.raw_bytes})
+            done.append(_told_slice(shell, table, commit))
         if as_json:
             shell.show({"table": table, "slices": done})
         elif not done:
@@ -44,17 +43,51 @@ def load(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     with open_shell(home, as_json=as_json) as shell:
         ports = compose.build_ports(shell.settings, shell.metastore)
         for result in run(table, ports, compose.build_limits(shell.settings)):
-            balance = result.applied.balance
-            shell.say(
-                f"batch {result.applied.batch}: {balance.records} records, {balance.written} "
-                f"written, {balance.deduplicated} deduplicated, {balance.deleted} deleted, "
-                f"{balance.dropped} dropped, {balance.quarantined} quarantined, "
-                f"{result.seconds:.1f} s"
-            )
-            for change in result.changes:
-                shell.say(f"    {change}")
-            done.append(result.applied.to_dict() | {"seconds": result.seconds})
+            done.append(_told_batch(shell, result))
         if as_json:
             shell.show({"table": table, "batches": done})
         elif not done:
             shell.say(f"{table}: nothing waits to be loaded")
+
+
+@app.command("ingest")
+def ingest(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
+    """Both phases at once: dump the topic up to its end of now, and apply what is dumped meanwhile.
+    Starts Spark when there is anything."""
+    from lake_platform.ingest.ingest import ingest as run
+
+    slices: list[dict[str, Any]] = []
+    batches: list[dict[str, Any]] = []
+    with open_shell(home, as_json=as_json) as shell:
+        ports = compose.build_ports(shell.settings, shell.metastore)
+        for done in run(table, ports, compose.build_limits(shell.settings)):
+            if isinstance(done, RawCommit):
+                slices.append(_told_slice(shell, table, done))
+            else:
+                batches.append(_told_batch(shell, done))
+        if as_json:
+            shell.show({"table": table, "slices": slices, "batches": batches})
+        elif not (slices or batches):
+            shell.say(f"{table}: nothing new in the topic, and nothing waits to be loaded")
+
+
+def _told_slice(shell: Shell, table: str, commit: RawCommit) -> dict[str, Any]:
+    backlog = shell.metastore.progress(table).backlog
+    shell.say(
+        f"slice {commit.seq}: {commit.records} records, {commit.raw_bytes / 1e6:.1f} MB, "
+        f"{len(commit.windows)} windows, {backlog} records to go"
+    )
+    return {"seq": commit.seq, "records": commit.records, "bytes": commit.raw_bytes}
+
+
+def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
+    balance = result.applied.balance
+    shell.say(
+        f"batch {result.applied.batch}: {balance.records} records, {balance.written} "
+        f"written, {balance.deduplicated} deduplicated, {balance.deleted} deleted, "
+        f"{balance.dropped} dropped, {balance.quarantined} quarantined, "
+        f"{result.seconds:.1f} s"
+    )
+    for change in result.changes:
+        shell.say(f"    {change}")
+    return result.applied.to_dict() | {"seconds": result.seconds}

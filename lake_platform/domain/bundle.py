@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lake_platform.domain.dataset import Format
 from lake_platform.domain.offsets import Slice
+from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Clock, Kafka, Metastore, ObjectStore, TableEngine, Workers
 
 EngineFor = Callable[[Format], TableEngine]
@@ -14,7 +15,8 @@ EngineFor = Callable[[Format], TableEngine]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything outside that `dump` and `load` touch. `engine` starts Spark on first use."""
+    """Everything outside that `dump` and `load` touch. `engine` starts Spark on first use. Without
+    a `pool` all is done in this process."""
 
     kafka: Kafka
     store: ObjectStore
@@ -22,13 +24,16 @@ class Ports:
     engine: EngineFor
     clock: Clock
     workers: Workers
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of memory and time. Bytes are uncompressed raw bytes."""
+    """Bounds of memory and time. Bytes are uncompressed raw bytes. `dump_processes`: the most that
+    read one topic; 0 is as many as the pool has."""
 
     slice: Slice = field(default_factory=lambda: Slice(128 << 20, 1_000_000))
+    dump_processes: int = 0
     batch_bytes: int = 512 << 20
     load_budget_seconds: float = 600.0
     claim_lease_seconds: float = 900.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -11,10 +12,11 @@ import structlog
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
-from lake_platform.domain.ports import KafkaMessage, KafkaReader
+from lake_platform.domain.pool import InProcess
 from lake_platform.domain.progress import Progress
 from lake_platform.dump.forecast import Look, backlog, forecast
-from lake_platform.dump.raw_slice import RawSlice
+from lake_platform.dump.part import OffsetsGoneError
+from lake_platform.dump.shares import Reading, jobs
 from lake_platform.errors import (
     CommitRaceError,
     KafkaUnavailableError,
@@ -25,7 +27,6 @@ from lake_platform.errors import (
 )
 from lake_platform.raw import log as raw_log
 
-_STALL_MS = 60_000
 _MAX_SLICE_MS = 12 * 3_600_000
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ def dump(
     Raises:
         OffsetsMissingError, TopicRecreatedError, OffsetsWentBackError: an operator must decide.
         CommitRaceError: another dump of the dataset was faster.
-        KafkaUnavailableError, StorageUnavailableError: try again.
+        KafkaUnavailableError, StorageUnavailableError, WorkerLostError: try again.
     """
     record = ports.metastore.get(table)
     if record.status in {Status.PAUSED, Status.RETIRED}:
@@ -72,13 +73,26 @@ def dump(
     plan = _plan(record.dataset, head, before, ports)
     if backlog(head, plan.look):
         ports.metastore.update_progress(table, **_seen(head, plan))  # should it never be read
-    with ports.kafka.open(record.dataset.topic, plan.ranges) as reader:
-        while not reader.finished() and not stop():
-            head = _dump_slice(record.dataset, reader, plan, head, ports, limits)
+    with _open(record.dataset, plan, head, ports, limits) as reading:
+        while not reading.finished and not stop():
+            head = _dump_slice(record.dataset, reading, plan, head, ports, limits)
             _publish(table, ports, head, **_seen(head, plan))
             yield head
-        if reader.finished():
+        if reading.finished:
             _caught_up(table, ports, head, plan)
+
+
+@contextmanager
+def _open(
+    dataset: Dataset, plan: _Plan, head: RawCommit | None, ports: Ports, limits: Limits
+) -> Iterator[Reading]:
+    """In this process, unless there is enough to read for several."""
+    most = limits.dump_processes or (ports.pool.size if ports.pool else 1)
+    shares = jobs(dataset, plan.ranges, head, most if ports.pool else 1)
+    alone = InProcess(ports.kafka, ports.store, ports.clock)
+    pool = ports.pool if ports.pool and len(shares) > 1 else alone
+    with pool.open(shares) as crew:
+        yield Reading.begin(crew, shares, plan.ranges)
 
 
 def missing_ranges(table: str, ports: Ports) -> Mapping[int, OffsetRange]:
@@ -135,31 +149,18 @@ def _missing(starts: Mapping[int, int], info: TopicInfo) -> dict[int, OffsetRang
 
 def _dump_slice(
     dataset: Dataset,
-    reader: KafkaReader,
+    reading: Reading,
     plan: _Plan,
     head: RawCommit | None,
     ports: Ports,
     limits: Limits,
 ) -> RawCommit:
     nonce = uuid.uuid4().hex[:12]
-    marks = dict(head.order_marks) if head else {}
-    content = RawSlice(dataset.topic, dataset.table, limits.slice, nonce, marks)
-    begin = dict(reader.positions())
-    began_at = moved_at = ports.clock()
-    while not content.full and not reader.finished():
-        messages = _poll(reader, dataset, plan, ports)
-        now = ports.clock()
-        if messages:
-            content.add(messages, now)
-            moved_at = now
-        elif now - moved_at > _STALL_MS and not reader.finished():
-            raise KafkaUnavailableError(
-                f"dataset {dataset.table!r}: topic {dataset.topic!r} gave no record for "
-                f"{_STALL_MS // 1000} s at {dict(reader.positions())} of ends "
-                f"{ {p: r.end for p, r in plan.ranges.items()} }; the slice was not committed"
-            )
-    positions = dict(reader.positions())
-    objects = content.upload(ports.store)
+    began_at = ports.clock()
+    try:
+        read = reading.read(nonce, head.order_marks if head else {}, limits.slice)
+    except OffsetsGoneError as error:
+        raise _missing_error(error, dataset, reading, plan, ports) from error
     _check_young(dataset.table, ports.clock() - began_at)
     _check_not_re_created(dataset, plan, ports)
     commit = RawCommit(
@@ -168,33 +169,29 @@ def _dump_slice(
         topic=dataset.topic,
         topic_id=plan.topic_id,
         committed_at=ports.clock(),
-        ranges={
-            p: OffsetRange(begin[p], positions[p]) for p in positions if positions[p] > begin[p]
-        },
-        next_offsets=positions,
-        objects=objects,
-        order_marks=content.order_marks,
-        total_records=(head.total_records if head else 0) + content.records,
-        total_bytes=(head.total_bytes if head else 0) + sum(o.raw_bytes for o in objects),
-        misfiled=content.misfiled,
-        complete_as_of=plan.as_of if reader.finished() else None,
+        ranges=read.ranges,
+        next_offsets=read.positions,
+        objects=read.objects,
+        order_marks=read.order_marks,
+        total_records=(head.total_records if head else 0) + sum(o.records for o in read.objects),
+        total_bytes=(head.total_bytes if head else 0) + sum(o.raw_bytes for o in read.objects),
+        misfiled=read.misfiled,
+        complete_as_of=plan.as_of if reading.finished else None,
     )
     raw_log.append(ports.store, dataset.table, commit)
     return commit
 
 
-def _poll(
-    reader: KafkaReader, dataset: Dataset, plan: _Plan, ports: Ports
-) -> Sequence[KafkaMessage]:
-    try:
-        return reader.poll()
-    except OffsetsMissingError as error:
-        # The reader knows neither for whom it reads nor what Kafka still holds.
-        _check_not_re_created(dataset, plan, ports)
-        left = {p: at for p, at in reader.positions().items() if at < plan.ranges[p].end}
-        missing = _missing(left, ports.kafka.describe(dataset.topic))
-        gone = {p: (r.start, r.end) for p, r in missing.items()}
-        raise OffsetsMissingError(dataset.table, dataset.topic, gone or error.ranges) from error
+def _missing_error(
+    error: OffsetsGoneError, dataset: Dataset, reading: Reading, plan: _Plan, ports: Ports
+) -> OffsetsMissingError:
+    """The reader knows neither for whom it reads nor what Kafka still holds."""
+    _check_not_re_created(dataset, plan, ports)
+    at = {**reading.positions, **error.positions}
+    left = {p: position for p, position in at.items() if position < plan.ranges[p].end}
+    missing = _missing(left, ports.kafka.describe(dataset.topic))
+    gone = {p: (r.start, r.end) for p, r in missing.items()}
+    return OffsetsMissingError(dataset.table, dataset.topic, gone or error.ranges)
 
 
 def _check_not_re_created(dataset: Dataset, plan: _Plan, ports: Ports) -> None:

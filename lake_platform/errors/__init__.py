@@ -30,6 +30,7 @@ from lake_platform.errors.retry import (
     RetryableError,
     StorageUnavailableError,
     UnsettledTableError,
+    WorkerLostError,
 )
 from lake_platform.errors.root import LakeError
 from lake_platform.errors.stop import (
@@ -86,4 +87,5 @@ __all__ = [
     "TransformError",
     "UnsettledTableError",
     "UnsupportedError",
+    "WorkerLostError",
 ]

@@ -39,6 +39,17 @@ class CommitRaceError(RetryableError):
     """Another writer committed this dataset first."""
 
 
+class WorkerLostError(RetryableError):
+    """A process that did a share of the work ended in the middle of it."""
+
+    def __init__(self, work: str, pid: int, how: str) -> None:
+        super().__init__(
+            f"{work}: its process {pid} {how}; nothing of it was committed, so try again, and "
+            f"look at the machine's memory if it was killed: fewer processes need less"
+        )
+        self.work, self.pid, self.how = work, pid, how
+
+
 class UnsettledTableError(RetryableError):
     """A table that is being written cannot be counted."""
 

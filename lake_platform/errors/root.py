@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 
 class LakeError(Exception):
-    """Root of all errors raised on purpose. They cross from one process to another whole."""
+    """Root of all errors raised on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        # They come out of other processes too. Python would call the class with the message alone.
+        return _again, (type(self), self.args, dict(self.__dict__))
 
 
-def _rebuilt(kind: type[LakeError], args: tuple[Any, ...], state: Mapping[str, Any]) -> LakeError:
-    error = kind.__new__(kind, *args)
+def _again(kind: type[LakeError], args: tuple[Any, ...], fields: dict[str, Any]) -> LakeError:
+    error = kind.__new__(kind)
     error.args = args
-    error.__dict__.update(state)
+    error.__dict__.update(fields)
     return error

@@ -29,7 +29,7 @@ from lake_platform.load.quarantine import remove_stale, write_quarantine
 from lake_platform.load.replay import check_kept
 from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult
-from lake_platform.load.stage import Question, Staged, stage
+from lake_platform.load.stage import Question, Staged
 
 _log = structlog.get_logger(__name__)
 
@@ -211,7 +211,7 @@ def _stage(
         _staging(loading, claim),
         loading.engine.layout(loading.dataset), projecting,
     )  # fmt: skip
-    return stage(question, [o for c in work.commits for o in c.objects], loading.ports.store)
+    return loading.decoders.stage(question, [o for c in work.commits for o in c.objects])
 
 
 def _check(loading: Loading, work: Work, report: ScanReport) -> None:

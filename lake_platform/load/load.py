@@ -9,6 +9,7 @@ from lake_platform.domain.dataset import Status
 from lake_platform.errors import CheckpointLostError, NotRunnableError
 from lake_platform.load import claims
 from lake_platform.load.apply import apply, fence, undo_doubled
+from lake_platform.load.crew import Decoders
 from lake_platform.load.plan import Loading, is_pending, next_work
 from lake_platform.load.progress import catch_up_statistics, publish_applied
 from lake_platform.load.replay import replayed
@@ -43,23 +44,24 @@ def load(
     abandoned = claims.abandoned(table, ports, limits)
     if not (replay or abandoned or is_pending(table, ports, recorded)):
         return
-    loading = Loading(record.dataset, ports, limits)
-    again = replayed(loading, windows or ()) if replay else None
-    while not stop() and (replay or ports.clock() <= deadline):
-        state = loading.state()
-        if state.exists and state.applied < recorded:
-            raise CheckpointLostError(table, recorded, state.applied)
-        catch_up_statistics(loading, state)
-        left = claims.open_claim(table, ports, state, limits)
-        if state.doubled and record.dataset.mode == "append":
-            undo_doubled(loading, state, left)
-            continue  # the table says something else of itself now
-        work = next_work(loading, state, left, again)
-        if work is None:
-            if again is None:
-                publish_applied(loading, state.applied)
-            if abandoned:  # `state` finished what it left
-                fence(loading, left)
-                claims.release(table, ports, abandoned, done=True)
-            return
-        yield apply(loading, state, left, work)
+    with Decoders(table, ports.store, ports.pool) as decoders:
+        loading = Loading(record.dataset, ports, limits, decoders)
+        again = replayed(loading, windows or ()) if replay else None
+        while not stop() and (replay or ports.clock() <= deadline):
+            state = loading.state()
+            if state.exists and state.applied < recorded:
+                raise CheckpointLostError(table, recorded, state.applied)
+            catch_up_statistics(loading, state)
+            left = claims.open_claim(table, ports, state, limits)
+            if state.doubled and record.dataset.mode == "append":
+                undo_doubled(loading, state, left)
+                continue  # the table says something else of itself now
+            work = next_work(loading, state, left, again)
+            if work is None:
+                if again is None:
+                    publish_applied(loading, state.applied)
+                if abandoned:  # `state` finished what it left
+                    fence(loading, left)
+                    claims.release(table, ports, abandoned, done=True)
+                return
+            yield apply(loading, state, left, work)

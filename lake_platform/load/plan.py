@@ -13,6 +13,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import TableEngine
 from lake_platform.load import claims
+from lake_platform.load.crew import Decoders
 from lake_platform.raw import log as raw_log
 
 
@@ -23,6 +24,7 @@ class Loading:
     dataset: Dataset
     ports: Ports
     limits: Limits
+    decoders: Decoders
 
     @property
     def table(self) -> str:

@@ -1,7 +1,7 @@
-"""Decodes raw objects into staged Parquet, in as many processes as pay.
+"""Decodes raw objects into staged Parquet.
 
-`stage` is a pure function of raw objects and a question: a crash leaves files under the claim's own
-staging prefix, which nobody reads, and the cleaner removes.
+A pure function of raw objects and a question: a crash leaves files under the claim's own staging
+prefix, which nobody reads, and the cleaner removes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from lake_platform.records.columns import parquet_bytes
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What one process holds at a time; a starting worker costs half a second, 8 MB take a tenth.
-_TASK_BYTES = 96 << 20
-_POOL_BYTES = 32 << 20
+_TASK_BYTES = 96 << 20  # what one process holds at a time
+_LEAST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,16 @@ class Staged:
 
 
 def stage(question: Question, objects: Sequence[RawObject], store: ObjectStore) -> Staged:
-    """Raises: CorruptRawError when an object is not what its commit says; NotDecodedError;
-    StorageUnavailableError."""
-    shares = enumerate(_shares(objects, 1))
-    parts = [_stage_objects(store, question, chosen, number) for number, chosen in shares]
+    """In this process. Raises: as `stage_objects`."""
+    parts = [
+        stage_objects(store, question, chosen, number)
+        for number, chosen in enumerate(shares(objects, 1))
+    ]
+    return together(question, parts, store)
+
+
+def together(question: Question, parts: Sequence[Staged], store: ObjectStore) -> Staged:
+    """One batch of its shares, in their order."""
     report = ScanReport(source=question.source, observed=question.source)
     for part in parts:
         report.add(part.report)
@@ -68,11 +73,11 @@ def stage(question: Question, objects: Sequence[RawObject], store: ObjectStore) 
     return Staged(report, files, unique)
 
 
-def _shares(objects: Sequence[RawObject], processes: int) -> Iterator[tuple[RawObject, ...]]:
+def shares(objects: Sequence[RawObject], processes: int) -> Iterator[tuple[RawObject, ...]]:
     """Objects of one Kafka partition stay together where they fit: most keys live in one."""
     ordered = sorted(objects, key=lambda o: (o.partition, o.first_offset))
     total = sum(o.raw_bytes for o in ordered)
-    share = min(_TASK_BYTES, max(_POOL_BYTES, total // processes + 1))
+    share = min(_TASK_BYTES, max(_LEAST_BYTES, total // processes + 1))
     chosen: list[RawObject] = []
     size = 0
     for raw in ordered:
@@ -85,7 +90,7 @@ def _shares(objects: Sequence[RawObject], processes: int) -> Iterator[tuple[RawO
         yield tuple(chosen)
 
 
-def _stage_objects(
+def stage_objects(
     store: ObjectStore, question: Question, objects: Sequence[RawObject], number: int
 ) -> Staged:
     scanner = Scanner(question.dataset, question.source, question.projecting)

@@ -22,7 +22,7 @@ from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
 from tests.kills.cells import Cell, Chain
 from tests.kills.duels import DUELS, fight
-from tests.kills.points import ALL, POINTS
+from tests.kills.points import ALL, POINTS, STYLES
 from tests.kills.report import (
     Fight,
     Result,
@@ -82,7 +82,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         for times in options.times:
             for point in points:
                 for kind in point.kinds:
-                    if kind in options.kind and (style == "group" or point.jvm_matters):
+                    if kind in options.kind and style in point.styles:
                         yield Cell(point, kind, style, times)
 
 
@@ -125,7 +125,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--kind", nargs="+", default=list(ALL), choices=ALL)
-    parser.add_argument("--style", nargs="+", default=["group", "jvm"], choices=["group", "jvm"])
+    parser.add_argument("--style", nargs="+", default=list(STYLES), choices=STYLES)
     parser.add_argument("--times", nargs="+", default=[1, 2], type=int, choices=[1, 2])
     parser.add_argument("--part", nargs="+", default=["matrix", "duels"])
     parser.add_argument("--minutes", default=600.0, type=float, help="of one kind of table")

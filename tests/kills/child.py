@@ -1,8 +1,8 @@
 """The process that is killed: does what its standard input says, one word a line.
 
-`dump`, `load`, `cycle` (both), `replay`, `clean`, `warm` (start the JVM), `often` (Hudi compacts,
-cleans and archives at every batch). Answers are lines in `<home>/answers`: `ok`, or the name of our
-error. Any other exception ends the process.
+`dump`, `spread` (a dump by two processes), `load`, `cycle` (dump and load), `replay`, `clean`,
+`warm` (start the JVM), `often` (Hudi compacts, cleans and archives at every batch). Answers are
+lines in `<home>/answers`: `ok`, or the name of our error. Any other exception ends the process.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.hudi import engine as hudi
 from lake_platform.adapters.hudi import options as hudi_options
+from lake_platform.adapters.pool import ProcessPool
 from lake_platform.adapters.process import LocalWorkers
 from lake_platform.adapters.spark.session import open_session
 from lake_platform.compose import build_limits, build_ports, clock, ensure_java, spark_config
@@ -24,12 +25,14 @@ from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore
+from lake_platform.dump import shares
 from lake_platform.dump.dump import dump
 from lake_platform.errors import LakeError
 from lake_platform.load.load import load
 from lake_platform.maintain import cleaner as compact_log
 from lake_platform.raw import log as raw_log
 from lake_platform.settings import Settings, load_settings
+from tests.kills.parts import StandingOutside
 from tests.kills.standing import Gate, Standing, StandingKafka, StandingStore, stand_in_jvm
 
 if TYPE_CHECKING:
@@ -60,8 +63,8 @@ class Child:
 
     def do(self, command: str) -> None:
         words: dict[str, Callable[[], None]] = {
-            "dump": self._dump, "load": self._load, "cycle": self._cycle, "replay": self._replay,
-            "clean": self._clean, "often": self._often, "warm": self._warm,
+            "dump": self._dump, "spread": self._spread, "load": self._load, "cycle": self._cycle,
+            "replay": self._replay, "clean": self._clean, "often": self._often, "warm": self._warm,
         }  # fmt: skip
         words[command]()
 
@@ -92,6 +95,12 @@ class Child:
 
     def _dump(self) -> None:
         list(dump(self._table, self._ports, self._limits))
+
+    def _spread(self) -> None:
+        shares._LEAST_RECORDS = 1
+        pool = ProcessPool(StandingOutside.of(self._settings, self._place))
+        limits = replace(self._limits, dump_processes=2)
+        list(dump(self._table, replace(self._ports, pool=pool), limits))
 
     def _load(self) -> None:
         list(load(self._table, self._ports, self._limits))

@@ -1,7 +1,8 @@
 """The named moments at which a writer is killed.
 
 `armed` is "<port> <before|after|lost> <call> <which one> <pattern of its first argument>"; port
-`jvm` is a call of Hudi or Spark on a file. docs/delivery.md has the order in which they come.
+`jvm` is a call of Hudi or Spark on a file, `part-...` one of a process that reads partitions.
+docs/delivery.md has the order in which they come.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 ALL = ("parquet", "append", "upsert")
 HUDI = ("append", "upsert")
+STYLES = ("group", "jvm", "part", "parent")
 _TIMELINE = r".*/\.hoodie/timeline/"
 _UUID = r"\.[-0-9a-f]{36}"
 _HUDI_DATA = r".*/lake/[^/]+/(day=d\d/)?\.?[^/.][^/]*(\.parquet|\.log\.[-_0-9]+)"
@@ -35,12 +37,14 @@ class Point:
 
     @property
     def in_phase_1(self) -> bool:
-        return self.command == "dump"
+        return self.command in {"dump", "spread"}
 
     @property
-    def jvm_matters(self) -> bool:
-        """Whether a JVM is there to be killed."""
-        return self.command not in {"dump", "clean"}
+    def styles(self) -> tuple[str, ...]:
+        """What there is to be killed apart from everything at once."""
+        if self.command == "spread":
+            return ("group", "part", "parent")
+        return ("group",) if self.command in {"dump", "clean"} else ("group", "jvm")
 
 
 def _phase_1() -> list[Point]:
@@ -54,6 +58,21 @@ def _phase_1() -> list[Point]:
         point("raw commit, reply lost", "store lost put_new 1 /phase1/"),
         point("raw commit, before the metastore", "store after put_new 1 /phase1/"),
         point("raw commit told", "metastore after update_progress 1 ."),
+    ]
+
+
+def _shared_phase_1() -> list[Point]:
+    """A dump whose partitions are read by two processes; `part` is a call of one of these."""
+
+    def point(name: str, armed: str) -> Point:
+        return Point(f"shared dump: {name}", armed, command="spread")
+
+    return [
+        point("an object half built", "part-reader after poll 1 records"),
+        point("a part before its upload", "part-store before put 1 ^raw/"),
+        point("a part uploaded, not told", "part-store after put 1 ^raw/"),
+        point("parts uploaded, before the raw commit", "store before put_new 1 /phase1/"),
+        point("raw commit, parts waiting", "store after put_new 1 /phase1/"),
     ]
 
 
@@ -153,6 +172,7 @@ def _hudi_housekeeping() -> list[Point]:
 
 
 POINTS: tuple[Point, ...] = (
-    *_phase_1(), *_phase_2(), *_parquet(), *_hudi_write(), *_hudi_housekeeping(), *_cleaner(),
+    *_phase_1(), *_shared_phase_1(), *_phase_2(), *_parquet(), *_hudi_write(),
+    *_hudi_housekeeping(), *_cleaner(),
 )  # fmt: skip
 BY_NAME = {p.name: p for p in POINTS}

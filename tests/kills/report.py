@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.kills.cells import Cell
 from tests.kills.duels import DUELS
-from tests.kills.points import ALL, BY_NAME, POINTS, Point
+from tests.kills.points import ALL, BY_NAME, POINTS, STYLES, Point
 from tests.pages import append_line, markdown, put_between, read_lines
 
-_STYLES = [("group", 1), ("group", 2), ("jvm", 1), ("jvm", 2)]
+_STYLES = [(style, times) for style in STYLES for times in (1, 2)]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _JAVA = Path(__file__).with_name("StandingFileSystem.java")
 _CLASS = "lake.kills.StandingFileSystem"
+_READERS = {"kafka": "reader", "part": "part-reader"}
 
 
 class Gate:
@@ -98,7 +99,7 @@ class StandingKafka(Standing):
     @contextmanager
     def open(self, *args: Any) -> Iterator[Any]:
         with self._inner.open(*args) as reader:
-            yield StandingReader("reader", reader, self._gate)
+            yield StandingReader(_READERS[self._port], reader, self._gate)
 
 
 class StandingReader(Standing):
@@ -107,7 +108,7 @@ class StandingReader(Standing):
     def poll(self) -> Any:
         messages = self._inner.poll()
         if messages:
-            self._gate.passes("reader", "after", "poll", "records")
+            self._gate.passes(self._port, "after", "poll", "records")
         return messages
 
 

@@ -104,6 +104,23 @@ class Victim:
             wait_for_end(jvm)
         return jvm is not None
 
+    def parts(self) -> list[psutil.Process]:
+        """The processes of a dump that read partitions."""
+        return [c for c in psutil.Process(self._process.pid).children() if c.name() != "java"]
+
+    def kill_part(self) -> None:
+        """kill -9 of one that reads partitions."""
+        part = self.parts()[0]
+        part.kill()
+        wait_for_end(part)
+
+    def kill_parent(self) -> None:
+        """kill -9 of Python alone: its parts have to see it by themselves."""
+        parts = self.parts()
+        self.kill_python()
+        for part in parts:
+            wait_for_end(part)
+
     def kill_python(self) -> None:
         """kill -9 of Python alone; its JVM sees the end of its input."""
         self._process.kill()

@@ -1,0 +1,96 @@
+"""Some partitions of a topic, read and uploaded slice by slice, in whatever process it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lake_platform.domain.offsets import OffsetRange, RawObject, Slice
+from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader, ObjectStore
+from lake_platform.dump.raw_slice import RawSlice
+from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError
+
+_STALL_MS = 60_000
+
+
+class OffsetsGoneError(Exception):
+    """Kafka dropped what was to be read next. Only `dump` can say for whom, and what is left."""
+
+    def __init__(self, positions: Mapping[int, int], ranges: Mapping[int, tuple[int, int]]) -> None:
+        super().__init__(positions, ranges)
+        self.positions, self.ranges = positions, ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a part for one slice; `marks` are the order marks of its partitions."""
+
+    nonce: str
+    marks: Mapping[int, int]
+    limits: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a part brought into one slice: uploaded, and visible to nobody before the commit."""
+
+    objects: tuple[RawObject, ...]
+    positions: Mapping[int, int]
+    order_marks: Mapping[int, int]
+    misfiled: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartJob:
+    """Partitions of one dump, each with the offsets to read; a partition is in one part only, so
+    its order is that part's."""
+
+    topic: str
+    table: str
+    ranges: Mapping[int, OffsetRange]
+
+    @contextmanager
+    def open(
+        self, kafka: Kafka, store: ObjectStore, clock: Clock
+    ) -> Iterator[Callable[[Wanted], Part]]:
+        with kafka.open(self.topic, self.ranges) as reader:
+            yield lambda wanted: self._read(reader, store, clock, wanted)
+
+    def __str__(self) -> str:
+        return (
+            f"dataset {self.table!r}: reading partitions {sorted(self.ranges)} of topic "
+            f"{self.topic!r}"
+        )
+
+    def _read(self, reader: KafkaReader, store: ObjectStore, clock: Clock, wanted: Wanted) -> Part:
+        marks = dict(wanted.marks)
+        content = RawSlice(self.topic, self.table, wanted.limits, wanted.nonce, marks)
+        moved_at = clock()
+        while not content.full and not reader.finished():
+            messages = self._poll(reader)
+            now = clock()
+            if messages:
+                content.add(messages, now)
+                moved_at = now
+            elif now - moved_at > _STALL_MS and not reader.finished():
+                raise self._stalled(reader)
+        positions = dict(reader.positions())
+        return Part(
+            content.upload(store), positions, content.order_marks, content.misfiled,
+            reader.finished(),
+        )  # fmt: skip
+
+    def _poll(self, reader: KafkaReader) -> Sequence[KafkaMessage]:
+        try:
+            return reader.poll()
+        except OffsetsMissingError as error:
+            raise OffsetsGoneError(dict(reader.positions()), error.ranges) from error
+
+    def _stalled(self, reader: KafkaReader) -> KafkaUnavailableError:
+        return KafkaUnavailableError(
+            f"dataset {self.table!r}: topic {self.topic!r} gave no record for "
+            f"{_STALL_MS // 1000} s at {dict(reader.positions())} of ends "
+            f"{ {p: r.end for p, r in self.ranges.items()} }; the slice was not committed"
+        )

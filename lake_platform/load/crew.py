@@ -1,0 +1,90 @@
+"""Processes that decode the raw objects of a load, opened for the first batch that pays for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from lake_platform.domain.offsets import RawObject
+from lake_platform.domain.pool import Crew, Pool
+from lake_platform.domain.ports import Clock, Kafka, ObjectStore
+from lake_platform.load.stage import Question, Staged, shares, stage_objects, together
+
+# Two processes need half a second to start, in which one decodes some 30 MB.
+_POOL_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    question: Question
+    objects: tuple[RawObject, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """The job of one process."""
+
+    table: str
+
+    def __str__(self) -> str:
+        return f"decoding raw objects of {self.table!r}"
+
+    @contextmanager
+    def open(
+        self,
+        kafka: Kafka,  # noqa: ARG002 - port
+        store: ObjectStore,
+        clock: Clock,  # noqa: ARG002 - port
+    ) -> Iterator[Callable[[_Task], Staged]]:
+        yield lambda task: stage_objects(store, task.question, task.objects, task.number)
+
+
+class Decoders:
+    """`with Decoders(...) as decoders: decoders.stage(...)`, batch by batch."""
+
+    def __init__(self, table: str, store: ObjectStore, pool: Pool | None) -> None:
+        self._table, self._store, self._pool = table, store, pool
+        self._stack = ExitStack()
+        self._crew: Crew[_Task, Staged] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def stage(self, question: Question, objects: Sequence[RawObject]) -> Staged:
+        """Raises: CorruptRawError when an object is not what its commit says; NotDecodedError;
+        StorageUnavailableError; WorkerLostError."""
+        pays = sum(o.raw_bytes for o in objects) >= _POOL_BYTES
+        pool = self._pool if pays else None
+        tasks = [
+            _Task(question, chosen, number)
+            for number, chosen in enumerate(shares(objects, pool.size if pool else 1))
+        ]
+        if pool is None or len(tasks) == 1:
+            parts = [stage_objects(self._store, question, t.objects, t.number) for t in tasks]
+        else:
+            parts = list(self._shared(pool, tasks))
+        return together(question, parts, self._store)
+
+    def _shared(self, pool: Pool, tasks: Sequence[_Task]) -> Iterator[Staged]:
+        crew, size = self._opened(pool), pool.size
+        for first in range(0, len(tasks), size):
+            chosen: list[_Task | None] = [*tasks[first : first + size]]
+            answers = crew.each(chosen + [None] * (size - len(chosen)))
+            yield from (a for a in answers if a is not None)
+
+    def _opened(self, pool: Pool) -> Crew[_Task, Staged]:
+        if self._crew is None:
+            self._crew = self._stack.enter_context(pool.open([_Decoding(self._table)] * pool.size))
+        return self._crew
