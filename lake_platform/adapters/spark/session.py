@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +103,18 @@ def open_session(
         return builder.master(master).getOrCreate()
 
     return started(build, master, remote)
+
+
+def forget_jvm() -> None:
+    """For who ends the JVM: py4j would still tell it of each object that Python lets go."""
+    if "pyspark" not in sys.modules:
+        return
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway._gateway_client.is_connected = False
+        SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
 
 
 def started(build: Callable[[], SparkSession], master: str, remote: str) -> SparkSession:
