@@ -5,33 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
-from lake_platform import compose
-from lake_platform.cli.try_home import (
-    OutOfTime,
-    OutOfTimeError,
-    at_most,
-    check_out,
-    engines_quiet,
-    home_for_once,
-    keep,
-)
-from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.layout import table_prefix
-from lake_platform.errors import InvalidFieldError, LakeError
-from lake_platform.settings import Settings, load_settings
-from lake_platform.trial.acts import Act, read_acts
+from lake_platform.cli.try_home import check_out
+from lake_platform.cli.try_run import Planned, Run
+from lake_platform.errors import InvalidFieldError
+from lake_platform.settings import load_settings
+from lake_platform.trial.acts import read_acts
 from lake_platform.trial.definition import dataset_of
 from lake_platform.trial.records import check_file
-
-if TYPE_CHECKING:
-    from lake_platform.trial.report import Report
-    from lake_platform.trial.trial import Trial
 
 app = typer.Typer()
 _ORDERED = ("batch", "act")
@@ -64,19 +49,14 @@ def try_(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Operations, done after what stands before it: a JSON list, or one a line. "
-            '{"op":"add_column","name":"at","type":"timestamp"}, {"op":"drop_column","name":…}, '
-            '{"op":"change","fields":{…}}, {"op":"load"}, {"op":"replay"} (all windows, or '
-            '"windows":[…]), {"op":"pause"}, {"op":"resume"}.',
+            help="Operations of the API, done after what stands before it.",
         ),
     ] = None,
     whole: Annotated[
         bool,
         typer.Option(
             "--records",
-            help='Each line is a whole record: {"key":…, "value":…, "headers":…, "partition":…, '
-            '"timestamp":ms}. "value":null is a tombstone; "value_text" or "value_bytes" '
-            "(base64) instead of value give its exact bytes.",
+            help="Each line is a whole record, not its value only.",
         ),
     ] = False,
     definition: Annotated[
@@ -139,18 +119,35 @@ def try_(
 ) -> None:
     """Try a definition on records in files: no Kafka, no stack, nothing left behind.
 
-    Runs what production runs: the checks of registration, dump to raw, scan, decode, the real
-    engine. Shows the schema, what each batch changed, quarantine with reasons, incidents, and the
-    rows as an engine reads them that did not write them.
+    Runs what production runs: the checks of registration, dump to raw, scan,
+    decode and the real engine, in a temporary home. Shows the schema, what each
+    batch changed, quarantine with reasons, incidents, and the rows as an engine
+    reads them that did not write them.
 
-    FILE is the first batch and registers the dataset; --batch and --act follow in the order they
-    stand in. Blank lines are skipped; a line that is no JSON is a record and goes to quarantine.
+    lake try orders.ndjson --mode upsert --primary-key id \\
+      --batch more.ndjson --act add.json --batch late.ndjson
 
-    Exit code 0: all applied. 3: something waits (BLOCKED, or a load that stopped). 1: an error (bad
-    input, registration refused, an engine failed, or another engine cannot read the table). What
-    --act asks for and is refused is shown and changes no exit code.
+    FILE is the first batch and registers the dataset; --batch and --act follow
+    in the order they stand in. Blank lines are skipped. A line that is no JSON
+    is a record like any other and goes to quarantine.
 
-    lake try orders.ndjson --mode upsert --primary-key id --batch more.ndjson --act add.json
+    With --records each line is a whole record,
+      {"key":"k", "value":{…}, "headers":{…}, "partition":0, "timestamp":ms}
+    where "value":null is a tombstone, and "value_text" or "value_bytes"
+    (base64) instead of "value" give its exact bytes. A line of another form is
+    an error with file and line.
+
+    Operations of --act, a JSON list or one a line:
+      {"op":"add_column","name":"at","type":"timestamp"}
+      {"op":"drop_column","name":"at"}
+      {"op":"change","fields":{"max_quarantine_ratio":0.5}}
+      {"op":"replay"} of all windows, or of "windows":["2026-11-01-10:00"]
+      {"op":"load"}  {"op":"pause"}  {"op":"resume"}
+
+    Exit code 0: all applied. 3: something waits (BLOCKED, or a load that
+    stopped). 1: an error: bad input, registration refused, an engine failed, or
+    another engine cannot read the table. What --act asks for and is refused is
+    shown and changes no exit code. The form of --json: docs/try.md.
     """
     flags = {
         "table": table, "topic": topic, "mode": mode, "format": format_,
@@ -164,7 +161,7 @@ def try_(
     if out is not None:
         check_out(out)
     dataset = dataset_of(given, definition, records)
-    run = _Run(dataset, [(records, []), *steps], whole, as_json, at_most_seconds, out)
+    run = Run(dataset, [(records, []), *steps], whole, as_json, at_most_seconds, out)
     raise typer.Exit(run.carried_out(load_settings(home)))
 
 
@@ -178,12 +175,9 @@ def _assigned(text: str) -> tuple[str, Any]:
         return name, value
 
 
-_Planned = tuple[Path, list[Act]]
-
-
-def _steps(ordered: Sequence[tuple[str, Path]], whole: bool) -> list[_Planned]:
+def _steps(ordered: Sequence[tuple[str, Path]], whole: bool) -> list[Planned]:
     """All files are looked at before anything runs; a batch has no operations."""
-    steps: list[_Planned] = []
+    steps: list[Planned] = []
     for kind, path in ordered:
         if kind == "act":
             steps.append((path, read_acts(path)))
@@ -191,71 +185,3 @@ def _steps(ordered: Sequence[tuple[str, Path]], whole: bool) -> list[_Planned]:
             check_file(path, whole=whole)
             steps.append((path, []))
     return [s for s, (kind, _) in zip(steps, ordered, strict=True) if kind == "batch" or s[1]]
-
-
-class _Run:
-    def __init__(
-        self,
-        dataset: Dataset,
-        steps: list[_Planned],
-        whole: bool,
-        as_json: bool,
-        seconds: float,
-        out: Path | None,
-    ) -> None:
-        self._dataset, self._steps, self._whole = dataset, steps, whole
-        self._as_json, self._seconds, self._out = as_json, seconds, out
-        self._doing = "registration"
-
-    def carried_out(self, settings: Settings) -> int:
-        with engines_quiet() as (out, err), home_for_once() as home:
-            at_work = compose.bench_settings(settings, home)
-            console = Console(file=out, markup=False, highlight=False, emoji=False)
-            report = self._tried(at_work, home, console, err)
-            if self._out is not None:
-                keep(home / "storage" / table_prefix(self._dataset.table), self._out)
-            if self._as_json:
-                out.write(json.dumps(report.to_dict(), default=str) + "\n")
-            else:
-                self._show(console, report)
-            return report.exit_code
-
-    def _show(self, console: Console, report: Report) -> None:
-        from lake_platform.cli.try_show import show_report
-
-        show_report(console, report)
-
-    def _tried(self, settings: Settings, home: Path, console: Console, err: TextIO) -> Report:
-        from lake_platform.cli.try_show import SHOWN_ROWS
-        from lake_platform.trial.report import Report, finish
-        from lake_platform.trial.trial import Trial
-
-        trial = Trial(compose.build_bench(settings), self._dataset)
-        try:
-            with at_most(self._seconds, home, err):
-                self._all_steps(trial, console)
-                self._doing = "reading the table"
-                return finish(trial, None if self._as_json else SHOWN_ROWS)
-        except OutOfTime:
-            late: Exception = OutOfTimeError(self._seconds, self._doing)
-            if trial.steps and not trial.steps[-1].error:
-                trial.steps[-1].error = late
-            return Report(trial, errors=[late])
-        except LakeError as error:  # refused by registration, or a line that is no record
-            return Report(trial, errors=[error])
-
-    def _all_steps(self, trial: Trial, console: Console) -> None:
-        from lake_platform.cli.try_show import show_step
-
-        for path, acts in self._steps:
-            self._doing = str(path)
-            if not acts:
-                done = [trial.batch_file(path, whole=self._whole)]
-            else:
-                done = []
-                for act in acts:
-                    self._doing = f"{act.source} ({act.op})"
-                    done.append(trial.act(act))
-            if not self._as_json:
-                for step in done:
-                    show_step(console, step)

@@ -1,0 +1,37 @@
+"""One Spark session, and as many trials as tests ask for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lake_platform import compose
+from lake_platform.settings import load_settings
+from lake_platform.trial.trial import Trial
+from tests.cases.runner import Open, Tried, dataset_of
+from tests.spark_support import spark  # noqa: F401 - a fixture
+from tests.support import migrated_metastore
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture
+def tried(tmp_path: Path, spark: SparkSession) -> Iterator[Open]:  # noqa: F811
+    opened: list[Tried] = []
+
+    def open_(**fields: Any) -> Tried:
+        home = tmp_path / str(len(opened))
+        settings = compose.bench_settings(load_settings(home), home)
+        shutil.copy(migrated_metastore(), home / "metastore.db")
+        bench = compose.build_bench(settings, lambda: spark)
+        opened.append(Tried(Trial(bench, dataset_of(fields)), home, spark))
+        return opened[-1]
+
+    yield open_
+    for one in opened:
+        one.trial.bench.metastore.close()
