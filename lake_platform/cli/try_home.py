@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -34,35 +35,42 @@ class OutOfTimeError(LakeError):
         self.seconds = seconds
 
 
+@dataclass(frozen=True)
+class Once:
+    """A home, and the children this process had before it."""
+
+    path: Path
+    before: frozenset[int]
+
+    def clear(self) -> None:
+        """Ends all newer children and removes the home."""
+        import psutil
+
+        found = psutil.Process().children(recursive=True)
+        new = [process for process in found if process.pid not in self.before]
+        if new:
+            compose.forget_spark()
+        for process in new:
+            _ask(process.terminate)
+        _, left = psutil.wait_procs(new, _END_SECONDS)
+        for process in left:
+            _ask(process.kill)
+        psutil.wait_procs(left, _END_SECONDS)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
 @contextmanager
-def home_for_once() -> Iterator[Path]:
+def home_for_once() -> Iterator[Once]:
     """A directory that is gone afterwards, with all processes started meanwhile, also after
     Ctrl-C, SIGTERM and SIGHUP."""
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    ours = _children()
-    home = Path(tempfile.mkdtemp(prefix="lake-try-"))
+    once = Once(Path(tempfile.mkdtemp(prefix="lake-try-")), _children())
     try:
-        yield home
+        yield once
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        clear(home, ours)
-
-
-def clear(home: Path, before: frozenset[int]) -> None:
-    """Ends the children this process has and had not `before`, and removes `home`."""
-    import psutil
-
-    new = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
-    if new:
-        compose.forget_spark()
-    for process in new:
-        _ask(process.terminate)
-    _, left = psutil.wait_procs(new, _END_SECONDS)
-    for process in left:
-        _ask(process.kill)
-    psutil.wait_procs(left, _END_SECONDS)
-    shutil.rmtree(home, ignore_errors=True)
+        once.clear()
 
 
 def _ask(end: Callable[[], None]) -> None:
@@ -85,15 +93,14 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def at_most(seconds: float, home: Path, out: TextIO) -> Iterator[None]:
+def at_most(seconds: float, home: Once, out: TextIO) -> Iterator[None]:
     """Raises OutOfTime in this thread. What cannot be interrupted (native code that never comes
     back) ends with the process, some seconds later; nothing is left behind then either."""
-    ours = _children()
 
     def give_up() -> None:
         out.write(f"error: {OutOfTimeError(seconds, 'native code of an engine')}\n")
         out.flush()
-        clear(home, ours)
+        home.clear()
         os._exit(1)
 
     def late(_number: int, _frame: FrameType | None) -> NoReturn:

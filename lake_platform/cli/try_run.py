@@ -10,6 +10,7 @@ from rich.console import Console
 
 from lake_platform import compose
 from lake_platform.cli.try_home import (
+    Once,
     OutOfTime,
     OutOfTimeError,
     at_most,
@@ -47,23 +48,20 @@ class Run:
 
     def carried_out(self, settings: Settings) -> int:
         with engines_quiet() as (out, err), home_for_once() as home:
-            at_work = compose.bench_settings(settings, home)
+            at_work = compose.bench_settings(settings, home.path)
             console = Console(file=out, markup=False, highlight=False, emoji=False)
             report = self._tried(at_work, home, console, err)
             if self._out is not None:
-                keep(home / "storage" / table_prefix(self._dataset.table), self._out)
+                keep(home.path / "storage" / table_prefix(self._dataset.table), self._out)
             if self._as_json:
                 out.write(json.dumps(report.to_dict(), default=str) + "\n")
             else:
-                self._show(console, report)
+                from lake_platform.cli.try_show import show_report
+
+                show_report(console, report)
             return report.exit_code
 
-    def _show(self, console: Console, report: Report) -> None:
-        from lake_platform.cli.try_show import show_report
-
-        show_report(console, report)
-
-    def _tried(self, settings: Settings, home: Path, console: Console, err: TextIO) -> Report:
+    def _tried(self, settings: Settings, home: Once, console: Console, err: TextIO) -> Report:
         from lake_platform.cli.try_show import SHOWN_ROWS
         from lake_platform.trial.report import Report, finish
         from lake_platform.trial.trial import Trial

@@ -58,6 +58,8 @@ def check_file(path: Path, *, whole: bool) -> None:
         raise InvalidFieldError(
             "file", str(path), "is a directory", "name a file; give others with --batch"
         )
+    if not path.is_file():
+        return  # a pipe is read once
     for _ in read_records(path, whole=True) if whole else _lines(path, only_first=True):
         pass
 
