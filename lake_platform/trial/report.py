@@ -14,6 +14,7 @@ from lake_platform.domain.layout import quarantine_prefix
 from lake_platform.errors import LakeError
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.views import schema_view
+from lake_platform.trial.lineage import origins, source_of
 from lake_platform.trial.rows import Rows
 from lake_platform.trial.steps import error_view
 from lake_platform.trial.trial import CheckResult, Trial
@@ -92,15 +93,18 @@ def _check(check: CheckResult) -> dict[str, Any]:
 
 
 def _schema(trial: Trial) -> dict[str, Any] | None:
-    """Each column with the path in the record it comes from; null where steps make it."""
+    """Each column with the path in the record it comes from, or paths where a step makes it of
+    several; null where that is not known."""
     view = schema_view(trial.schema)
     if view is None:
         return None
-    made = trial.dataset.transformed
+    steps = [step.sql for step in trial.dataset.transforms]
+    roots = [f.name for f in trial.schema.source.fields] if trial.schema else []
+    known = origins(steps, roots)
     return {
         "version": view["version"],
         "columns": [
-            {"source": None if made else c["path"], "column": c["path"], "type": c["type"]}
+            {"source": source_of(c["path"], known), "column": c["path"], "type": c["type"]}
             for c in view["columns"]
         ],
         "source": view["source_columns"],

@@ -13,6 +13,7 @@ from lake_platform import compose
 from lake_platform.settings import load_settings
 from lake_platform.trial.trial import Trial
 from tests.cases.runner import Open, Tried, dataset_of
+from tests.cases.waiting import WAITING
 from tests.spark_support import spark  # noqa: F401 - a fixture
 from tests.support import migrated_metastore
 
@@ -35,3 +36,10 @@ def tried(tmp_path: Path, spark: SparkSession) -> Iterator[Open]:  # noqa: F811
     yield open_
     for one in opened:
         one.trial.bench.metastore.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder, _, name = item.nodeid.partition("tests/cases/")
+        if not folder and (owner := WAITING.get(name)):
+            item.add_marker(pytest.mark.xfail(strict=True, reason=f"not mended yet: {owner}"))

@@ -108,7 +108,7 @@ def test_definition_as_code_with_a_step(lake: Lake) -> None:
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [(r["id"], r["c"]) for r in told["rows"]] == [(1, "NO")]
-    assert told["schema"]["columns"][1] == {"source": None, "column": "c", "type": "string"}
+    assert told["schema"]["columns"][1] == {"source": "c", "column": "c", "type": "string"}
     assert [c["path"] for c in told["schema"]["source"]] == ["id", "c"]
 
 
