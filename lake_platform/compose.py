@@ -10,7 +10,7 @@ import getpass
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -186,11 +186,11 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
     )
 
 
-def forget_spark() -> None:
-    """For who ends the JVM of this process."""
+def forget_spark(ended: Collection[int]) -> None:
+    """For who ends the processes `ended`, of which the JVM of this process may be one."""
     from lake_platform.adapters.spark.session import forget_jvm
 
-    forget_jvm()
+    forget_jvm(ended)
 
 
 def build_audit_sources(settings: Settings, metastore: Metastore) -> Sources:

@@ -48,8 +48,7 @@ class Once:
 
         found = psutil.Process().children(recursive=True)
         new = [process for process in found if process.pid not in self.before]
-        if new:
-            compose.forget_spark()
+        compose.forget_spark({process.pid for process in new})
         for process in new:
             _ask(process.terminate)
         _, left = psutil.wait_procs(new, _END_SECONDS)

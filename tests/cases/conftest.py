@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def tried(tmp_path: Path, spark: SparkSession) -> Iterator[Open]:  # noqa: F811
+def session(request: pytest.FixtureRequest) -> Callable[[], SparkSession]:
+    """The session of all tests, started when one first needs it."""
+    return lambda: request.getfixturevalue("spark")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def tried(tmp_path: Path, session: Callable[[], SparkSession]) -> Iterator[Open]:
     opened: list[Tried] = []
 
     def open_(**fields: Any) -> Tried:
         home = tmp_path / str(len(opened))
         settings = compose.bench_settings(load_settings(home), home)
         shutil.copy(migrated_metastore(), home / "metastore.db")
-        bench = compose.build_bench(settings, lambda: spark)
-        opened.append(Tried(Trial(bench, dataset_of(fields)), home, spark))
+        bench = compose.build_bench(settings, session)
+        opened.append(Tried(Trial(bench, dataset_of(fields)), home, session))
         return opened[-1]
 
     yield open_

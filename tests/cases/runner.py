@@ -20,12 +20,13 @@ from lake_platform.trial.report import quarantined
 from lake_platform.trial.rows import COORDINATES
 from lake_platform.trial.steps import Step
 from lake_platform.trial.trial import CheckResult, Trial
+from tests.corpora import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Row = dict[str, Any]
-SHARED = Path(__file__).parents[3] / "shared" / "cases"
+SHARED = DATA.parent / "cases"
 Sent = dict[str, Any]
 
 
@@ -48,7 +49,7 @@ class Tried:
 
     trial: Trial
     home: Path
-    spark: SparkSession
+    session: Callable[[], SparkSession]
     refused: LakeError | None = None
 
     def batch(self, records: Iterable[Sent]) -> Step | None:
@@ -93,7 +94,7 @@ class Tried:
 
     def spark_frame(self) -> Any:
         dataset = self.trial.dataset
-        reader = self.spark.read.format(dataset.format)
+        reader = self.session().read.format(dataset.format)
         if dataset.format == "parquet":
             reader = reader.option("mergeSchema", "true")
         return reader.load(self.table.as_uri())

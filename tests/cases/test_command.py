@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 
 from lake_platform import compose
 from lake_platform.cli.main import app
-from tests.spark_support import spark  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,11 +29,9 @@ _BOOK = {"op": "add_column", "name": "at", "type": "timestamp"}
 
 @pytest.fixture
 def lake(
-    tmp_path: Path,
-    spark: SparkSession,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, session: Callable[[], SparkSession], monkeypatch: pytest.MonkeyPatch
 ) -> Lake:
-    monkeypatch.setattr(compose, "spark_session", lambda _: lambda: spark)
+    monkeypatch.setattr(compose, "spark_session", lambda _: session)
     monkeypatch.chdir(tmp_path)
     return lambda *line: CliRunner().invoke(app, ["try", *map(str, line)])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,14 +105,15 @@ def open_session(
     return started(build, master, remote)
 
 
-def forget_jvm() -> None:
-    """For who ends the JVM: py4j would still tell it of each object that Python lets go."""
+def forget_jvm(ended: Collection[int]) -> None:
+    """For who ends the processes `ended`: if this process's JVM is one of them, py4j would still
+    tell it of each object that Python lets go."""
     if "pyspark" not in sys.modules:
         return
     from pyspark import SparkContext
 
     gateway = SparkContext._gateway
-    if gateway is not None:
+    if gateway is not None and gateway.proc.pid in ended:
         gateway._gateway_client.is_connected = False
         SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
 
