@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lake_platform.trial.report import Report
+from lake_platform.trial.report import ERROR, WAITS, Report
 from lake_platform.trial.rows import COORDINATES
 from lake_platform.trial.steps import Step
 
@@ -25,7 +25,7 @@ def show_step(console: Console, step: Step) -> None:
     counts = told["counts"]
     said = f"{what}: {step.outcome}"
     if step.kind == "batch":
-        said += f", {step.sent} records sent"
+        said += f", {step.sent} record{'' if step.sent == 1 else 's'} sent"
     if step.loads:
         parts = [f"{counts[name]} {name}" for name in _COUNTS if counts[name]]
         said += f"; {counts['records']} loaded: {', '.join(parts) or 'nothing'}"
@@ -128,10 +128,9 @@ def _cut(text: str) -> str:
 
 
 def _verdict(told: dict[str, Any]) -> str:
-    if told["exit_code"] == 0:
-        return "all applied"
-    return (
-        "something waits: raw keeps it, the table stands still"
-        if told["exit_code"] == 3
-        else ("not sound: see the errors above")
-    )
+    if told["exit_code"] == WAITS:
+        return "something waits: raw keeps it, the table stands still"
+    if told["exit_code"] == ERROR:
+        return "not sound: see the errors above"
+    apart = len(told["quarantine"])
+    return f"all applied, {apart} of it to quarantine" if apart else "all applied"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def session(request: pytest.FixtureRequest) -> Callable[[], SparkSession]:
     """The session of all tests, started when one first needs it."""
-    return lambda: request.getfixturevalue("spark")  # type: ignore[no-any-return]
+    return lambda: request.getfixturevalue("spark")
 
 
 @pytest.fixture
