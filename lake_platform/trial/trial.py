@@ -176,14 +176,12 @@ class Trial:
         return status in {Status.BLOCKED, Status.PAUSED} or self.pending() > 0
 
     def checks(self, rows: Rows) -> list[CheckResult]:
-        """Production's own, where they tell something: those on the table need Spark, so a plain
-        Parquet table has the rules only."""
+        """Production's own, where they tell something of a table that was just made."""
         found = [self._balance()]
         dataset = self.dataset
         if not any(step.loads for step in self.steps):
             return found
-        if dataset.format == "hudi":
-            found.append(_verdict("primary_key", lambda: self._primary_key(rows)))
+        found.append(_verdict("primary_key", lambda: self._primary_key(rows)))
         if dataset.rules:
             found.append(_verdict("rules", self._rules))
         return found

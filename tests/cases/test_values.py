@@ -122,6 +122,7 @@ def test_c16_widened_column_reads_in_one_piece(tried: Open) -> None:
         assert dict(frame.dtypes)["qty"] == "bigint"
         assert sorted(r["qty"] or 0 for r in frame.collect()) == [0, 5, 3_000_000_000]
         assert one.duck("SELECT sum(qty) FROM t") == [(3_000_000_005,)]
+        assert one.check("primary_key").passed
         one.replay()
 
 
