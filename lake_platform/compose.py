@@ -7,12 +7,17 @@ Kafka client nor Spark.
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import time
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format, check_columns
+from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
     from lake_platform.audit.sources import Sources
+    from lake_platform.trial.trial import Bench
 
 
 def clock() -> int:
@@ -79,8 +85,8 @@ def spark_config(settings: Settings) -> dict[str, str]:
     return session_config(settings.spark_master, settings.spark_memory, settings.jars, extra)
 
 
-def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
-    """Starts Spark in this process when an engine first needs it."""
+def spark_session(settings: Settings) -> Callable[[], SparkSession]:
+    """Starts Spark in this process when it is first called."""
 
     def session() -> SparkSession:
         from lake_platform.adapters.spark.session import open_session
@@ -89,6 +95,13 @@ def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
         remote, master = settings.spark_remote, settings.spark_master
         config = {} if remote else spark_config(settings)
         return open_session(config, master, remote)
+
+    return session
+
+
+def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
+    """Starts Spark in this process when an engine first needs it."""
+    session = spark_session(settings)
 
     def engine(format_: Format) -> TableEngine:
         from lake_platform.adapters.engines import spark_engines
@@ -122,6 +135,62 @@ def build_limits(settings: Settings) -> Limits:
         load_budget_seconds=settings.load_budget_seconds,
         claim_lease_seconds=settings.claim_lease_seconds,
     )
+
+
+def bench_settings(settings: Settings, home: Path) -> Settings:
+    """Those of a trial: nothing of it leaves `home`, whatever storage and Spark production has."""
+    temporary = home / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return settings.model_copy(update={
+        "home": home, "jars_dir": settings.jars,
+        "storage_url": "", "storage_options": {}, "metastore_url": "", "spark_remote": "",
+        "spark_master": settings.spark_master if settings.spark_master.startswith("local")
+        else "local[*]",
+        "spark_conf": {
+            "spark.local.dir": str(temporary),
+            "spark.sql.warehouse.dir": (home / "warehouse").as_uri(),
+            "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={temporary} -XX:-UsePerfData",
+            **settings.spark_conf,
+        },
+    })  # fmt: skip
+
+
+def build_bench(settings: Settings, session: Callable[[], SparkSession] | None = None) -> Bench:
+    """What `lake try` works on, in the home of `settings`: production's parts, but for a topic in
+    memory. `session`: a Spark session to use instead of one of its own."""
+    from lake_platform.adapters.engines import spark_engines
+    from lake_platform.adapters.memory.systems import MemoryKafka
+    from lake_platform.adapters.process import LocalWorkers
+    from lake_platform.audit.files import open_files
+    from lake_platform.trial.trial import ACTOR, Bench
+
+    topic, store = MemoryKafka(), build_store(settings)
+    metastore = build_metastore(settings, ACTOR)
+    opened = session or spark_session(settings)
+
+    def spark_rows(dataset: Dataset) -> Sequence[Mapping[str, Any]]:
+        from lake_platform.adapters.spark.show import all_rows
+
+        url = store.url(table_prefix(dataset.table).rstrip("/"))
+        return all_rows(opened(), dataset.table, dataset.format, url)
+
+    engine = spark_engines(opened, store)
+    return Bench(
+        topic=topic,
+        ports=Ports(topic, store, metastore, engine, clock, LocalWorkers()),
+        # Nothing is left for a next run: there is none.
+        limits=replace(build_limits(settings), load_budget_seconds=math.inf),
+        use_cases=build_use_cases(metastore, topic),
+        files=open_files(settings.storage_root, {}, {}),
+        spark_rows=spark_rows,
+    )
+
+
+def forget_spark(ended: Collection[int]) -> None:
+    """For who ends the processes `ended`, of which the JVM of this process may be one."""
+    from lake_platform.adapters.spark.session import forget_jvm
+
+    forget_jvm(ended)
 
 
 def build_audit_sources(settings: Settings, metastore: Metastore) -> Sources:

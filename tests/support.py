@@ -106,7 +106,7 @@ class Lab:
         if self.metastore_url:
             return open_repository(self.metastore_url, lambda: self.now_ms)
         path = self.home / "metastore.db"
-        shutil.copy(_migrated(), path)
+        shutil.copy(migrated_metastore(), path)
         database = open_engine(f"sqlite:///{path}")
         # No test pulls the plug of the machine.
         event.listen(database, "connect", lambda c, _: c.execute("PRAGMA synchronous=OFF"))
@@ -204,7 +204,7 @@ class Lab:
 
 
 @cache
-def _migrated() -> Path:
+def migrated_metastore() -> Path:
     path = Path(tempfile.mkdtemp(prefix="lake-lab-")) / "metastore.db"
     open_repository(f"sqlite:///{path}", lambda: NOW_MS).close()
     return path

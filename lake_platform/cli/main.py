@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from lake_platform.cli import audit, code, datasets, demo, jars, operations, phases, stack
+from lake_platform.cli import audit, code, datasets, demo, jars, operations, phases, stack, try_
 from lake_platform.errors import LakeError
 
 
@@ -34,7 +34,8 @@ def lake() -> None:
     """Kafka topics to complete, correct and fresh lake tables."""
 
 
-for part in (stack.app, demo.app, code.app, phases.app, audit.app, operations.app, jars.app):
+_PARTS = (stack, demo, code, phases, try_, audit, operations, jars)
+for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(operations.gaps, name="gaps")

@@ -14,8 +14,6 @@ from http.client import HTTPException
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
-
 from lake_platform.embedded.home import StackHome
 from lake_platform.embedded.programs import Program
 from lake_platform.errors import SetupError
@@ -106,6 +104,9 @@ class Supervisor:
             return  # it is ending already
 
     def _call(self, method: str, *arguments: object) -> Any:
+        # An HTTP server of its own comes with it: a tenth of the start of every other command.
+        from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+
         transport = SupervisorTransport(None, None, f"unix://{self._home.supervisor_socket}")
         # The host is never contacted: the transport goes to the socket.
         with ServerProxy("http://127.0.0.1", transport=transport) as server:

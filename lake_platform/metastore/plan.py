@@ -146,6 +146,21 @@ def _steps_of(
         yield _step(dataset, path.name, known, check)
 
 
+def datasets_in_file(path: Path) -> list[Dataset]:
+    """The datasets one file of definitions holds, each checked as the API checks one.
+
+    Raises:
+        SetupError: the file does not run; names what it raised.
+        InvalidFieldError: a dataset that cannot be.
+    """
+    try:
+        found = list(_datasets_in(_load(path)))
+    except (Exception, SystemExit) as error:  # somebody's code
+        reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
+        raise SetupError(f"{path}: {reason}; mend the file") from None
+    return [parse_dataset(dataclasses.asdict(dataset)) for dataset in found]
+
+
 def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check: Check) -> Step:
     record = known.get(dataset.table)
     try:

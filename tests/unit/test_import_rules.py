@@ -30,15 +30,18 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"errors", "domain", "records", "raw"},
     # Shares no code with what it audits: no use case and no adapter of it.
     "audit": {"errors", "domain"},
+    # `lake try`: production's use cases over records of files, read back by the audit's engines.
+    "trial": {"errors", "domain", "raw", "dump", "load", "metastore", "audit"},
     "embedded": {"errors", "domain", "settings", "metastore", "adapters", "compose", *_USE_CASES},
     # The composition root finds Java for its sessions.
     "compose": {
-        "errors", "domain", "settings", "metastore", "adapters", "embedded", "audit", *_USE_CASES,
+        "errors", "domain", "settings", "metastore", "adapters", "embedded", "audit", "trial",
+        *_USE_CASES,
     },
     "api": {"errors", "domain", "settings", "metastore", "compose", *_USE_CASES},
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "embedded", "api", "audit",
-        *_USE_CASES,
+        "trial", *_USE_CASES,
     },
     "resources": {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", *_USE_CASES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,12 @@ class _Partition:
     messages: list[MemoryMessage] = field(default_factory=list)
     start: int = 0
     end: int = 0
+
+    def between(self, start: int, end: int) -> list[MemoryMessage]:
+        """The first few records of offsets `[start, end)`."""
+        first = bisect_left(self.messages, start, key=MemoryMessage.offset)
+        found = self.messages[first : first + _POLL_MESSAGES]
+        return [m for m in found if m.offset() < end]
 
 
 class MemoryKafka:
@@ -137,7 +144,7 @@ class MemoryReader:
             if at < held.start:
                 gone = {partition: (at, min(held.start, wanted.end))}
                 raise OffsetsMissingError("?", self._topic, gone)
-            found = [m for m in held.messages if at <= m.offset() < wanted.end][:_POLL_MESSAGES]
+            found = held.between(at, wanted.end)
             whole = len(found) < _POLL_MESSAGES
             self._at[partition] = min(wanted.end, held.end) if whole else found[-1].offset() + 1
             if found:

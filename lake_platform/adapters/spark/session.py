@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,19 @@ def open_session(
         return builder.master(master).getOrCreate()
 
     return started(build, master, remote)
+
+
+def forget_jvm(ended: Collection[int]) -> None:
+    """For who ends the processes `ended`: if this process's JVM is one of them, py4j would still
+    tell it of each object that Python lets go."""
+    if "pyspark" not in sys.modules:
+        return
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is not None and gateway.proc.pid in ended:
+        gateway._gateway_client.is_connected = False
+        SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
 
 
 def started(build: Callable[[], SparkSession], master: str, remote: str) -> SparkSession:

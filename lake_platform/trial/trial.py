@@ -1,0 +1,215 @@
+"""A trial: records of files through registration, dump and load, as production runs them.
+
+The topic is in memory and the home is one of its own; everything else is what production has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_platform.domain.bundle import Limits, Ports
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.schema import Struct
+from lake_platform.dump.dump import dump
+from lake_platform.errors import LakeError
+from lake_platform.load import checks
+from lake_platform.load.load import load
+from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.service import Registration, UseCases
+from lake_platform.raw import log as raw_log
+from lake_platform.trial.acts import Act
+from lake_platform.trial.feed import Feed, Topic
+from lake_platform.trial.records import Record
+from lake_platform.trial.rows import Rows, SparkRows, read_rows
+from lake_platform.trial.steps import Step, outcome_of
+
+if TYPE_CHECKING:
+    from lake_platform.audit.files import ArrowFiles
+
+ACTOR = "lake try"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a trial works on; see compose.build_bench."""
+
+    topic: Topic
+    ports: Ports
+    limits: Limits
+    use_cases: UseCases
+    files: ArrowFiles
+    spark_rows: SparkRows
+
+    @property
+    def metastore(self) -> Repository:
+        return self.use_cases.store
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One of production's checks. `error`: it could give no verdict."""
+
+    name: str
+    passed: bool
+    message: str
+    error: Exception | None = None
+
+
+class Trial:
+    """Registers with its first batch; each step ends in an outcome, none ends the trial."""
+
+    def __init__(self, bench: Bench, dataset: Dataset) -> None:
+        self.bench = bench
+        self.table = dataset.table
+        self.steps: list[Step] = []
+        self.registration: Registration | None = None
+        self.wanted = dataset
+        self.feed = Feed(bench.topic, dataset.topic, bench.ports.clock)
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.bench.metastore.get(self.table).dataset
+
+    @property
+    def schema(self) -> SchemaVersion | None:
+        return self.bench.metastore.active_schema(self.table)
+
+    def batch_file(self, path: Path, *, whole: bool = False) -> Step:
+        """Raises: as `batch`, and InvalidFieldError for a line that is no record."""
+        return self._batch(str(path), self.feed.send_file(path, whole=whole))
+
+    def batch(self, records: Iterator[Record], source: str = "batch") -> Step:
+        """Sends the records, dumps them, loads. With the first batch the dataset is registered, as
+        one is whose topic holds it.
+
+        Raises:
+            LakeError: registration refused the dataset. Later errors are in the step.
+        """
+        return self._batch(source, self.feed.send(source, records))
+
+    def _batch(self, source: str, chunks: Iterator[int]) -> Step:
+        step = Step("batch", source)
+        first = next(chunks, 0)
+        if self.registration is None:
+            self.registration = self.bench.use_cases.register_dataset(self.wanted, ACTOR)
+        self.steps.append(step)
+        step.outcome = "error"  # until it ends
+        step.sent = first
+        self._dump(step)
+        for sent in chunks:
+            step.sent += sent
+            self._dump(step)
+        return step if step.error else self._load(step)
+
+    def _dump(self, step: Step) -> None:
+        """After an error what is sent stays in the topic, as in production."""
+        if step.error or not step.sent:
+            return
+        try:
+            for commit in dump(self.table, self.bench.ports, self.bench.limits):
+                self.feed.forget(commit.next_offsets)
+        except LakeError as error:
+            step.error, step.outcome = error, outcome_of(error, step)
+
+    def act(self, act: Act) -> Step:
+        """What an operator asks for between two batches. What is refused stays so; nothing ends."""
+        step = Step("act", act.source, act.to_dict(), outcome="error")
+        self.steps.append(step)
+        if act.op == "load":
+            return self._load(step)
+        if act.op == "replay":
+            return self._load(step, act.values.get("windows") or self.windows(), replay=True)
+        try:
+            step.changes = self._asked(act)
+            step.outcome = "done"
+        except LakeError as error:
+            step.error, step.outcome = error, "refused"
+        return step
+
+    def _asked(self, act: Act) -> tuple[str, ...]:
+        use_cases, values = self.bench.use_cases, act.values
+        if act.op == "add_column":
+            made = use_cases.add_column(self.table, values["name"], values["type"], ACTOR)
+            return made.changes
+        if act.op == "drop_column":
+            return use_cases.drop_column(self.table, values["name"], ACTOR).changes
+        if act.op == "change":
+            version = self.bench.metastore.get(self.table).version
+            use_cases.change_dataset(self.table, values["fields"], version, ACTOR)
+            return ()
+        {"pause": use_cases.pause, "resume": use_cases.resume}[act.op](self.table, ACTOR)
+        return ()
+
+    def _load(self, step: Step, windows: list[str] | None = None, *, replay: bool = False) -> Step:
+        bench = self.bench
+        try:
+            for result in load(self.table, bench.ports, bench.limits, windows, replay):
+                step.loads.append(result)
+        except Exception as error:  # a step's boundary: whatever an engine throws is its outcome
+            step.error = error
+        step.outcome = outcome_of(step.error, step)
+        return step
+
+    def windows(self) -> list[str]:
+        """All windows the raw log has, in order."""
+        held = raw_log.iter_commits_after(self.bench.ports.store, self.table, 0)
+        return sorted({window for commit in held for window in commit.windows})
+
+    def rows(self, limit: int | None = None) -> Rows:
+        schema = self.schema
+        columns = schema.columns if schema else Struct()
+        return read_rows(self.dataset, columns, self.bench.files, self.bench.spark_rows, limit)
+
+    def pending(self) -> int:
+        """Raw commits that are not in the table."""
+        store = self.bench.ports.store
+        state = self.bench.ports.engine(self.dataset.format).state(self.dataset)
+        return sum(1 for _ in raw_log.iter_commits_after(store, self.table, state.applied))
+
+    @property
+    def waits(self) -> bool:
+        status = self.bench.metastore.get(self.table).status
+        return status in {Status.BLOCKED, Status.PAUSED} or self.pending() > 0
+
+    def checks(self, rows: Rows) -> list[CheckResult]:
+        """Production's own, where they tell something of a table that was just made."""
+        found = [self._balance()]
+        dataset = self.dataset
+        if not any(step.loads for step in self.steps):
+            return found
+        found.append(_verdict("primary_key", lambda: self._primary_key(rows)))
+        if dataset.rules:
+            found.append(_verdict("rules", self._rules))
+        return found
+
+    def _balance(self) -> CheckResult:
+        off = [s.source for s in self.steps if s.balance.difference]
+        said = f"the records of {', '.join(off)} do not add up" if off else "each batch adds up"
+        return CheckResult("balance", not off, said)
+
+    def _primary_key(self, rows: Rows) -> tuple[bool, str]:
+        count, keys, nulls = checks.primary_key(self.table, self.bench.ports)
+        said = f"{count - keys} doubled and {nulls} null keys in {count} rows"
+        if count != rows.total:
+            return False, f"{said}, but {rows.read_by} reads {rows.total} rows"
+        return count == keys and not nulls, said
+
+    def _rules(self) -> tuple[bool, str]:
+        broken = checks.rules(self.table, self.bench.ports)
+        listed = "; ".join(
+            f"{b['column']}: {b['rule']} broken in {b['rows']} rows, as {b['example']}"
+            for b in broken
+        )
+        return not broken, listed or "all rules hold on the newest rows"
+
+
+def _verdict(name: str, check: Callable[[], tuple[bool, str]]) -> CheckResult:
+    try:
+        passed, said = check()
+    except Exception as error:  # a check that gives no verdict is a finding, not the end
+        return CheckResult(name, False, str(error).splitlines()[0], error)
+    return CheckResult(name, passed, said)
