@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from lake_platform.cli import audit, code, datasets, demo, jars, operations, phases, stack
+from lake_platform.cli import audit, code, compact, datasets, demo, jars, operations, phases, stack
 from lake_platform.errors import LakeError
 
 
@@ -34,7 +34,10 @@ def lake() -> None:
     """Kafka topics to complete, correct and fresh lake tables."""
 
 
-for part in (stack.app, demo.app, code.app, phases.app, audit.app, operations.app, jars.app):
+parts = (
+    stack.app, demo.app, code.app, phases.app, compact.app, audit.app, operations.app, jars.app,
+)  # fmt: skip
+for part in parts:
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(operations.gaps, name="gaps")

@@ -143,6 +143,20 @@ class TableUnreadableError(StopDatasetError):
         self.table, self.engine = table, engine
 
 
+class OldKeysError(StopDatasetError):
+    """A table of an older release cannot hold this key: its record keys are not escaped."""
+
+    def __init__(self, table: str, key: Mapping[str, object]) -> None:
+        shown = ", ".join(f"{name}={value!r:.80}" for name, value in key.items())
+        super().__init__(
+            f"table {table!r}: key {shown} cannot be told from others in a table of this age, "
+            f"whose record keys are not escaped. Nothing was written. Remove the table whole "
+            f"(lake/{table}/ and checkpoints/{table}/phase2/): the next load builds it again from "
+            f"raw, with keys that can"
+        )
+        self.table, self.key = table, dict(key)
+
+
 class CheckpointLostError(StopDatasetError):
     """A table's own checkpoint is behind what was recorded as applied to it."""
 
