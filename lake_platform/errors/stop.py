@@ -143,18 +143,16 @@ class TableUnreadableError(StopDatasetError):
         self.table, self.engine = table, engine
 
 
-class OldKeysError(StopDatasetError):
-    """A table of an older release cannot hold this key: its record keys are not escaped."""
+class OldTableError(StopDatasetError):
+    """A table as an older release made it cannot take what comes."""
 
-    def __init__(self, table: str, key: Mapping[str, object]) -> None:
-        shown = ", ".join(f"{name}={value!r:.80}" for name, value in key.items())
+    def __init__(self, table: str, why: str) -> None:
         super().__init__(
-            f"table {table!r}: key {shown} cannot be told from others in a table of this age, "
-            f"whose record keys are not escaped. Nothing was written. Remove the table whole "
-            f"(lake/{table}/ and checkpoints/{table}/phase2/): the next load builds it again from "
-            f"raw, with keys that can"
+            f"table {table!r}, made by an older release: {why}. Nothing was written. Remove the "
+            f"table whole (lake/{table}/ and checkpoints/{table}/phase2/): the next load builds it "
+            f"again from raw, and that table can"
         )
-        self.table, self.key = table, dict(key)
+        self.table = table
 
 
 class CheckpointLostError(StopDatasetError):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lake_platform.adapters.hudi import engine as hudi
-from lake_platform.errors import OldKeysError
+from lake_platform.errors import OldTableError
 from tests.hudi_support import HudiLab, hudi_lab, schema
 from tests.spark_support import spark
 
@@ -136,7 +136,7 @@ def test_tables_of_older_releases_keep_their_keys(
     # What such a table cannot tell apart stops it, and the way out that it names works.
     hudi_lab.send({"k": "AA:BB:CC,eth0", "s": "s", "v": 3})
     hudi_lab.dump()
-    with pytest.raises(OldKeysError, match=r"AA:BB:CC,eth0.*lake/t/ and checkpoints/t/phase2/"):
+    with pytest.raises(OldTableError, match=r"AA:BB:CC,eth0.*lake/t/ and checkpoints/t/phase2/"):
         hudi_lab.load()
     for folder in ("lake/t/", "checkpoints/t/phase2/"):
         hudi_lab.store.delete([i.key for i in hudi_lab.store.list(folder)])

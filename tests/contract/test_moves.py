@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from lake_platform.adapters.hudi import options
 from lake_platform.domain.dataset import Transform
+from lake_platform.errors import OldTableError
 from tests.hudi_support import HudiLab, hudi_lab, schema
 from tests.spark_support import spark
 
@@ -170,6 +172,30 @@ def test_timestamps_name_one_folder_in_every_write(hudi_lab: HudiLab, mode: str)
         frame = hudi_lab.session.read.format("hudi").load(hudi_lab.store.url("lake/t"))
     theirs = {r["id"]: r["hour"] for r in _hudi_rs(hudi_lab)}
     assert theirs[1] == utc.replace(hour=10)
+
+
+def test_a_table_with_folders_that_spark_cannot_read_stops(
+    hudi_lab: HudiLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an older release named them."""
+    consistent = "hoodie.datasource.write.keygenerator.consistent.logical.timestamp.enabled"
+    hudi_lab.register(
+        source=schema(id="long", at="timestamp"), mode="upsert", primary_key=("id",),
+        partition_by=("at",),
+    )  # fmt: skip
+    with monkeypatch.context() as older:
+        older.setattr(options, "COMMON", {**options.COMMON, consistent: "false"})
+        hudi_lab.send({"id": 1, "at": "2026-11-01T10:00:00Z"}, key="1")
+        hudi_lab.cycle()
+    assert hudi_lab.folders() == {"at=1793527200000000"}
+    hudi_lab.send({"id": 1, "at": "2026-11-01T11:00:00Z"}, key="1")
+    hudi_lab.dump()
+    with pytest.raises(OldTableError, match=r"at=1793527200000000.*lake/t/ and"):
+        hudi_lab.load()
+    for folder in ("lake/t/", "checkpoints/t/phase2/"):
+        hudi_lab.store.delete([i.key for i in hudi_lab.store.list(folder)])
+    hudi_lab.load()
+    assert [i for (i,) in hudi_lab.both("id")] == [1]
 
 
 @pytest.mark.parametrize("mode", ["append", "upsert"])

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.hudi import timeline
 from lake_platform.adapters.hudi.compaction import compact, uncompacted
-from lake_platform.adapters.hudi.keys import KEY, check_old_keys, record_key
+from lake_platform.adapters.hudi.keys import (
+    KEY,
+    check_old_folders,
+    check_old_keys,
+    record_key,
+)
 from lake_platform.adapters.hudi.options import (
     APPEND_KEY,
     fenced_options,
@@ -160,6 +165,7 @@ class HudiEngine:
         key = record_key(self._store, job.dataset, job.table_schema)
         if KEY not in key:
             check_old_keys(frame, job.dataset)
+        check_old_folders(self._store, job.dataset, job.table_schema)
         upsert = self._upsert(frame, job)
         try:
             return self._saved(

@@ -17,7 +17,7 @@ from lake_platform.adapters.hudi import timeline
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
-from lake_platform.errors import OldKeysError
+from lake_platform.errors import OldTableError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 KEY = "_lake_key"
 IDENTITY = "#key"
 """A column of frames, named as none of a table can be: the row's key as `identity` makes it."""
+_TIME = "timestamp"
 _INTEGERS = frozenset(["int", "long"])
 # What Hudi makes of an empty and of a null part of a composite key.
 _STAND_INS = ("__empty__", "__null__")
@@ -53,7 +54,7 @@ def identity(frame: DataFrame, key: Sequence[str]) -> Column:
 def check_old_keys(frame: DataFrame, dataset: Dataset) -> None:
     """For a table whose record key is Hudi's own.
 
-    Raises: OldKeysError for a key that Hudi would take for another one, or hang on.
+    Raises: OldTableError for a key that Hudi would take for another one, or hang on.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import StringType
@@ -74,7 +75,22 @@ def check_old_keys(frame: DataFrame, dataset: Dataset) -> None:
         )
     found = frame.where(unsafe).select(*dataset.primary_key).limit(1).collect()
     if found:
-        raise OldKeysError(dataset.table, found[0].asDict())
+        shown = ", ".join(f"{name}={value!r:.80}" for name, value in found[0].asDict().items())
+        why = f"its record keys are not escaped, so key {shown} cannot be told from others"
+        raise OldTableError(dataset.table, why)
+
+
+def check_old_folders(store: ObjectStore, dataset: Dataset, columns: Struct) -> None:
+    """Older releases named the folders of timestamps by microseconds, which Spark reads as NULL.
+
+    Raises: OldTableError.
+    """
+    times = {c for c in dataset.partition_by if str(getattr(columns.get(c), "type", "")) == _TIME}
+    for folder in timeline.newest_partitions(store, dataset.table) if times else ():
+        for part in folder.split("/"):
+            name, _, value = part.partition("=")
+            if name in times and value.lstrip("-").isdigit():
+                raise OldTableError(dataset.table, f"no reader but hudi-rs understands {part}")
 
 
 def _encoded(column: Column, kind: DataType) -> Column:

@@ -104,6 +104,17 @@ def files_by_instant(store: ObjectStore, table: str) -> dict[str, set[str]]:
     return found
 
 
+def newest_partitions(store: ObjectStore, table: str) -> list[str]:
+    """Those that the newest commit with any wrote into, as paths below the table."""
+    for instant in reversed(completed(store, table)):
+        try:
+            if found := list(_record(store, instant).get("partitionToWriteStats") or {}):
+                return found
+        except KeyError:
+            continue  # archived between the LIST and now
+    return []
+
+
 def state(store: ObjectStore, dataset: Dataset) -> TableState:
     instants = completed(store, dataset.table)
     if not instants:
