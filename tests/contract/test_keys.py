@@ -30,9 +30,13 @@ AWKWARD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("partition_by", [(), ("k",), ("p",)], ids=["bucket", "in-key", "moving"])
+@pytest.mark.parametrize(
+    "partition_by",
+    [(), ("k",), ("p",), ("p", "k")],
+    ids=["bucket", "in-key", "moving", "moving in two"],
+)
 def test_any_text_is_a_key(hudi_lab: HudiLab, partition_by: tuple[str, ...]) -> None:
-    keys = [k for k in AWKWARD if partition_by != ("k",) or len(k) < 100]
+    keys = [k for k in AWKWARD if "k" not in partition_by or len(k) < 100]
     hudi_lab.register(
         source=schema(k="string", p="string", v="long"), mode="upsert", primary_key=("k",),
         partition_by=partition_by, max_quarantine_ratio=1.0,

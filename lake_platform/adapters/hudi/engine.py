@@ -6,6 +6,7 @@ Why each option is there is written in docs/delivery.md (fence) and docs/archite
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.hudi import timeline
@@ -24,7 +25,8 @@ from lake_platform.adapters.hudi.options import (
     table_type,
     tasks,
 )
-from lake_platform.adapters.hudi.upsert import Upsert, checked, delete_rows, keyed, prepared
+from lake_platform.adapters.hudi.tombstones import delete_rows
+from lake_platform.adapters.hudi.upsert import Upsert, checked, keyed, prepared
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
     derive,
@@ -166,26 +168,21 @@ class HudiEngine:
         if KEY not in key:
             check_old_keys(frame, job.dataset)
         check_old_folders(self._store, job.dataset, job.table_schema)
-        upsert = self._upsert(frame, job)
-        try:
-            return self._saved(
-                keyed(upsert.rows, key), job, self._options(job, key, upsert.deleted)
-            )
-        finally:
-            upsert.release()
+        with self._prepared(frame, job) as upsert:
+            options = self._options(job, key, upsert.deleted)
+            return self._saved(keyed(upsert.rows, key), job, options)
 
-    def _upsert(self, frame: DataFrame, job: BatchJob) -> Upsert:
-        dataset = job.dataset
-        tombstones = None
+    def _prepared(self, frame: DataFrame, job: BatchJob) -> AbstractContextManager[Upsert]:
+        dataset, tombstones = job.dataset, None
         if job.deletes:
             spark = self._session()
             tombstones = delete_rows(spark, job.deletes, frame, dataset.primary_key)
         # Its creation may have been cut off: what has no commit has no rows.
         held = timeline.completed(self._store, dataset.table)
         table = self._table(dataset) if held else None
-        return prepared(
-            frame, tombstones, table, dataset, unique=job.unique and not dataset.transformed
-        )
+        # Two keys that differ may be one behind a step.
+        unique = job.unique and not dataset.transformed
+        return prepared(frame, tombstones, table, dataset, unique=unique)
 
     def _options(self, job: BatchJob, key: Sequence[str], deleted: int = 0) -> dict[str, str]:
         dataset, claim = job.dataset, job.claim

@@ -9,21 +9,18 @@ a row may move, and for batches that delete.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lake_platform.adapters.hudi.keys import IDENTITY, KEY, identity
 from lake_platform.adapters.spark.rows import DELETED, ORDER
-from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import MAX_PARTITION_BYTES
-from lake_platform.records.forms import Binary, Days, Micros, Text
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
-    from pyspark.sql.types import DataType
+    from pyspark.sql import Column, DataFrame
 
 # Of frames only, and named as no column of a Hudi table can be.
 _RANK, _AT, _BEST, _LATE = "#rank", "#at", "#best", "#late"
@@ -32,15 +29,10 @@ _HIGHEST, _OLD_AT = "#highest", "#old_at"
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """`deleted`: keys that leave the table. `release` frees what was kept in memory for it."""
+    """`deleted`: keys that leave the table."""
 
     rows: DataFrame
     deleted: int
-    kept: tuple[DataFrame, ...] = ()
-
-    def release(self) -> None:
-        for frame in self.kept:
-            frame.unpersist()
 
 
 def moves(dataset: Dataset) -> bool:
@@ -48,6 +40,7 @@ def moves(dataset: Dataset) -> bool:
     return not set(dataset.partition_by) <= set(dataset.primary_key)
 
 
+@contextmanager
 def prepared(
     rows: DataFrame,
     tombstones: DataFrame | None,
@@ -55,30 +48,49 @@ def prepared(
     dataset: Dataset,
     *,
     unique: bool,
-) -> Upsert:
+) -> Iterator[Upsert]:
     """`rows` as the table has columns, with `_kafka_order` and the delete mark; `table` None while
-    there is none. `unique`: no key is in both more than once."""
-    from pyspark.sql import functions as F
-
+    there is none. `unique`: no key is in both more than once. Frames are kept in memory until the
+    end of the block."""
     rows = _known_by(rows, dataset)
     deletes = tombstones is not None or bool(dataset.delete_when)
     if not (deletes or moves(dataset)):
-        return Upsert(rows if unique else _newest(rows, dataset), 0)
-    incoming = rows if tombstones is None else rows.unionByName(_known_by(tombstones, dataset))
+        yield Upsert(rows if unique else _newest(rows, dataset), 0)
+        return
+    marks = None if tombstones is None else _known_by(tombstones, dataset)
+    stored = _met(table, rows if marks is None else rows.unionByName(marks), dataset).persist()
+    if marks is not None and dataset.ordering_field:
+        marks = _dated(marks, rows, stored, dataset)
+    incoming = rows if marks is None else rows.unionByName(marks)
+    incoming = (incoming if unique else _newest(incoming, dataset)).persist()
+    try:
+        yield _placed(incoming, stored, dataset, deletes=deletes)
+    finally:
+        incoming.unpersist()
+        stored.unpersist()
+
+
+def _met(table: DataFrame | None, incoming: DataFrame, dataset: Dataset) -> DataFrame:
+    """The table's rows with a key of the batch, as far as they matter."""
+    from pyspark.sql import functions as F
+
     wanted = incoming if moves(dataset) else incoming.where(F.col(DELETED))
-    stored = _stored(table, incoming, dataset).join(wanted.select(IDENTITY), IDENTITY, "left_semi")
-    stored = stored.persist()
-    if tombstones is not None and dataset.ordering_field:
-        marks = _dated(_known_by(tombstones, dataset), rows, stored, dataset)
-        incoming = rows.unionByName(marks)
-    if not unique:
-        incoming = _newest(incoming, dataset)
-    incoming = incoming.persist()
+    return _stored(table, incoming, dataset).join(wanted.select(IDENTITY), IDENTITY, "left_semi")
+
+
+def _placed(incoming: DataFrame, stored: DataFrame, dataset: Dataset, *, deletes: bool) -> Upsert:
+    from pyspark.sql import functions as F
+
     judged = _judged(incoming, stored, dataset)
     gone = judged.where(F.col(DELETED) & ~F.col(_LATE) & F.col(_BEST).isNotNull())
     deleted = gone.count() if deletes else 0
-    written = _moved(judged, stored, incoming, dataset) if moves(dataset) else incoming
-    return Upsert(written, deleted, (incoming, stored))
+    if moves(dataset):
+        return Upsert(_moved(judged, stored, incoming, dataset), deleted)
+    if not dataset.ordering_field:
+        return Upsert(incoming, deleted)
+    # A tombstone ranks by a value that is not its own: Hudi would let it win over a later row.
+    sound = judged.where(~(F.col(DELETED) & F.col(_LATE)))
+    return Upsert(sound.select(*[f"`{c}`" for c in incoming.columns]), deleted)
 
 
 def keyed(rows: DataFrame, record_key: Sequence[str]) -> DataFrame:
@@ -86,37 +98,6 @@ def keyed(rows: DataFrame, record_key: Sequence[str]) -> DataFrame:
     if KEY in record_key:
         return rows.withColumnRenamed(IDENTITY, KEY)
     return rows.drop(IDENTITY)
-
-
-def delete_rows(
-    spark: SparkSession, deletes: Sequence[Delete], like: DataFrame, primary_key: Sequence[str]
-) -> DataFrame:
-    """Rows with key, coordinates and the delete mark, all else null, shaped as `like`."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import LongType, StringType, StructField, StructType
-
-    types = {f.name: f.dataType for f in like.schema.fields}
-    named = [StructField(f"k{i}", StringType()) for i in range(len(primary_key))]
-    fixed = [StructField(n, LongType()) for n in ("partition", "offset", "order")]
-    data = [
-        (d.partition, d.offset, d.order, *(_text(d.key[c], types[c]) for c in primary_key))
-        for d in deletes
-    ]
-    frame = spark.createDataFrame(data, StructType([*fixed, *named]))
-    values: dict[str, Column] = {
-        "_kafka_partition": F.col("partition"),
-        "_kafka_offset": F.col("offset"),
-        "_kafka_timestamp": F.timestamp_millis(F.col("order")),
-        ORDER: _order_text(F.col("order"), F.col("offset")),
-        DELETED: F.lit(True),
-    }
-    values |= {c: _typed(F.col(f"k{i}"), types[c]) for i, c in enumerate(primary_key)}
-    return frame.select(
-        *[
-            values.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name)
-            for f in like.schema.fields
-        ]
-    )
 
 
 def checked(rows: DataFrame, dataset: Dataset) -> DataFrame:
@@ -173,7 +154,7 @@ def _stored(table: DataFrame | None, like: DataFrame, dataset: Dataset) -> DataF
         column = F.col(f"`{name}`") if name in present else F.lit(None)
         return column.cast(types[name])
 
-    known = F.col("_hoodie_record_key") if KEY in present else identity(source, dataset.primary_key)
+    known = F.col(KEY) if KEY in present else identity(source, dataset.primary_key)
     return source.select(
         known.alias(IDENTITY),
         _packed([held(c) for c in _rank(dataset)]).alias(_RANK),
@@ -245,38 +226,3 @@ def _moved(
     ]
     columns = [f"`{c}`" for c in incoming.columns]
     return live.select(*columns).unionByName(stale.select(*shaped))
-
-
-def _order_text(order: Column, offset: Column) -> Column:
-    """Kafka's order as one sortable column, as the batch's rows have it."""
-    from pyspark.sql import functions as F
-
-    return F.concat_ws(
-        "-", F.lpad(order.cast("string"), 15, "0"), F.lpad(offset.cast("string"), 19, "0")
-    )
-
-
-def _text(value: Any, kind: DataType) -> str:
-    """As `_typed` reads it."""
-    from pyspark.sql import types as T
-
-    if isinstance(kind, T.DateType):
-        return str(int(Days.read(value)))
-    if isinstance(kind, T.TimestampType):
-        return str(int(Micros.read(value)))
-    if isinstance(kind, T.BinaryType):
-        return Binary.read(value).hex()
-    if isinstance(value, Text):
-        return value.text
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _typed(text: Column, kind: DataType) -> Column:
-    from pyspark.sql import functions as F
-    from pyspark.sql import types as T
-
-    if isinstance(kind, T.DateType):
-        return F.date_add(F.lit("1970-01-01").cast("date"), text.cast("int"))
-    if isinstance(kind, T.TimestampType):
-        return F.timestamp_micros(text.cast("long"))
-    return F.unhex(text) if isinstance(kind, T.BinaryType) else text
