@@ -58,7 +58,7 @@ def hudi_options(dataset: Dataset, raw_bytes: int, lock_url: str = "") -> dict[s
     tasks = str(hudi.tasks(raw_bytes))
     return {
         **hudi.COMMON,
-        **hudi.key_options(dataset),
+        **hudi.key_options(dataset, dataset.primary_key or hudi.APPEND_KEY),
         **hudi.mode_options(job),
         **(hudi.fence_options(lock_url) if lock_url else {}),
         "hoodie.upsert.shuffle.parallelism": tasks,

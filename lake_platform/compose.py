@@ -231,9 +231,10 @@ def build_reloader(settings: Settings) -> Reloader:
 def build_use_cases(
     metastore: Repository, kafka: Kafka, notify: Notify = lambda _: None
 ) -> UseCases:
+    from lake_platform.load.advice import advice
     from lake_platform.records.infer import infer_source
 
-    return UseCases(metastore, kafka, infer_source, check_steps, notify)
+    return UseCases(metastore, kafka, infer_source, check_steps, advice, notify)
 
 
 def check_steps(dataset: Dataset) -> None:

@@ -11,6 +11,7 @@ from functools import cache
 import dagster as dg
 
 from assets.audit import audit_jobs, audit_schedules
+from assets.compaction import compaction_job, compaction_schedule
 from assets.factory import Built, build_assets
 from assets.health import health
 from assets.jobs import maintenance_job, phase_jobs, replay_job
@@ -39,9 +40,9 @@ def build_definitions(
     return dg.Definitions(
         assets=[*built.assets, spec],
         asset_checks=[check, *built.audits],
-        jobs=[*phase_jobs(built.tables), *audits, replay_job, maintenance_job],
+        jobs=[*phase_jobs(built.tables), *audits, replay_job, compaction_job, maintenance_job],
         sensors=[*phases, watchdog_sensor(built)],
-        schedules=[maintenance_schedule, *audit_schedules(audits)],
+        schedules=[maintenance_schedule, compaction_schedule, *audit_schedules(audits)],
         resources={"platform": platform or PlatformResource(settings=settings)},
         # Also what a person materialises: else every step is a process of its own with its own
         # Spark, and the process that signed the run as its worker ends before the run does.

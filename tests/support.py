@@ -183,7 +183,7 @@ class Lab:
     def plain_rows(self, table: str = "t") -> list[dict[str, Any]]:
         """Rows less the technical columns."""
         return [
-            {c: v for c, v in row.items() if not c.startswith(("_kafka", "_hoodie"))}
+            {c: v for c, v in row.items() if not c.startswith(("_kafka", "_hoodie", "_lake_key"))}
             for row in self.rows(table)
         ]
 
@@ -322,7 +322,7 @@ def _tombstone_key(dataset: Dataset, key: bytes | None) -> tuple[Any, ...]:
 def _holds(row: Mapping[str, Any], value: Mapping[str, Any]) -> None:
     """Everything that was sent is in the row; columns that were not sent are null."""
     for name, held in row.items():
-        if name.startswith(("_kafka_", "_hoodie_")):
+        if name.startswith(("_kafka_", "_hoodie_")) or name == "_lake_key":
             continue
         assert _equal(held, value.get(name)), (name, held, value)
     lost = [n for n, v in value.items() if v not in (None, [], {}) and n not in row]

@@ -23,7 +23,8 @@ Read = Callable[[Any], Any]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _RANK_BYTES = 40
-_OURS = ("_hoodie_", "_kafka_")
+_OURS = ("_hoodie_", "_kafka_", "_lake_key")
+_WRAPPED = {"schema", "payload"}  # of Kafka Connect, with schemas enabled
 _EMPTY: tuple[Any, ...] = (None, [], {})
 
 
@@ -57,9 +58,9 @@ class Projector:
         return {name: read(document.get(name)) for name, read in self._read.items()}
 
     def key_of(self, values: Mapping[str, Any]) -> str | None:
-        """None when a part of the key is null or missing."""
+        """None when a part of the key is null or missing, or its only part is empty."""
         parts = [values.get(name) for name in self.key]
-        return None if any(p is None for p in parts) else repr(parts)
+        return None if any(p is None for p in parts) or parts == [""] else repr(parts)
 
     def rank_of(self, values: Mapping[str, Any]) -> str | None:
         """Text that sorts as the ordering field does; empty without one, None when it is null."""
@@ -78,12 +79,14 @@ class Projector:
 
     def key_of_tombstone(self, key: str | None) -> str | None:
         """The Kafka key as JSON object with the key's columns, or as the value of its only one."""
-        if key is None:
+        if not key:
             return None
         try:
             parsed = orjson.loads(key)
         except orjson.JSONDecodeError:
             parsed = key
+        if isinstance(parsed, dict) and parsed.keys() == _WRAPPED and not {*self.key} <= _WRAPPED:
+            parsed = parsed["payload"]
         tries = [parsed] if isinstance(parsed, dict) else self._single(parsed, key)
         for document in tries:
             try:

@@ -8,7 +8,18 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from lake_platform.cli import audit, code, datasets, demo, jars, operations, phases, stack, try_
+from lake_platform.cli import (
+    audit,
+    code,
+    compact,
+    datasets,
+    demo,
+    jars,
+    operations,
+    phases,
+    stack,
+    try_,
+)
 from lake_platform.errors import LakeError
 
 
@@ -34,7 +45,7 @@ def lake() -> None:
     """Kafka topics to complete, correct and fresh lake tables."""
 
 
-_PARTS = (stack, demo, code, phases, try_, audit, operations, jars)
+_PARTS = (stack, demo, code, phases, try_, compact, audit, operations, jars)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")

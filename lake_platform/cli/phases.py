@@ -9,6 +9,7 @@ import typer
 
 from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import RawCommit
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def load(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
         ports = compose.build_ports(shell.settings, shell.metastore)
         for result in run(table, ports, compose.build_limits(shell.settings)):
             done.append(_told_batch(shell, result))
+        if done:
+            _compact(table, ports, shell)
         if as_json:
             shell.show({"table": table, "batches": done})
         elif not done:
@@ -65,6 +68,8 @@ def ingest(table: TableName, home: Home = None, as_json: AsJson = False) -> None
                 slices.append(_told_slice(shell, table, done))
             else:
                 batches.append(_told_batch(shell, done))
+        if batches:
+            _compact(table, ports, shell)
         if as_json:
             shell.show({"table": table, "slices": slices, "batches": batches})
         elif not (slices or batches):
@@ -91,3 +96,15 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
     for change in result.changes:
         shell.say(f"    {change}")
     return result.applied.to_dict() | {"seconds": result.seconds}
+
+
+def _compact(table: str, ports: Ports, shell: Shell) -> None:
+    """After the last batch, which has not to wait for it; the session is warm."""
+    from lake_platform.load.plan import is_pending
+    from lake_platform.maintain.compaction import compact_table
+
+    if is_pending(table, ports, shell.metastore.progress(table).applied_seq):
+        return
+    found = compact_table(table, ports, compose.build_limits(shell.settings))
+    if found and not found.put_off:
+        shell.say(f"{table}: {found.commits} commits compacted")

@@ -16,6 +16,9 @@ from lake_platform.errors import InvalidFieldError, UnsupportedError
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
 _RESERVED = ("_hoodie_", "_kafka_")
+# Columns of ours for what comes; older tables may have such columns of their users.
+RESERVED_NOW = (*_RESERVED, "_lake_")
+_RECORD_KEY = "_lake_key"  # of Hudi upsert tables (adapters/hudi/keys.py)
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
 _TABLE_CHARS = 160
@@ -201,6 +204,7 @@ FIXED_FIELDS = (
     "mode",
     "format",
     "primary_key",
+    "ordering_field",
     "partition_by",
     "table_type",
     "buckets",
@@ -226,13 +230,24 @@ def check_change(before: Dataset, after: Dataset) -> None:
 def unstorable(format_: Format, struct: Struct) -> list[tuple[str, Type]]:
     """Path and type of each column the table cannot have.
 
-    `_kafka_*` and `_hoodie_*` are ours; Hudi's schema is Avro's, with names of letters, digits and
-    `_` at any depth, no digit first.
+    `_kafka_*`, `_hoodie_*` and, in Hudi, `_lake_key` are ours; Hudi's schema is Avro's, with names
+    of letters, digits and `_` at any depth, no digit first.
     """
     found = [(f.name, f.type) for f in struct.fields if f.name.lower().startswith(_RESERVED)]
     if format_ == "hudi":
+        found += [(f.name, f.type) for f in struct.fields if f.name.lower() == _RECORD_KEY]
         found += [(path, f.type) for path, f in fields(struct) if not _AVRO_NAME.match(f.name)]
     return found
+
+
+def check_reserved(dataset: Dataset, source: Struct) -> None:
+    """For a new dataset. Raises: InvalidFieldError for a column with a name of ours."""
+    ours = [f.name for f in source.fields if f.name.lower().startswith(RESERVED_NOW)]
+    if ours and not dataset.transformed:
+        raise InvalidFieldError(
+            "topic", dataset.topic, f"its records have columns {ours}; _kafka_*, _hoodie_* and "
+            f"_lake_* are ours", "rename them in a sql transform: SELECT _lake_x AS lake_x",
+        )  # fmt: skip
 
 
 def check_against_schema(dataset: Dataset, source: Struct) -> None:

@@ -181,6 +181,15 @@ class TableEngine(Protocol):
         """Up to `limit` rows of the newest batch."""
         ...
 
+    def uncompacted(self, dataset: Dataset) -> int:
+        """Commits whose rows wait for compaction; 0 where a format has none. No Spark."""
+        ...
+
+    def compact(self, dataset: Dataset, claim: Claim) -> bool:
+        """Makes one file of each and its later changes; rows stay as they are. False when it has to
+        wait for who died in an earlier one. Raises: EngineError."""
+        ...
+
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         """Removes what a zombie committed twice (`state.doubled`)."""
         ...

@@ -143,6 +143,18 @@ class TableUnreadableError(StopDatasetError):
         self.table, self.engine = table, engine
 
 
+class OldTableError(StopDatasetError):
+    """A table as an older release made it cannot take what comes."""
+
+    def __init__(self, table: str, why: str) -> None:
+        super().__init__(
+            f"table {table!r}, made by an older release: {why}. Nothing was written. Remove the "
+            f"table whole (lake/{table}/ and checkpoints/{table}/phase2/): the next load builds it "
+            f"again from raw, and that table can"
+        )
+        self.table = table
+
+
 class CheckpointLostError(StopDatasetError):
     """A table's own checkpoint is behind what was recorded as applied to it."""
 

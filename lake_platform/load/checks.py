@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lake_platform.domain.bundle import Ports
@@ -28,7 +28,21 @@ def rules(table: str, ports: Ports) -> Sequence[Mapping[str, object]]:
         return []
     columns = sorted({r.column for r in dataset.rules})
     rows = ports.engine(dataset.format).newest_rows(dataset, columns, _NEWEST_ROWS)
-    return _failures(dataset, rows)
+    active = ports.metastore.active_schema(table)
+    numbers = {
+        f.name: int if str(f.type) in {"int", "long"} else float
+        for f in (active.columns.fields if active else ())
+        if f.name in dataset.partition_by and str(f.type) in {"int", "long", "float", "double"}
+    }
+    return _failures(dataset, [_numbered(row, numbers) for row in rows])
+
+
+def _numbered(
+    row: Mapping[str, object], numbers: Mapping[str, Callable[[str], object]]
+) -> Mapping[str, object]:
+    """Values from the names of folders are text, whatever the column is."""
+    given = {n: make(v) for n, make in numbers.items() if isinstance(v := row.get(n), str)}
+    return {**row, **given}
 
 
 def _failures(

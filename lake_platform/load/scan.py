@@ -16,7 +16,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.quality import MAX_KEY_BYTES, MAX_PARTITION_BYTES, Reason
 from lake_platform.domain.schema import Struct
-from lake_platform.load.keys import key_of_tombstone
+from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.report import SAMPLES, Rejected, ScanReport
 from lake_platform.raw.objects import split_lines
 from lake_platform.records.build import build
@@ -52,8 +52,16 @@ class Scanner:
     report asks for. With `projecting` what is new is left out instead, and not reported.
     """
 
-    def __init__(self, dataset: Dataset, source: Struct, projecting: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        source: Struct,
+        projecting: bool = False,
+        columns: Struct | None = None,
+    ) -> None:
+        """`columns` are the table's when steps make others of `source`."""
         self._dataset, self._source, self._projecting = dataset, source, projecting
+        self._tombstone_keys = TombstoneKeys(dataset, source, columns or source)
         self._upsert = dataset.mode == "upsert"
         self._quarantine_tombstones = not self._upsert and dataset.tombstones == "quarantine"
         self.report = ScanReport(source=source, observed=source)
@@ -160,7 +168,7 @@ class Scanner:
             else:
                 self.report.dropped += 1
         else:
-            key = key_of_tombstone(head.key, self._dataset.primary_key, self._source)
+            key = self._tombstone_keys.key_of(head.key)
             if key is None:
                 self._reject(raw, line, Reason.TOMBSTONE_KEY)
             else:
@@ -182,6 +190,10 @@ def _row_check(dataset: Dataset, schema: Struct) -> Callable[[Place], Reason | N
         return None
     places = {f.name: i for i, f in enumerate(schema.fields)}
     key = [places[c] for c in dataset.primary_key if c in places]
+    # An empty part of several is a key like any other.
+    lone = (
+        key[0] if dataset.mode == "upsert" and len(dataset.primary_key) == len(key) == 1 else None
+    )
     ordering = places.get(dataset.ordering_field) if dataset.ordering_field else None
     texts = [
         places[c]
@@ -194,6 +206,8 @@ def _row_check(dataset: Dataset, schema: Struct) -> Callable[[Place], Reason | N
     def check(at: Place) -> Reason | None:
         if reason := _bad_key([at(i) for i in key]):
             return reason
+        if lone is not None and at(lone) == "":
+            return Reason.NULL_KEY
         if ordering is not None and at(ordering) is None:
             return Reason.NULL_ORDERING
         return Reason.PARTITION_TOO_LONG if any(_too_long(at(i)) for i in texts) else None

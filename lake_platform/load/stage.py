@@ -93,7 +93,7 @@ def shares(objects: Sequence[RawObject], processes: int) -> Iterator[tuple[RawOb
 def stage_objects(
     store: ObjectStore, question: Question, objects: Sequence[RawObject], number: int
 ) -> Staged:
-    scanner = Scanner(question.dataset, question.source, question.projecting)
+    scanner = Scanner(question.dataset, question.source, question.projecting, question.columns)
     decoder = Decoder(question.dataset, question.source)
     for raw in objects:
         for rows in scanner.scan(raw, read_text(store, raw)):

@@ -9,7 +9,12 @@ from typing import Any
 
 from croniter import CroniterError, croniter
 
-from lake_platform.domain.dataset import Dataset, check_against_schema
+from lake_platform.domain.dataset import (
+    RESERVED_NOW,
+    Dataset,
+    check_against_schema,
+    check_reserved,
+)
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
@@ -18,11 +23,12 @@ from lake_platform.errors import InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 
-_RESERVED = ("_hoodie_", "_kafka_")
 Infer = Callable[[Kafka, str], tuple[Struct | None, list[str]]]
 """Schema and warnings from a topic's first messages (ingest.infer.infer_source)."""
 CheckSteps = Callable[[Dataset], None]
 """Raises InvalidFieldError for a transform that cannot run."""
+Advise = Callable[[Dataset, Struct | None], Sequence[str]]
+"""Warnings about a definition and the schema of its topic (load.advice)."""
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
 Notify = Callable[[str], None]
@@ -46,6 +52,7 @@ class UseCases:
     kafka: Kafka
     infer: Infer
     check_steps: CheckSteps = lambda _: None
+    advise: Advise = lambda *_: ()
     notify: Notify = lambda _: None
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
@@ -67,6 +74,8 @@ class UseCases:
             ]
         else:
             check_against_schema(dataset, source)
+            check_reserved(dataset, source)
+        warnings = [*warnings, *self.advise(dataset, source)]
         record = self.store.register(dataset, source, actor)
         self.notify(dataset.table)
         return Registration(record, self.store.active_schema(dataset.table), tuple(warnings))
@@ -104,7 +113,7 @@ class UseCases:
         )
         if twin is not None:
             raise InvalidFieldError("name", name, f"there is a column {twin}", "choose another")
-        if not name or name.lower().startswith(_RESERVED):
+        if not name or name.lower().startswith(RESERVED_NOW):
             raise InvalidFieldError("name", name, "reserved or empty", "choose another name")
         column = Field(name, _column_type(kind))
         source = Struct((*active.source.fields, column))

@@ -153,6 +153,13 @@ def test_dump_writes_raw_and_stats_show_it(lake: Lake) -> None:
     assert "head_seq" in lake("datasets", "stats", "orders").output
 
 
+def test_compact_with_nothing_to_compact_starts_no_engine(lake: Lake) -> None:
+    add(lake)
+    assert "nothing to compact" in lake("compact", "orders").output
+    told = data(lake("compact", "orders", "--json"))
+    assert told == {"table": "orders", "commits": 0, "put_off": ""}
+
+
 def test_load_with_nothing_new_starts_no_engine(lake: Lake) -> None:
     add(lake)
     assert "nothing waits" in lake("load", "orders").output

@@ -189,7 +189,7 @@ def test_a_late_commit_does_not_bring_back_what_was_deleted(
 ) -> None:
     """A zombie that held the lock of its commit all the time, while the keys it wrote were deleted
     and the tombstones compacted away. Here its fence is lifted, which comes to the same."""
-    monkeypatch.setattr(hudi, "_COMPACT_AFTER", 1)
+    monkeypatch.setattr(hudi, "_COMPACT_OVERDUE", 1)
     fill(lab, 0, 4)
     job = held_job(lab)
     lab.workers.crash()

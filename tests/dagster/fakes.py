@@ -43,6 +43,7 @@ class FakeEngine:
     failing: set[str] = field(default_factory=set)
     writes: Counter[str] = field(default_factory=Counter)
     profiles: dict[str, TableProfile] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)  # commits for a compaction
 
     def state(self, dataset: Dataset) -> TableState:
         return self.states.get(dataset.table, TableState(exists=False, applied=0))
@@ -78,6 +79,15 @@ class FakeEngine:
 
     def profile(self, dataset: Dataset) -> TableProfile:
         return self.profiles.get(dataset.table, TableProfile(0, 0, 0))
+
+    def uncompacted(self, dataset: Dataset) -> int:
+        return self.waiting.get(dataset.table, 0)
+
+    def compact(self, dataset: Dataset, claim: Claim) -> bool:  # noqa: ARG002 - port
+        if dataset.table in self.failing:
+            raise EngineError(f"dataset {dataset.table!r}: the engine is made to fail")
+        self.waiting[dataset.table] = 0
+        return True
 
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         pass

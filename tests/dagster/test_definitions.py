@@ -62,7 +62,7 @@ def test_everything_is_on_by_default(world: World) -> None:
     }  # fmt: skip
     on = dg.DefaultScheduleStatus.RUNNING
     assert {s.name: s.default_status for s in repository.schedule_defs} == {
-        "maintenance_daily": on, "audit_daily": on,
+        "maintenance_daily": on, "audit_daily": on, "compaction_hourly": on,
     }  # fmt: skip
 
 

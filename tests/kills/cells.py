@@ -99,6 +99,9 @@ class Chain:
         self.table.send_round(point.new_column)
         if point.command == "load":
             self._ok("dump")
+        elif point.command == "compact":
+            self._ok("dump")
+            self._ok("load")
         elif point.command in {"clean", "replay"}:
             self._ok("cycle")
 

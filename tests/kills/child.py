@@ -1,8 +1,9 @@
 """The process that is killed: does what its standard input says, one word a line.
 
-`dump`, `spread` (a dump by two processes), `load`, `cycle` (dump and load), `replay`, `clean`,
-`warm` (start the JVM), `often` (Hudi compacts, cleans and archives at every batch). Answers are
-lines in `<home>/answers`: `ok`, or the name of our error. Any other exception ends the process.
+`dump`, `spread` (a dump by two processes), `load`, `cycle` (dump and load), `compact`, `replay`,
+`clean`, `warm` (start the JVM), `often` (Hudi cleans and archives at every batch, and a cycle ends
+in a compaction). Answers are lines in `<home>/answers`: `ok`, or the name of our error. Any other
+exception ends the process.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lake_platform.dump.dump import dump
 from lake_platform.errors import LakeError
 from lake_platform.load.load import load
 from lake_platform.maintain import cleaner as compact_log
+from lake_platform.maintain.compaction import compact_table
 from lake_platform.raw import log as raw_log
 from lake_platform.settings import Settings, load_settings
 from tests.kills.parts import StandingOutside
@@ -56,6 +58,7 @@ class Child:
         self._settings, self._place, self._table = settings, place, table
         self._gate = Gate(place)
         self._session: SparkSession | None = None
+        self._compacting = False
         self._ports = self._standing(build_ports(settings))
         if elsewhere:
             self._ports = replace(self._ports, workers=ElsewhereWorkers())
@@ -64,7 +67,8 @@ class Child:
     def do(self, command: str) -> None:
         words: dict[str, Callable[[], None]] = {
             "dump": self._dump, "spread": self._spread, "load": self._load, "cycle": self._cycle,
-            "replay": self._replay, "clean": self._clean, "often": self._often, "warm": self._warm,
+            "compact": self._compact, "replay": self._replay, "clean": self._clean,
+            "often": self._often, "warm": self._warm,
         }  # fmt: skip
         words[command]()
 
@@ -108,6 +112,11 @@ class Child:
     def _cycle(self) -> None:
         self._dump()
         self._load()
+        if self._compacting:
+            self._compact()
+
+    def _compact(self) -> None:
+        compact_table(self._table, self._ports, self._limits, after=1)
 
     def _replay(self) -> None:
         """The newest window that was dumped."""
@@ -122,7 +131,7 @@ class Child:
         compact_log.compact_log(self._table, later, keep_commits=1)
 
     def _often(self) -> None:
-        hudi._COMPACT_AFTER = 1
+        self._compacting = True
         hudi_options.COMMON = {
             **hudi_options.COMMON,
             "hoodie.clean.commits.retained": "1",

@@ -23,7 +23,7 @@ _DONE = _TIMELINE + r"\d+_\d+\."
 @dataclass(frozen=True)
 class Point:
     """`command` gets a writer to the point. `first` is the point of an earlier kill, whose recovery
-    passes this one. `often`: Hudi does its housekeeping at every batch instead of every 20th.
+    passes this one. `often`: Hudi does its housekeeping at every batch, and each cycle compacts.
     `fresh`: the table's first batch. `new_column`: the batch brings one."""
 
     name: str
@@ -147,10 +147,17 @@ def _hudi_write() -> list[Point]:
 
 def _hudi_housekeeping() -> list[Point]:
     def point(name: str, armed: str, *kinds: str, first: str = "") -> Point:
-        return Point(f"hudi: {name}", f"jvm {armed}", kinds or HUDI, first=first, often=True)
+        # A cycle: dump, load and, with `often`, a compaction.
+        return Point(f"hudi: {name}", f"jvm {armed}", kinds or HUDI, "cycle", first, often=True)
 
     failed = "hudi: data file half written"
     return [
+        Point("compaction claimed", "store after put_new 1 /claims/", ("upsert",), "compact",
+              often=True),
+        Point("before the compaction", "engine before compact 1 .", ("upsert",), "cycle",
+              often=True),
+        Point("compacted, before the claim ends", "engine after compact 1 .", ("upsert",), "cycle",
+              often=True),
         point("compaction requested", rf"after rename 1 {_TIMELINE}\d+\.compaction\.requested",
               "upsert"),
         point("compaction inflight", rf"after close 1 {_TIMELINE}\d+\.compaction\.inflight",

@@ -6,11 +6,17 @@ Why each option is there is written in docs/delivery.md (fence) and docs/archite
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from lake_platform.adapters.hudi import timeline
+from lake_platform.adapters.hudi.compaction import compact, uncompacted
+from lake_platform.adapters.hudi.keys import (
+    KEY,
+    check_old_folders,
+    check_old_keys,
+    record_key,
+)
 from lake_platform.adapters.hudi.options import (
     APPEND_KEY,
     fenced_options,
@@ -19,11 +25,10 @@ from lake_platform.adapters.hudi.options import (
     table_type,
     tasks,
 )
-from lake_platform.adapters.hudi.strays import strays
+from lake_platform.adapters.hudi.tombstones import delete_rows
+from lake_platform.adapters.hudi.upsert import Upsert, checked, keyed, prepared
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
-    ORDER,
-    delete_rows,
     derive,
     newest_rows,
     profile,
@@ -50,8 +55,8 @@ from lake_platform.errors import CommitRaceError, EngineError, StorageUnavailabl
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_log = structlog.get_logger(__name__)
-_COMPACT_AFTER = 20  # delta commits
+# Delta commits after which a load does what maintenance should have done long ago.
+_COMPACT_OVERDUE = 100
 # What Hudi says of a table with a broken hoodie.properties, and of one with the folders alone.
 _HALF_MADE = ("hoodie.properties", "TableNotFoundException")
 
@@ -88,19 +93,31 @@ class HudiEngine:
                 raise
 
     def write(self, job: BatchJob) -> WriteResult:
-        spark = self._session()
+        spark, dataset = self._session(), job.dataset
         with write_errors(job):
-            frame = self._frame(spark, job)
-            options = self._options(job)
+            frame = rows(spark, job, self._store)
             schema = table_columns(frame.schema)
-            commit = self._saved(frame, job, options)
+            if dataset.transformed:
+                frame = checked(frame, dataset)
+            if dataset.mode == "upsert":
+                commit = self._upserted(frame, job)
+            else:
+                commit = self._saved(frame, job, self._options(job, APPEND_KEY))
         if commit is None:
             raise EngineError(
                 f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
                 f"commit of it is on the timeline; load again"
             )
-        self._compact(spark, job)
+        if self.uncompacted(dataset) >= _COMPACT_OVERDUE:
+            self.compact(dataset, job.claim)
         return WriteResult(commit.batch, schema, commit.files, commit.bytes)
+
+    def uncompacted(self, dataset: Dataset) -> int:
+        return uncompacted(self._store, dataset.table) if table_type(dataset) == "mor" else 0
+
+    def compact(self, dataset: Dataset, claim: Claim) -> bool:
+        options = self._fenced_options(dataset.table, claim)
+        return compact(self._session(), self._store, dataset.table, options)
 
     def profile(self, dataset: Dataset) -> TableProfile:
         key = dataset.primary_key if dataset.mode == "upsert" else APPEND_KEY
@@ -132,7 +149,7 @@ class HudiEngine:
             replay=True, reapply=True,
         )  # fmt: skip
         options = {
-            **self._fenced_options(dataset.table, claim), **key_options(dataset),
+            **self._fenced_options(dataset.table, claim), **key_options(dataset, APPEND_KEY),
             "hoodie.datasource.write.operation": "delete",
             "hoodie.index.type": "SIMPLE",
             **timeline.metadata_options(mark, claim.nonce, (double.instant,)),
@@ -146,49 +163,41 @@ class HudiEngine:
             doomed = table.where(table["_hoodie_commit_time"] == double.instant).select(*keys)
             _save(doomed, path, options)
 
-    def _frame(self, spark: SparkSession, job: BatchJob) -> DataFrame:
-        dataset = job.dataset
-        frame = rows(spark, job, self._store)
-        if dataset.mode == "upsert":
-            if job.deletes:
-                tombstones = delete_rows(spark, job.deletes, frame, dataset.primary_key)
-                if dataset.ordering_field:
-                    tombstones = self._dated(tombstones, frame, dataset)
-                frame = frame.unionByName(tombstones)
-            if dataset.ordering_field:
-                frame = _newest_only(frame, dataset)
-        return frame
+    def _upserted(self, frame: DataFrame, job: BatchJob) -> timeline.LakeCommit | None:
+        key = record_key(self._store, job.dataset, job.table_schema)
+        if KEY not in key:
+            check_old_keys(frame, job.dataset)
+        check_old_folders(self._store, job.dataset, job.table_schema)
+        with self._prepared(frame, job) as upsert:
+            options = self._options(job, key, upsert.deleted)
+            return self._saved(keyed(upsert.rows, key), job, options)
 
-    def _dated(self, tombstones: DataFrame, batch: DataFrame, dataset: Dataset) -> DataFrame:
-        """Gives tombstones the greatest ordering value their key has so far: they carry none, and
-        follow what was sent before them. Tombstones of keys never seen are left out."""
-        from pyspark.sql import functions as F
+    def _prepared(self, frame: DataFrame, job: BatchJob) -> AbstractContextManager[Upsert]:
+        dataset, tombstones = job.dataset, None
+        if job.deletes:
+            spark = self._session()
+            tombstones = delete_rows(spark, job.deletes, frame, dataset.primary_key)
+        # Its creation may have been cut off: what has no commit has no rows.
+        held = timeline.completed(self._store, dataset.table)
+        table = self._table(dataset) if held else None
+        # Two keys that differ may be one behind a step.
+        unique = job.unique and not dataset.transformed
+        return prepared(frame, tombstones, table, dataset, unique=unique)
 
-        key, ordering = list(dataset.primary_key), str(dataset.ordering_field)
-        chosen = [F.col(f"`{c}`") for c in (*key, ordering)]
-        known = batch.select(*chosen)
-        if timeline.table_exists(self._store, dataset.table):
-            stored = self._table(dataset)
-            if set(stored.columns) >= {*key, ordering}:
-                known = known.unionByName(stored.select(*chosen))
-        highest = known.groupBy(*chosen[:-1]).agg(F.max(chosen[-1]).alias("_lake_highest"))
-        dated = tombstones.drop(ordering).join(highest, key)
-        return dated.withColumnRenamed("_lake_highest", ordering).select(*batch.columns)
-
-    def _options(self, job: BatchJob) -> dict[str, str]:
+    def _options(self, job: BatchJob, key: Sequence[str], deleted: int = 0) -> dict[str, str]:
         dataset, claim = job.dataset, job.claim
         parallelism = str(tasks(sum(o.raw_bytes for o in job.objects)))
         planned = AppliedBatch(
             job.batch, job.applied, claim.epoch, "", job.schema_version, job.replay, job.reapply,
             Balance(
-                records=job.records, deleted=len(job.deletes), dropped=job.dropped,
+                records=job.records, deleted=deleted, dropped=job.dropped,
                 quarantined=job.quarantined,
             ),
             job.quarantine_keys,
         )  # fmt: skip
         return {
             **self._fenced_options(dataset.table, claim),
-            **key_options(dataset),
+            **key_options(dataset, key),
             **mode_options(job),
             "hoodie.upsert.shuffle.parallelism": parallelism,
             "hoodie.bulkinsert.shuffle.parallelism": parallelism,
@@ -240,69 +249,9 @@ class HudiEngine:
         self._store.put(key, made)
         self._store.delete([i.key for i in self._store.list(staging)])
 
-    def _compact(self, spark: SparkSession, job: BatchJob) -> None:
-        if table_type(job.dataset) != "mor":
-            return
-        pending = 0
-        for instant in reversed(timeline.completed(self._store, job.dataset.table)):
-            if instant.action == "commit":
-                break
-            pending += 1
-        if pending < _COMPACT_AFTER:
-            return
-        try:
-            with engine_errors(
-                f"the compaction of {job.dataset.table!r}",
-                f"batch {job.batch} is committed, the next one is compacted with it",
-            ):
-                spark.sql(self._compaction(job)).collect()
-        except EngineError as error:
-            self._sweep(job.dataset.table)
-            # Who died in a compaction is waited for as long as its heartbeat is young: two minutes.
-            if "heartbeat" not in str(error):
-                raise
-            _log.warning("compaction was put off", dataset=job.dataset.table, error=str(error))
-
-    def _sweep(self, table: str) -> None:
-        """After a failed compaction: if we were taken for dead in it, others may have completed it,
-        and files of ours came after that."""
-        try:
-            stray = strays(self._store, table)
-            self._store.delete(stray)
-        except StorageUnavailableError as error:
-            _log.warning("strays were not looked for", dataset=table, error=str(error))
-            return
-        if stray:
-            _log.warning("strays of this writer were removed", dataset=table, files=len(stray))
-
-    def _compaction(self, job: BatchJob) -> str:
-        table = job.dataset.table
-        options = self._fenced_options(table, job.claim)
-        options["hoodie.compact.inline.max.delta.commits"] = "1"
-        # The procedure splits its options at commas, so none may be in a value.
-        options.pop("hoodie.fs.atomic_creation.support")
-        listed = ",".join(f"{name}={value}" for name, value in options.items())
-        return (
-            f"CALL run_compaction(op => 'scheduleAndExecute', "
-            f"path => '{self._store.url(table_prefix(table))}', options => '{listed}')"
-        )
-
 
 def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:
     frame.write.format("hudi").options(**options).mode("append").save(path)
-
-
-def _newest_only(frame: DataFrame, dataset: Dataset) -> DataFrame:
-    """One row a key by (ordering field, Kafka order): Hudi alone would break ties at random."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    key = [F.col(f"`{c}`") for c in dataset.primary_key]
-    order = [F.col(f"`{dataset.ordering_field}`").desc_nulls_last(), F.col(ORDER).desc()]
-    ranked = frame.withColumn(
-        "_lake_rank", F.row_number().over(Window.partitionBy(*key).orderBy(*order))
-    )
-    return ranked.where(F.col("_lake_rank") == 1).drop("_lake_rank")
 
 
 def _fenced(job: BatchJob) -> CommitRaceError:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from lake_platform.adapters.hudi.upsert import moves
 from lake_platform.adapters.spark.rows import ORDER
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
@@ -28,6 +29,8 @@ COMMON: Mapping[str, str] = {
     "hoodie.datasource.write.partitionpath.urlencode": "true",
     "hoodie.datasource.write.drop.partition.columns": "false",
     "hoodie.parquet.compression.codec": "zstd",
+    # Else upserts name the folders of timestamps otherwise than bulk_insert: Spark reads NULL.
+    "hoodie.datasource.write.keygenerator.consistent.logical.timestamp.enabled": "true",
 }
 
 
@@ -60,8 +63,7 @@ def table_type(dataset: Dataset) -> str:
     return dataset.table_type or ("mor" if dataset.mode == "upsert" else "cow")
 
 
-def key_options(dataset: Dataset) -> dict[str, str]:
-    key = dataset.primary_key if dataset.mode == "upsert" else APPEND_KEY
+def key_options(dataset: Dataset, key: Sequence[str]) -> dict[str, str]:
     kind = "MERGE_ON_READ" if table_type(dataset) == "mor" else "COPY_ON_WRITE"
     options = {
         "hoodie.table.name": dataset.table.replace(".", "_").replace("-", "_"),
@@ -88,17 +90,15 @@ def mode_options(job: BatchJob) -> dict[str, str]:
     options = {
         "hoodie.datasource.write.operation": "upsert",
         "hoodie.table.ordering.fields": dataset.ordering_field or ORDER,
+        "hoodie.combine.before.upsert": "false",  # there is one row a key
     }
-    if set(dataset.partition_by) <= set(dataset.primary_key):
+    if not moves(dataset):
         return options | {
             "hoodie.index.type": "BUCKET",
             "hoodie.bucket.index.num.buckets": str(dataset.buckets),
         }
-    # The bucket index looks into one partition only; here a key may move to another one.
-    return options | {
-        "hoodie.index.type": "GLOBAL_SIMPLE",
-        "hoodie.simple.index.update.partition.path": "true",
-    }
+    # The bucket index looks into one partition only; rows that move get a delete in the old one.
+    return options | {"hoodie.index.type": "SIMPLE"}
 
 
 def tasks(raw_bytes: int) -> int:

@@ -19,6 +19,9 @@ from lake_platform.domain.ports import ObjectStore
 
 METADATA_PREFIX = "lake."
 _BATCH, _NONCE, _UNDONE = "lake.batch", "lake.nonce", "lake.undone"
+# Deletes are counted before the write: Hudi counts those of unknown keys and of rows that moved.
+# Commits of older releases do not have it.
+_COUNTED = "lake.counted"
 _COMMIT = re.compile(r"(\d+)_(\d+)\.(commit|deltacommit|replacecommit)")
 _RECENT = 12
 
@@ -53,6 +56,7 @@ def metadata_options(
         _BATCH: json.dumps(batch.to_dict()),
         _NONCE: nonce,
         _UNDONE: json.dumps(undone),
+        _COUNTED: "true",
     }
 
 
@@ -62,6 +66,22 @@ def table_exists(store: ObjectStore, table: str) -> bool:
 
 def properties_key(table: str) -> str:
     return f"{table_prefix(table)}.hoodie/hoodie.properties"
+
+
+def properties(store: ObjectStore, table: str) -> dict[str, str]:
+    """What Hudi keeps of the table; empty when there is none yet."""
+    try:
+        text = store.get(properties_key(table)).decode("latin-1")
+    except KeyError:
+        return {}
+    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {name: _unescaped(value) for name, _, value in pairs}
+
+
+def _unescaped(text: str) -> str:
+    """As java.util.Properties writes: `\\:` and, for what is not Latin-1, `\\u043a`."""
+    code = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), text)
+    return re.sub(r"\\(.)", r"\1", code)
 
 
 def completed(store: ObjectStore, table: str) -> list[Instant]:
@@ -82,6 +102,17 @@ def files_by_instant(store: ObjectStore, table: str) -> dict[str, set[str]]:
             continue  # archived between the LIST and now
         found[instant.requested] = {str(s["path"]).rsplit("/", 1)[-1] for s in stats}
     return found
+
+
+def newest_partitions(store: ObjectStore, table: str) -> list[str]:
+    """Those that the newest commit with any wrote into, as paths below the table."""
+    for instant in reversed(completed(store, table)):
+        try:
+            if found := list(_record(store, instant).get("partitionToWriteStats") or {}):
+                return found
+        except KeyError:
+            continue  # archived between the LIST and now
+    return []
 
 
 def state(store: ObjectStore, dataset: Dataset) -> TableState:
@@ -130,7 +161,7 @@ def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit |
     stats = _stats(record)
     planned = AppliedBatch.from_dict({**json.loads(extra[_BATCH]), "instant": instant.requested})
     bulk = str(record.get("operationType")).upper() == "BULK_INSERT"
-    batch = _with_balance(planned, stats, dataset, bulk)
+    batch = _with_balance(planned, stats, dataset, bulk, counted=_COUNTED in extra)
     return LakeCommit(
         batch=batch,
         nonce=extra.get(_NONCE, ""),
@@ -163,7 +194,11 @@ def doubled(newest_first: list[LakeCommit]) -> tuple[AppliedBatch, ...]:
 
 
 def _with_balance(
-    planned: AppliedBatch, stats: list[Mapping[str, Any]], dataset: Dataset, bulk: bool
+    planned: AppliedBatch,
+    stats: list[Mapping[str, Any]],
+    dataset: Dataset,
+    bulk: bool,
+    counted: bool,
 ) -> AppliedBatch:
     """What the writer knew before (records, quarantined, dropped) and what Hudi counted."""
     known = planned.balance
@@ -172,7 +207,9 @@ def _with_balance(
     deletes = sum(s.get("numDeletes") or 0 for s in stats)
     written = sum(s.get("numWrites") or 0 for s in stats) if bulk else inserts + updates
     left = known.records - known.quarantined - known.dropped - written
-    if set(dataset.partition_by) - set(dataset.primary_key):
+    if counted:
+        deletes = known.deleted
+    elif set(dataset.partition_by) - set(dataset.primary_key):
         # A row that moves to another partition counts as deleted there and inserted here.
         deletes = min(deletes, max(0, left if dataset.delete_when else known.deleted))
     rest = left - deletes

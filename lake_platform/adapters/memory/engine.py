@@ -123,6 +123,12 @@ class MemoryEngine:
         rows = [e.row for e in last.events if e.row is not None] if last else []
         return [{c: row.get(c) for c in columns} for row in rows[:limit]]
 
+    def uncompacted(self, dataset: Dataset) -> int:  # noqa: ARG002 - port
+        return 0
+
+    def compact(self, dataset: Dataset, claim: Claim) -> bool:  # noqa: ARG002 - port
+        return True
+
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:  # noqa: ARG002
         raise UnsupportedError(f"table {dataset.table!r}: a batch cannot be committed twice here")
 

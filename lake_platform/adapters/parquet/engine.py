@@ -92,6 +92,12 @@ class ParquetEngine:
         root = self._store.url(table_prefix(dataset.table).rstrip("/"))
         return self._session().read.option("mergeSchema", "true").parquet(root)
 
+    def uncompacted(self, dataset: Dataset) -> int:  # noqa: ARG002 - port
+        return 0
+
+    def compact(self, dataset: Dataset, claim: Claim) -> bool:  # noqa: ARG002 - port
+        return True
+
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         raise NotImplementedError("a Parquet batch cannot be committed twice")
 

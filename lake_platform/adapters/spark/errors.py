@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import takewhile
 
 from lake_platform.domain.batches import BatchJob
 from lake_platform.errors import EngineError, TransformError
@@ -62,8 +63,17 @@ def short(error: BaseException) -> str:
     if lines[0].startswith("An error occurred while calling") and len(lines) > 1:
         lines = [lines[1].removeprefix(": "), *lines[2:]]
     causes = [line for line in lines[1:] if line.startswith("Caused by: ")]
-    thrown = lines[0][:_SHORT]
+    thrown = _sentence(lines)[:_SHORT]
     return f"{thrown} ({causes[-1][:_SHORT]})" if causes else thrown
+
+
+def _sentence(lines: list[str]) -> str:
+    """The first line; where it ends in a colon, with those it announces (a config conflict's)."""
+    thrown = lines[0]
+    if thrown.endswith(":"):
+        told = takewhile(lambda line: not line.startswith(("at ", "Caused by: ")), lines[1:])
+        thrown = " ".join([thrown, *(" ".join(line.split()) for line in told)])
+    return thrown
 
 
 def _is_gone(error: Exception) -> bool:

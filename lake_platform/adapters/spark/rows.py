@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.errors import first_record, short
 from lake_platform.adapters.spark.transforms import keep_coordinates
-from lake_platform.domain.batches import BatchJob, Delete, TableProfile
+from lake_platform.domain.batches import BatchJob, TableProfile
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct, struct_from_json, to_json
 from lake_platform.errors import TransformError
@@ -66,35 +66,6 @@ def table_columns(schema: StructType) -> Struct:
     return Struct(tuple(kept))
 
 
-def delete_rows(
-    spark: SparkSession, deletes: Sequence[Delete], like: DataFrame, primary_key: Sequence[str]
-) -> DataFrame:
-    """Rows with key, coordinates and the delete mark, all else null, shaped as `like`."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import LongType, StringType, StructField, StructType
-
-    named = [StructField(f"k{i}", StringType()) for i in range(len(primary_key))]
-    fixed = [StructField(n, LongType()) for n in ("partition", "offset", "order")]
-    data = [
-        (d.partition, d.offset, d.order, *(_text(d.key[c]) for c in primary_key)) for d in deletes
-    ]
-    frame = spark.createDataFrame(data, StructType([*fixed, *named]))
-    values: dict[str, Column] = {
-        "_kafka_partition": F.col("partition"),
-        "_kafka_offset": F.col("offset"),
-        "_kafka_timestamp": F.timestamp_millis(F.col("order")),
-        ORDER: _order_text(F.col("order"), F.col("offset")),
-        DELETED: F.lit(True),
-    }
-    values |= {c: F.col(f"k{i}") for i, c in enumerate(primary_key)}
-    return frame.select(
-        *[
-            values.get(f.name, F.lit(None)).cast(f.dataType).alias(f.name)
-            for f in like.schema.fields
-        ]
-    )
-
-
 def profile(table: DataFrame, key: Sequence[str]) -> TableProfile:
     from pyspark.sql import functions as F
 
@@ -115,7 +86,10 @@ def newest_rows(
 ) -> Sequence[Mapping[str, Any]]:
     from pyspark.sql import functions as F
 
-    chosen = table.select(*[F.col(f"`{c}`") for c in columns]).limit(limit)
+    times = {name for name, kind in table.dtypes if kind.startswith("timestamp")}
+    # Python has no place for times at the edge of year 1: they come as text.
+    named = [F.col(f"`{c}`").cast("string") if c in times else F.col(f"`{c}`") for c in columns]
+    chosen = table.select(*[c.alias(n) for c, n in zip(named, columns, strict=True)]).limit(limit)
     return [row.asDict() for row in chosen.collect()]
 
 
@@ -209,7 +183,3 @@ def _technical(dataset: Dataset) -> list[Column]:
             deleted = F.coalesce(F.expr(dataset.delete_when), F.lit(False))
         columns += [F.col(ORDER), deleted.alias(DELETED)]
     return columns
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -22,6 +22,16 @@ ENGINE_CONFIG: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # 0001-01-01 is what .NET and Go send for no time at all: dates before 1582 and times before
+    # 1900 are written and read as they are, in the calendar everybody else reads them by.
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.avro.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.avro.datetimeRebaseModeInRead": "CORRECTED",
+    # Text in the name of a folder is text: 007 is not 7.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # Else an array of one-field structs breaks every later upsert of the table.
     "spark.hadoop.parquet.avro.write-old-list-structure": "false",
     # A gzip object is one split; small ones should share a task.
@@ -47,6 +57,14 @@ _S3A_CONFIG: Mapping[str, str] = {
     "spark.hadoop.fs.s3a.connection.timeout": "15000",
     "spark.hadoop.fs.s3a.change.detection.mode": "none",
 }
+
+
+# What a Spark Connect server may have otherwise, and every session can set for itself.
+_SESSION_OPTIONS = ("spark.sql.session.timeZone", "RebaseMode", "partitionColumnTypeInference")
+
+
+def _per_session(config: Mapping[str, str]) -> dict[str, str]:
+    return {n: v for n, v in config.items() if any(part in n for part in _SESSION_OPTIONS)}
 
 
 def storage_config(options: Mapping[str, str]) -> dict[str, str]:
@@ -127,7 +145,8 @@ def started(build: Callable[[], SparkSession], master: str, remote: str) -> Spar
     try:
         session = build()
         if remote:
-            session.conf.set("spark.sql.session.timeZone", "UTC")
+            for name, value in _per_session(ENGINE_CONFIG).items():
+                session.conf.set(name, value)
         else:
             session.sparkContext.setLogLevel("ERROR")
     except Exception as error:  # whatever py4j or grpc throw, the remedy is the same

@@ -10,11 +10,10 @@ from structlog.testing import capture_logs
 
 from lake_platform.adapters.hudi.engine import HudiEngine
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange, Claim, Worker
+from lake_platform.domain.batches import AppliedBatch, BatchRange, Claim, Worker
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import seq_name
 from lake_platform.domain.ports import ObjectStore
-from lake_platform.domain.schema import Struct
 from lake_platform.errors import EngineError
 from tests.hudi_commits import commit, time
 
@@ -65,38 +64,47 @@ class Calls:
 
 
 def compact(
-    said: str, after: int = 20, store: ObjectStore | None = None, named: str = "x"
-) -> tuple[Calls, list[Any]]:
-    """What a load does about compaction after `after` commits since the last one, which named the
-    base file `named`."""
+    said: str, store: ObjectStore | None = None, named: str = "x"
+) -> tuple[Calls, list[Any], bool]:
+    """A compaction after twenty commits since the last one, which named the base file `named`."""
     store = store or open_store("memory:///")
     commit(store, 1, None, {"": [{"path": named}]})
-    for number in range(2, after + 2):
+    for number in range(2, 22):
         commit(store, number, None, action="deltacommit")
     dataset = Dataset(topic="t", table="t", mode="upsert", primary_key=("id",))
     claim = Claim(7, "n", BatchRange(1, 1), Worker("here", 1, 0.0), 0)
-    job = BatchJob(dataset, claim, (), Struct(), Struct(), 1, 1)
     session: Any = Calls(said)
+    engine = HudiEngine(lambda: session, store)
+    assert engine.uncompacted(dataset) == 20
     with capture_logs() as logs:
-        HudiEngine(no_session, store)._compact(session, job)  # type: ignore[arg-type]
-    return session, [(e["log_level"], e["dataset"]) for e in logs]
+        done = engine.compact(dataset, claim)
+    return session, [(e["log_level"], e["dataset"]) for e in logs], done
 
 
-def test_compaction_comes_after_twenty_commits_under_the_lock_of_the_claim() -> None:
-    assert compact("", 19)[0].statements == []
-    session, logs = compact("")
+def test_a_compaction_runs_under_the_lock_of_the_claim() -> None:
+    session, logs, done = compact("")
     (statement,) = session.statements
     assert f"/locks/{seq_name(7)}," in statement
     assert "path => 'memory:/lake/t/'" in statement
     assert "hoodie.parquet.compression.codec=zstd" in statement
-    assert logs == []
+    assert (logs, done) == ([], True)
+
+
+@pytest.mark.parametrize("values", [{"mode": "append"}, {"table_type": "cow"}])
+def test_what_has_no_log_files_has_nothing_to_compact(values: dict[str, Any]) -> None:
+    store = open_store("memory:///")
+    commit(store, 1, None, action="deltacommit")
+    upsert = {"mode": "upsert", "primary_key": ("id",)}
+    dataset = Dataset(**{"topic": "t", "table": "t", **upsert, **values})
+    assert HudiEngine(no_session, store).uncompacted(dataset) == 0  # type: ignore[arg-type]
 
 
 def test_a_compaction_in_which_somebody_died_just_now_is_put_off() -> None:
-    """The batch is committed: no reason to fail, and to alarm, a load."""
-    session, logs = compact("HoodieLockException: Cannot execute instant 1 due to heartbeat by ...")
+    """All that was loaded is in the table: no reason to alarm anybody."""
+    said = "HoodieLockException: Cannot execute instant 1 due to heartbeat by ..."
+    session, logs, done = compact(said)
     assert len(session.statements) == 1
-    assert logs == [("warning", "t")]
+    assert (logs, done) == ([("warning", "t")], False)
 
 
 def test_files_of_a_compaction_that_another_ended_are_removed() -> None:
@@ -113,6 +121,6 @@ def test_files_of_a_compaction_that_another_ended_are_removed() -> None:
 
 
 def test_a_compaction_that_fails_is_told() -> None:
-    told = "^Spark failed on the compaction of 't': disk is full; batch .* is committed, the next"
+    told = "^Spark failed on the compaction of 't': disk is full; all that was loaded is in"
     with pytest.raises(EngineError, match=told):
         compact("An error occurred while calling o1.sql.\n: disk is full\n\tat x")

@@ -50,9 +50,17 @@ Caused by: com.amazonaws.SdkClientException: Unable to execute HTTP request: Con
 """
 
 
+_CONFLICT = """An error occurred while calling o77.save.
+: org.apache.hudi.exception.HoodieException: Config conflict(key\tcurrent value\texisting value):
+hoodie.table.ordering.fields:\tupd\tver
+\tat org.apache.hudi.HoodieWriterUtils$.validateTableConfig(HoodieWriterUtils.scala)
+"""
+
+
 @pytest.mark.parametrize(
     ("thrown", "shown"),
     [
+        (_CONFLICT, "existing value): hoodie.table.ordering.fields: upd ver;"),
         (_OF_S3A, "Job aborted. (Caused by: com.amazonaws.SdkClientException: Unable to execute "
          "HTTP request: Connection refused);"),
         ("An error occurred while calling o1.load", "An error occurred while calling o1.load;"),

@@ -189,3 +189,16 @@ def test_what_could_not_be_applied_is_an_error_of_the_plan(
     assert [(s.table, s.action) for s in plan.steps] == [("a", "error"), ("b", "error")]
     assert "schedule" in plan.steps[0].error
     assert "transforms.sql" in plan.steps[1].error
+
+
+@pytest.mark.parametrize("after", ["'at'", "None"])
+def test_the_ordering_field_of_a_table_is_fixed(
+    tmp_path: Path, store: Repository, use_cases: UseCases, after: str
+) -> None:
+    """Hudi refuses every write with another one than the table has."""
+    upsert = "x = Dataset(topic='orders', table='t', mode='upsert', primary_key=('id',), "
+    write(tmp_path, a=f"{upsert}ordering_field='id')")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    write(tmp_path, a=f"{upsert}ordering_field={after})")
+    error = make_plan(tmp_path, store).errors[0].error
+    assert "ordering_field" in error and "cannot change on an existing table" in error

@@ -1,0 +1,38 @@
+"""What to know of a definition before its first record is loaded."""
+
+from __future__ import annotations
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.schema import Struct
+from lake_platform.load.keys import computed, origins
+
+
+def advice(dataset: Dataset, source: Struct | None) -> list[str]:
+    """Warnings for whoever registers it; `source` None while the topic is empty."""
+    return [*_of_tombstones(dataset), *_of_ordering(dataset, source)]
+
+
+def _of_tombstones(dataset: Dataset) -> list[str]:
+    made = computed(dataset) if dataset.mode == "upsert" else []
+    if not made:
+        return []
+    return [
+        f"primary_key {', '.join(made)} is computed by a step, so the Kafka key of a tombstone "
+        f"cannot be matched with a row: tombstones go to quarantine. Let the step pass the key's "
+        f"columns on as they are, or delete by delete_when"
+    ]
+
+
+def _of_ordering(dataset: Dataset, source: Struct | None) -> list[str]:
+    name = dataset.ordering_field
+    if not name or source is None:
+        return []
+    (origin,) = origins(dataset, [name], casts=False)
+    column = source.get(origin.source) if origin.source else None
+    if column is None or str(column.type) != "string":
+        return []
+    return [
+        f"ordering_field {name} is text and compared as text: '10' is less than '9', and "
+        f"'2026-11-01T10:00:00.5Z' less than '2026-11-01T10:00:00Z'. Where that is not the order "
+        f"meant, cast it in a step: CAST({name} AS BIGINT) AS {name}, or to_timestamp({name})"
+    ]

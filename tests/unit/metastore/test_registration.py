@@ -1,0 +1,65 @@
+"""What registration refuses and warns of, through the use case as API, CLI and code call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_platform import compose
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.service import UseCases
+from tests.support import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(tmp_path)
+    yield lab
+    lab.close()
+
+
+def registering(lab: Lab, value: dict[str, Any]) -> UseCases:
+    kafka = MemoryKafka()
+    kafka.create_topic("t")
+    kafka.produce("t", None, json.dumps(value).encode())
+    return compose.build_use_cases(lab.metastore, kafka)
+
+
+@pytest.mark.parametrize("name", ["_lake_key", "_lake_x", "_Lake_y", "_kafka_key"])
+def test_names_of_ours_are_refused_for_new_tables(lab: Lab, name: str) -> None:
+    use_cases = registering(lab, {"id": 1, name: 2})
+    with pytest.raises(InvalidFieldError, match=name):
+        use_cases.register_dataset(Dataset(topic="t", table="t"), "test")
+    renamed = Transform(sql=f"SELECT id, `{name}` AS x FROM input")
+    use_cases.register_dataset(Dataset(topic="t", table="t", transforms=(renamed,)), "test")
+
+
+def test_an_older_table_with_such_a_column_can_be_changed(lab: Lab) -> None:
+    use_cases = registering(lab, {"id": 1, "_lake_x": 2})
+    source, _ = use_cases.infer(use_cases.kafka, "t")
+    lab.metastore.register(Dataset(topic="t", table="t"), source, "test")
+    assert use_cases.change_dataset("t", {"owner": "me"}, 1, "test").version == 2
+
+
+def test_such_a_column_cannot_be_added(lab: Lab) -> None:
+    use_cases = registering(lab, {"id": 1})
+    use_cases.register_dataset(Dataset(topic="t", table="t"), "test")
+    with pytest.raises(InvalidFieldError, match="_lake_x"):
+        use_cases.add_column("t", "_lake_x", "long", "test")
+
+
+def test_warnings_are_part_of_the_answer(lab: Lab) -> None:
+    use_cases = registering(lab, {"id": "A", "ver": "9"})
+    dataset = Dataset(
+        topic="t", table="t", mode="upsert", primary_key=("id",), ordering_field="ver",
+        transforms=(Transform(sql="SELECT lower(id) AS id, ver FROM input"),),
+    )  # fmt: skip
+    told = use_cases.register_dataset(dataset, "test").warnings
+    assert any("tombstones go to quarantine" in w for w in told)
+    assert any("compared as text" in w for w in told)
