@@ -1,4 +1,4 @@
-"""Processes that decode the raw objects of a load, opened for the first batch that pays for them."""
+"""Processes that decode the raw objects of a load, opened for the first batch that pays."""
 
 from __future__ import annotations
 
