@@ -149,7 +149,8 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
   earlier record.
 - Row 5: both phases at once, as `lake ingest` runs them, against one micro-batch of Spark
   Structured Streaming (`availableNow`, `from_json`) with the same table options. It keeps no raw
-  data, checks no value and quarantines nothing. Cold starts with no JVM; warm is the same again in the same process.
+  data, checks no value and quarantines nothing. Cold starts with no JVM; warm is the same again in
+  the same process.
 - Row 7: one process and all cores in turns. The broker serves both from the same cores; a process
   starts inside the timed section. Its memory is the kernel's peak of the largest that ended, which
   begins with that of its parent.

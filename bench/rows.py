@@ -194,12 +194,10 @@ def row_7(plan: Plan) -> list[Line]:
         what = f"dump by all cores, {SIZES[shape]} B values"
         speed = Line(7, what, "records a second / one process", ">= 1.7")
         memory = Line(7, what, "peak memory of a process, MB", "<= 400")
-        run = partial(stage.run, "dump")
-        if plan.pairs_of(
-            speed,
-            lambda: run(stage.order(topic, expected, processes=0)),
-            lambda: run(stage.order(topic, expected, processes=1)),
-        ):
+        every, one = (
+            _runner(stage, partial(stage.order, topic, expected, processes=n)) for n in (0, 1)
+        )
+        if plan.pairs_of(speed, partial(every, "dump"), partial(one, "dump")):
             _fill_shared(speed, memory, expected)
         memory.failed = speed.failed
         lines += [speed, memory]

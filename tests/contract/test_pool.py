@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -177,6 +179,40 @@ def test_the_end_ends_a_process_in_the_middle_of_its_work(
         signal.signal(signal.SIGALRM, before)
     assert not _runs(pid)
     assert store.head("closed/a") is None
+
+
+_PARENT = """
+import sys
+from lake_platform.adapters.pool import Outside, ProcessPool
+from tests.contract.test_pool import Work
+with ProcessPool(Outside("127.0.0.1:1", {}, sys.argv[1], {})).open([Work("a"), Work("b")]) as crew:
+    crew.each([("stay", None), None])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_a_parent_that_is_killed(
+    tmp_path: Path, store: ObjectStore, number: signal.Signals
+) -> None:
+    """The one in the middle of its work, and the one that waits."""
+    command = [sys.executable, "-c", _PARENT, (tmp_path / "storage").as_uri()]
+    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        _until(lambda: store.head("stays/a") is not None and store.head("opened/b") is not None)
+        children = psutil.Process(parent.pid).children()
+        assert len(children) == 2
+        parent.send_signal(number)
+        parent.wait(_DEADLINE_SECONDS)
+        _until(lambda: not any(_runs(c.pid) for c in children))
+    finally:
+        parent.kill()
+
+
+def _until(moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while not moment():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_no_secret_is_in_a_command_line_or_an_environment(processes: ProcessPool) -> None:

@@ -24,6 +24,8 @@ CORE = {
     "parquet": [
         ("between two uploads", "group", 1),
         ("raw commit, reply lost", "group", 1),
+        ("shared dump: a part uploaded, not told", "part", 1),
+        ("shared dump: an object half built", "parent", 1),
         ("parquet: between two moves", "group", 1),
     ],
     "append": [
