@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 
 from lake_platform.embedded import demo_data
@@ -136,6 +135,8 @@ def produce(
 
 def register(settings: Settings, definition: Mapping[str, Any]) -> None:
     """Raises: LakeError with what the API answered."""
+    import httpx
+
     url = f"http://{settings.api_host}:{settings.api_port}/datasets"
     answer = httpx.post(url, json=dict(definition), timeout=_HTTP_SECONDS)
     if answer.status_code >= 400:
@@ -144,6 +145,8 @@ def register(settings: Settings, definition: Mapping[str, Any]) -> None:
 
 def stats(settings: Settings, table: str) -> dict[str, Any]:
     """The dataset's progress as the API tells it."""
+    import httpx
+
     url = f"http://{settings.api_host}:{settings.api_port}/datasets/{table}/stats"
     answer = httpx.get(url, timeout=_HTTP_SECONDS)
     answer.raise_for_status()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
-
 _QUERY = """{ workspaceOrError { ... on Workspace { locationEntries {
     name locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
 
@@ -14,6 +12,8 @@ def load_error(dagster_url: str) -> str | None:
     A broken definition does not stop a process: without this question `lake up` would report
     success in front of an empty UI.
     """
+    import httpx
+
     try:
         reply = httpx.post(
             f"{dagster_url}/graphql", json={"query": _QUERY}, timeout=10.0, trust_env=False

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from lake_platform.embedded import kafka
 from lake_platform.embedded.home import StackHome
 from lake_platform.embedded.kafka import KafkaNode
@@ -114,6 +112,8 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def _http_ok(url: str) -> bool:
+    import httpx
+
     try:
         # trust_env: a proxy of the machine must not get requests for 127.0.0.1.
         return httpx.get(url, timeout=_HTTP_SECONDS, trust_env=False).is_success
