@@ -53,7 +53,7 @@ def write(frame: DataFrame, kind: str, path: str, options: dict[str, str]) -> No
 
 
 def hudi_options(dataset: Dataset, raw_bytes: int, lock_url: str = "") -> dict[str, str]:
-    """The platform's own options for this table, less what its scan makes of a batch: the checkpoint
+    """The platform's own options for this table, less what its scan makes: the checkpoint
     in the commit, one row a key, a record key of ours."""
     job = cast(BatchJob, SimpleNamespace(dataset=dataset, replay=False))
     tasks = str(hudi.tasks(raw_bytes))
