@@ -53,13 +53,16 @@ def write(frame: DataFrame, kind: str, path: str, options: dict[str, str]) -> No
 
 
 def hudi_options(dataset: Dataset, raw_bytes: int, lock_url: str = "") -> dict[str, str]:
-    """The platform's own options for this table, less the checkpoint it puts into the commit."""
+    """The platform's own options for this table, less what its scan makes: the checkpoint
+    in the commit, one row a key, a record key of ours."""
     job = cast(BatchJob, SimpleNamespace(dataset=dataset, replay=False))
     tasks = str(hudi.tasks(raw_bytes))
     return {
         **hudi.COMMON,
         **hudi.key_options(dataset, dataset.primary_key or hudi.APPEND_KEY),
         **hudi.mode_options(job),
+        # Nobody has made one row a key before.
+        "hoodie.combine.before.upsert": "true",
         **(hudi.fence_options(lock_url) if lock_url else {}),
         "hoodie.upsert.shuffle.parallelism": tasks,
         "hoodie.bulkinsert.shuffle.parallelism": tasks,

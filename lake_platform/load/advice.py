@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct
-from lake_platform.load.keys import computed, origins
+from lake_platform.load.origins import computed, origins
 
 
 def advice(dataset: Dataset, source: Struct | None) -> list[str]:

@@ -96,14 +96,21 @@ def test_tombstones_find_their_row_wherever_it_is(hudi_lab: HudiLab) -> None:
     put(lab, 1, "NO", 1, 0)
     put(lab, 2, "SE", 1, 0)
     put(lab, 4, None, 1, 0)
+    put(lab, 6, "", 1, 0)
+    put(lab, 7, "", 1, 0)
     lab.cycle()
-    for ident in (1, 3, 4):
+    put(lab, 6, "", 2, 0)  # one folder for none and for empty: it stays where it is
+    put(lab, 7, None, 2, 0)
+    (done,) = lab.cycle()
+    assert done.applied.balance.written == 2
+    assert [(i, v) for i, v in lab.both("id", "v") if i > 5] == [(6, 2), (7, 2)]
+    for ident in (1, 3, 4, 6, 7):
         lab.send(None, key=json.dumps({"id": ident}))
     put(lab, 5, "SE", 1, 0)
     lab.send(None, key='{"id":5}')
     (done,) = lab.cycle()
     balance = done.applied.balance
-    assert (balance.written, balance.deleted, balance.deduplicated) == (0, 2, 3)
+    assert (balance.written, balance.deleted, balance.deduplicated) == (0, 4, 3)
     assert lab.both("id", "c", "v") == [(2, "SE", 1)]
     put(lab, 1, "DK", 2, 0)
     lab.cycle()
@@ -195,7 +202,10 @@ def test_a_table_with_folders_that_spark_cannot_read_stops(
     for folder in ("lake/t/", "checkpoints/t/phase2/"):
         hudi_lab.store.delete([i.key for i in hudi_lab.store.list(folder)])
     hudi_lab.load()
-    assert [i for (i,) in hudi_lab.both("id")] == [1]
+    for _ in range(2):
+        hudi_lab.send({"id": 1, "at": "2026-11-01T10:15:00.123456Z"}, key="1")
+        hudi_lab.cycle()
+        assert [i for (i,) in hudi_lab.both("id")] == [1]
 
 
 @pytest.mark.parametrize("mode", ["append", "upsert"])

@@ -21,6 +21,7 @@ from lake_platform.domain.quality import MAX_PARTITION_BYTES
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
 
 # Of frames only, and named as no column of a Hudi table can be.
 _RANK, _AT, _BEST, _LATE = "#rank", "#at", "#best", "#late"
@@ -142,6 +143,16 @@ def _packed(columns: Sequence[Column]) -> Column:
     return F.struct(*named) if named else F.lit(0)
 
 
+def _folder(column: Column, kind: DataType) -> Column:
+    """The value as the name of its folder gives it back: Hive has one for none and for empty."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import StringType
+
+    if not isinstance(kind, StringType):
+        return column
+    return F.when(~column.isin("", "__HIVE_DEFAULT_PARTITION__"), column)
+
+
 def _stored(table: DataFrame | None, like: DataFrame, dataset: Dataset) -> DataFrame:
     """Identity, rank and place of the table's rows."""
     from pyspark.sql import functions as F
@@ -158,7 +169,7 @@ def _stored(table: DataFrame | None, like: DataFrame, dataset: Dataset) -> DataF
     return source.select(
         known.alias(IDENTITY),
         _packed([held(c) for c in _rank(dataset)]).alias(_RANK),
-        _packed([held(c) for c in dataset.partition_by]).alias(_AT),
+        _packed([_folder(held(c), types[c]) for c in dataset.partition_by]).alias(_AT),
     )
 
 
@@ -192,11 +203,12 @@ def _judged(incoming: DataFrame, stored: DataFrame, dataset: Dataset) -> DataFra
     is newer."""
     from pyspark.sql import functions as F
 
+    types = {f.name: f.dataType for f in incoming.schema.fields}
     best = stored.groupBy(IDENTITY).agg(F.max(F.struct(_RANK, _AT)).alias(_BEST))
     placed = incoming.withColumns(
         {
             _RANK: _packed([F.col(f"`{c}`") for c in _rank(dataset)]),
-            _AT: _packed([F.col(f"`{c}`") for c in dataset.partition_by]),
+            _AT: _packed([_folder(F.col(f"`{c}`"), types[c]) for c in dataset.partition_by]),
         }
     )
     late = F.coalesce(F.col(f"{_BEST}.{_RANK}") > F.col(_RANK), F.lit(False))

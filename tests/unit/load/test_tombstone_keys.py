@@ -10,7 +10,8 @@ import pytest
 from lake_platform.domain.dataset import Dataset, Transform
 from lake_platform.domain.schema import Struct, struct_from_json
 from lake_platform.load.advice import advice
-from lake_platform.load.keys import TombstoneKeys, computed
+from lake_platform.load.keys import TombstoneKeys
+from lake_platform.load.origins import computed
 
 
 def schema(**columns: str) -> Struct:
