@@ -154,7 +154,8 @@ class HudiEngine:
             replay=True, reapply=True,
         )  # fmt: skip
         options = {
-            **self._fenced_options(dataset.table, claim), **key_options(dataset, append_key(dataset)),
+            **self._fenced_options(dataset.table, claim),
+            **key_options(dataset, append_key(dataset)),
             "hoodie.datasource.write.operation": "delete",
             "hoodie.index.type": "SIMPLE",
             **timeline.metadata_options(mark, claim.nonce, (double.instant,)),
