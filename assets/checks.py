@@ -26,7 +26,7 @@ from lake_platform.metastore.schemas import Incident
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "schema": "New records fit the table, or change it in a way that loses nothing.",
-    "balance": "records = written + deduplicated + deleted + dropped + quarantined, each batch.",
+    "balance": "records (+ exploded) = written + deduplicated + deleted + dropped + quarantined.",
     "freshness": "All records older than max_lag_seconds are in the table.",
     "retention": "What is not read yet stays in Kafka for another while: at least twice "
     "max_lag_seconds and a fifth of the topic's retention.",

@@ -21,6 +21,8 @@ from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import SetupError
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.service import MissingRanges, Notify, UseCases
 from lake_platform.settings import Settings
@@ -229,12 +231,37 @@ def build_reloader(settings: Settings) -> Reloader:
 
 
 def build_use_cases(
-    metastore: Repository, kafka: Kafka, notify: Notify = lambda _: None
+    metastore: Repository,
+    kafka: Kafka,
+    notify: Notify = lambda _: None,
+    settings: Settings | None = None,
 ) -> UseCases:
+    """With `settings` the engine looks at SQL before it is kept; else its columns alone are
+    checked."""
     from lake_platform.load.advice import advice
-    from lake_platform.records.infer import infer_source
+    from lake_platform.records.infer import infer_source, seen_source
 
-    return UseCases(metastore, kafka, infer_source, check_steps, advice, notify)
+    def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
+        from lake_platform.adapters.spark.registration import check_names
+
+        check_names(dataset, source, lambda: seen_source(kafka, dataset.topic))
+        return analyse(dataset, source)
+
+    analyse = build_analysis(settings) if settings else lambda _, __: ()
+    return UseCases(
+        metastore, kafka, infer_source, check_steps, advice, notify, check_source=check_source
+    )
+
+
+def build_analysis(settings: Settings) -> Callable[[Dataset, Struct], Sequence[str]]:
+    from lake_platform.adapters.spark.registration import analyse_apart
+    from lake_platform.embedded.java import java_home
+
+    try:
+        java = {} if settings.spark_remote else {"JAVA_HOME": str(java_home())}
+    except SetupError:
+        java = {}  # the child says what is missing
+    return analyse_apart(java, settings.spark_conf, settings.spark_remote)
 
 
 def check_steps(dataset: Dataset) -> None:
@@ -243,11 +270,14 @@ def check_steps(dataset: Dataset) -> None:
     from lake_platform.adapters.spark.transforms import (
         check_predicate,
         check_select,
+        check_without_where,
         output_columns,
     )
 
     for step in dataset.transforms:
         check_select(step.sql)
+        if dataset.filtered == "delete":
+            check_without_where(step.sql)
     if dataset.delete_when:
         check_predicate(dataset.delete_when)
     given = output_columns(dataset.transforms[-1].sql) if dataset.transforms else None

@@ -68,7 +68,7 @@ def without_spark(monkeypatch: Any) -> None:
         return made
 
     monkeypatch.setattr(ParquetEngine, "_through_spark", through)
-    monkeypatch.setattr(ParquetEngine, "derive", lambda _self, _dataset, source: source)
+    monkeypatch.setattr(ParquetEngine, "derive", lambda _self, _dataset, source, _seen=None: source)
 
 
 @dataclass

@@ -344,8 +344,8 @@ def _same(found: Counter[Any], expected: Counter[Any], place: str) -> None:
     )
 
 
-class Fault(Exception):
-    """What a trap raises for a kill: no error of ours, so nothing may handle it."""
+class Fault(BaseException):
+    """What a trap raises for a kill: no error at all, so nothing may handle it."""
 
 
 # What changes something outside. A kill anywhere else equals one at the next of these.
@@ -363,7 +363,7 @@ class Trap:
     at: int
     calls: frozenset[str] = CHANGES
     when: str = "before"
-    error: Exception = field(default_factory=lambda: Fault("killed here"))
+    error: BaseException = field(default_factory=lambda: Fault("killed here"))
     seen: int = 0
     where: str = ""
 

@@ -37,7 +37,7 @@ def create_app() -> FastAPI:
         metastore.close()
 
     parts = Parts(
-        use_cases=compose.build_use_cases(metastore, ports.kafka, reloader.notify),
+        use_cases=compose.build_use_cases(metastore, ports.kafka, reloader.notify, settings),
         kafka=ports.kafka,
         store=ports.store,
         missing=compose.build_missing_ranges(ports),

@@ -36,6 +36,7 @@ class EventSink:
     def __init__(self, ledger: Ledger, projector: Projector, dataset: Dataset) -> None:
         self._ledger, self._projector = ledger, projector
         self._predicate = _predicate(dataset) if dataset.delete_when else None
+        self._named = _named(dataset.delete_when) if dataset.delete_when else frozenset()
         self._rows: list[_Row] = []
 
     def message(self, message: KafkaMessage) -> None:
@@ -103,6 +104,8 @@ class EventSink:
         import duckdb
 
         data = pa.Table.from_pylist([r.values for r in self._rows], self._projector.schema)
+        for name in sorted(self._named - set(data.column_names)):  # only null so far
+            data = data.append_column(name, pa.nulls(len(data)))
         sql = f"SELECT coalesce(CAST(({self._predicate}) AS BOOLEAN), false) FROM incoming"  # noqa: S608
         with duckdb.connect() as database:
             database.register("incoming", data)
@@ -119,6 +122,15 @@ def _predicate(dataset: Dataset) -> str:
     import sqlglot
 
     return sqlglot.transpile(dataset.delete_when, read="spark", write="duckdb")[0]
+
+
+def _named(predicate: str) -> frozenset[str]:
+    """The columns it names."""
+    import sqlglot
+    from sqlglot import exp
+
+    parsed = sqlglot.parse_one(predicate, dialect="spark")
+    return frozenset(column.parts[0].name for column in parsed.find_all(exp.Column))
 
 
 def put_keys(

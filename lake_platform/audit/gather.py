@@ -22,6 +22,16 @@ from lake_platform.domain.ports import KafkaMessage
 
 # Lines as DuckDB takes them: coordinates that are null must count as alien, not vanish in a join.
 _LAKE_COLUMNS = "coalesce(_kafka_partition, -1), coalesce(_kafka_offset, -1)"
+_ORDINAL = "_lake_ordinal"
+# Of an exploded record: its rows are one, and each that is there twice is one more.
+_ONE_A_RECORD = """
+INSERT INTO lake
+SELECT part, off, min(ts) FROM lake_elements GROUP BY part, off
+UNION ALL
+SELECT part, off, ts FROM (
+  SELECT *, row_number() OVER (PARTITION BY part, off, ord) AS number FROM lake_elements)
+WHERE number > 1
+"""
 
 
 class EventSink(Protocol):
@@ -66,8 +76,14 @@ def put_log(ledger: Ledger, commits: Sequence[RawCommit], gaps: Sequence[Gap]) -
 
 def put_table(ledger: Ledger, reader: TableReader, dataset: Dataset) -> None:
     columns = ["_kafka_partition", "_kafka_offset", "_kafka_timestamp"]
-    for batch in reader.batches(dataset, columns):
-        ledger.add_arrow("lake", batch, f"{_LAKE_COLUMNS}, epoch_ms(_kafka_timestamp)")
+    select = f"{_LAKE_COLUMNS}, epoch_ms(_kafka_timestamp)"
+    if not dataset.explode:
+        for batch in reader.batches(dataset, columns):
+            ledger.add_arrow("lake", batch, select)
+        return
+    for batch in reader.batches(dataset, [*columns, _ORDINAL]):
+        ledger.add_arrow("lake_elements", batch, f"{select}, {_ORDINAL}")
+    ledger.run(_ONE_A_RECORD)
 
 
 def put_quarantine(

@@ -31,6 +31,8 @@ TABLES: Mapping[str, pa.Schema] = {
          ("logged", pa.bool_())]
     ),
     "lake": pa.schema([*_PLACE, ("ts", pa.int64())]),
+    # Rows of exploded records, with their place in the array.
+    "lake_elements": pa.schema([*_PLACE, ("ts", pa.int64()), ("ord", pa.int32())]),
     "quarantine": pa.schema([*_PLACE, ("win", pa.string()), ("reason", pa.string())]),
     # What an upsert needs to know of a record, or of a row of the table.
     "events": pa.schema(

@@ -46,7 +46,7 @@ class Shell:
 
     def use_cases(self) -> UseCases:
         return compose.build_use_cases(
-            self.metastore, compose.build_kafka(self.settings), self._note
+            self.metastore, compose.build_kafka(self.settings), self._note, self.settings
         )
 
     def show(self, data: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
-from lake_platform.domain.quality import Balance
+from lake_platform.domain.quality import Balance, Reason
 from lake_platform.domain.schema import Struct
 
 
@@ -130,6 +130,14 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A record that must not reach the table, by its Kafka coordinates."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """A tombstone in an upsert table: removes the row of `key` (primary key column -> value).
 
@@ -149,9 +157,10 @@ class BatchJob:
     `staged` holds the records that are fit to be rows, decoded, with the columns of `source` and
     the technical ones; `table_schema` is what the table has after this batch, without technical
     columns; `deletes` are the batch's tombstones; `unique` says that no key is in both together
-    more than once. `applied` is what the table's checkpoint says after this commit. `replay`
-    replaces rows of the same Kafka coordinates instead of adding. `undone` are instants of late
-    commits that this batch makes good.
+    more than once. `applied` is what the table's checkpoint says after this commit. `refused` are
+    records whose rows the engine's `judge` found unfit, `exploded` the rows beyond one a record.
+    `replay` replaces rows of the same Kafka coordinates instead of adding. `undone` are instants of
+    late commits that this batch makes good.
     """
 
     dataset: Dataset
@@ -167,6 +176,8 @@ class BatchJob:
     quarantine_keys: tuple[str, ...] = ()
     quarantined: int = 0
     dropped: int = 0
+    exploded: int = 0
+    refused: tuple[Exclusion, ...] = ()
     replay: bool = False
     reapply: bool = False
     undone: tuple[str, ...] = ()
@@ -182,6 +193,25 @@ class BatchJob:
     @property
     def records(self) -> int:
         return sum(c.records for c in self.commits)
+
+
+@dataclass(frozen=True, slots=True)
+class UnfitRow:
+    """A record of which a step made a row that the table must not have."""
+
+    partition: int
+    offset: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the steps make of a batch, before anything is written. `unfit` names each record once;
+    `dropped` gave no row, `exploded` are the rows beyond one a record."""
+
+    unfit: tuple[UnfitRow, ...] = ()
+    dropped: int = 0
+    exploded: int = 0
 
 
 @dataclass(frozen=True, slots=True)

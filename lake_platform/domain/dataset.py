@@ -98,6 +98,10 @@ class Dataset:
         evolution: `same_batch` loads a batch under the new schema at once; `next_batch` applies it
             with the old projection first and again under the new schema with the next batch.
         max_quarantine_ratio: a batch with a larger share of bad records stops the table.
+        filtered: what becomes of the row of a record that a WHERE of the steps left out (upsert):
+            `keep` leaves it as it is, `delete` deletes it by key.
+        explode: path of an array; each element becomes a row of its own, in which the column is the
+            element. Empty and null arrays give no row.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -124,6 +128,8 @@ class Dataset:
     evolution: Literal["same_batch", "next_batch"] = "same_batch"
     max_quarantine_ratio: float = 0.1
     rules: tuple[Rule, ...] = ()
+    filtered: Literal["keep", "delete"] = "keep"
+    explode: str = ""
 
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
@@ -135,6 +141,7 @@ class Dataset:
         check_name("domain", self.domain)
         self._check_mode()
         self._check_columns()
+        self._check_rows()
         if len(self.schedule.split()) != _CRON_FIELDS:
             raise InvalidFieldError(
                 "schedule", self.schedule, "not a cron line", "give five fields, as in */5 * * * *"
@@ -183,6 +190,17 @@ class Dataset:
                     "give 1 to 249 printable characters; _kafka_* and _hoodie_* are ours",
                 )
 
+    def _check_rows(self) -> None:
+        if self.filtered == "delete" and (self.mode != "upsert" or not self.transforms):
+            raise InvalidFieldError(
+                "filtered", "delete", "there is no step, or no key, to delete by",
+                "use it with mode=upsert and transforms",
+            )  # fmt: skip
+        if self.explode and not all(map(_PLAIN_COLUMN.match, self.explode.split("."))):
+            raise InvalidFieldError(
+                "explode", self.explode, "not a column path", "name one array: items, order.items"
+            )
+
     def named_columns(self) -> list[tuple[str, str]]:
         """Field and column of every column that a field names."""
         named = [("primary_key", c) for c in self.primary_key]
@@ -191,7 +209,8 @@ class Dataset:
 
     @property
     def transformed(self) -> bool:
-        return bool(self.transforms)
+        """Whether the rows are something else than the records."""
+        return bool(self.transforms or self.explode)
 
     def with_changes(self, changes: Mapping[str, Any]) -> Dataset:
         """A copy with fields replaced, checked as a new one is."""
@@ -208,6 +227,7 @@ FIXED_FIELDS = (
     "partition_by",
     "table_type",
     "buckets",
+    "explode",
 )
 
 

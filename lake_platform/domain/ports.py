@@ -11,6 +11,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Judgement,
     Layout,
     TableProfile,
     TableState,
@@ -154,8 +155,16 @@ class TableEngine(Protocol):
         """Raises: StorageUnavailableError; never says "absent" when it could not look."""
         ...
 
-    def derive(self, dataset: Dataset, source: Struct) -> Struct:
-        """The table schema the transforms make of `source`. Raises: TransformError."""
+    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
+        """The table schema the transforms make of `source`. A column that SQL names and no record
+        had is NULL; with `seen`, which has also what was only null, one that is not there is an
+        error. Raises: TransformError."""
+        ...
+
+    def judge(self, job: BatchJob) -> Judgement:
+        """What the steps make of the batch; nothing is written. Empty without steps.
+
+        Raises: TransformError, EngineError."""
         ...
 
     def write(self, job: BatchJob) -> WriteResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import quote
 
 
 class Reason(StrEnum):
@@ -24,6 +25,7 @@ class Reason(StrEnum):
     TOMBSTONE = "tombstone in an append table"
     TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
     PARTITION_TOO_LONG = "partition value longer than 200 bytes"
+    PARTITION_NUL = "partition value with a NUL character"
 
 
 MAX_VALUE_BYTES = 8 << 20
@@ -34,13 +36,27 @@ MAX_PARTITION_BYTES = 200
 _ALWAYS_TOLERATED = 10
 
 
+# Each may become twelve characters in a folder's name (four bytes, escaped).
+HARMLESS_PARTITION_CHARS = MAX_PARTITION_BYTES // 12
+
+
+def bad_partition(text: str) -> Reason | None:
+    """Why a text cannot be the value of a partition column; None when it can."""
+    if "\x00" in text:
+        return Reason.PARTITION_NUL
+    if len(text) <= HARMLESS_PARTITION_CHARS:
+        return None
+    return Reason.PARTITION_TOO_LONG if len(quote(text, safe="")) > MAX_PARTITION_BYTES else None
+
+
 @dataclass(frozen=True, slots=True)
 class Balance:
     """Where the records of one batch went. `records` = all the others together.
 
     `written` are rows that stand in the table because of this batch, `deduplicated` records that
     a later one of the same key replaced, `deleted` keys removed, `dropped` records a transform or
-    the tombstone rule left out on purpose.
+    the tombstone rule left out on purpose. `exploded` are the rows that exploded records gave
+    beyond their first: so many more than `records` are accounted for.
     """
 
     records: int = 0
@@ -49,13 +65,14 @@ class Balance:
     deleted: int = 0
     dropped: int = 0
     quarantined: int = 0
+    exploded: int = 0
 
     @property
     def difference(self) -> int:
         accounted = (
             self.written + self.deduplicated + self.deleted + self.dropped + self.quarantined
         )
-        return self.records - accounted
+        return self.records + self.exploded - accounted
 
     def __add__(self, other: Balance) -> Balance:
         return Balance(
@@ -65,6 +82,7 @@ class Balance:
             self.deleted + other.deleted,
             self.dropped + other.dropped,
             self.quarantined + other.quarantined,
+            self.exploded + other.exploded,
         )
 
 

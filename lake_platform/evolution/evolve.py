@@ -11,12 +11,12 @@ from lake_platform.domain.dataset import Dataset, check_against_schema, unstorab
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge
+from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge, without_unknown
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
-from lake_platform.records.infer import infer_records
+from lake_platform.records.infer import observe_records
 
 _INFER_RECORDS = 1_000
 
@@ -28,11 +28,17 @@ def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) 
 
     Raises:
         InvalidFieldError: the first records lack a column the definition names.
+        TransformError: they lack one that its SQL names.
     """
     active = ports.metastore.active_schema(dataset.table)
     if active is None:
-        source = _infer(dataset, ports, commits)
+        seen = _infer(dataset, ports, commits)
+        known = without_unknown(seen)
+        source = known if isinstance(known, Struct) else Struct()
         check_against_schema(dataset, source)
+        if dataset.transformed or dataset.delete_when:
+            # Nobody could hold the SQL against records when it was typed.
+            ports.engine(dataset.format).derive(dataset, source, seen)
         active = ports.metastore.add_schema_version(
             dataset.table, 0, source, _derive(dataset, ports, source), ["inferred from raw"]
         )
@@ -117,11 +123,11 @@ def _derive(dataset: Dataset, ports: Ports, source: Struct) -> Struct:
 
 
 def _infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Struct:
-    """From the batch and what follows it: the first records may be tombstones or bad ones, and
-    the batch's range stays fixed by its claim."""
+    """With the columns that were only null, as unknown. From the batch and what follows it: the
+    first records may be tombstones or bad ones, and the batch's range stays fixed by its claim."""
     behind = raw_log.iter_commits_after(ports.store, dataset.table, commits[0].seq - 1)
     values = (v for v in _raw_values(ports, behind) if v is not None)
-    return infer_records(islice(values, _INFER_RECORDS))[0] or Struct()
+    return observe_records(islice(values, _INFER_RECORDS))[0]
 
 
 def _raw_values(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes | None]:

@@ -11,18 +11,17 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.quality import too_many
 from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,
     LakeError,
-    QuarantineRatioError,
     RawExpiredError,
     StopDatasetError,
     StorageUnavailableError,
 )
 from lake_platform.evolution import evolve
 from lake_platform.load import claims
+from lake_platform.load.judged import check_ratio, judged
 from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import remove_stale, write_quarantine
@@ -44,10 +43,13 @@ def apply(
     claim = _take_claim(loading, state, left, work)
     job = None
     try:
-        report, job = _prepare(loading, claim, work)
+        report, planned = _prepare(loading, claim, work)
+        job = judged(loading, report, planned)
         result = loading.engine.write(job)
-    except LakeError as error:
+    except Exception as error:
         _give_up(loading, claim, staged=job is None)
+        if not isinstance(error, LakeError):
+            raise
         gone = _expired_since(loading, work, error)
         if isinstance(error, StopDatasetError):
             ports.metastore.update_progress(table, last_error=str(gone or error))
@@ -219,11 +221,7 @@ def _check(loading: Loading, work: Work, report: ScanReport) -> None:
     dataset = loading.dataset
     if report.breaking:
         evolve.block(dataset, loading.ports, report.breaking, work.batch.id, report.samples)
-    if too_many(len(report.rejected), report.records, dataset.max_quarantine_ratio):
-        raise QuarantineRatioError(
-            dataset.table, len(report.rejected), report.records, dataset.max_quarantine_ratio,
-            ", ".join(f"{n} {reason}" for reason, n in report.by_reason.items()),
-        )  # fmt: skip
+    check_ratio(dataset, report)
 
 
 def _is_late(dataset: Dataset, additions: Sequence[Change], work: Work) -> bool:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawObject
-from lake_platform.domain.quality import MAX_KEY_BYTES, MAX_PARTITION_BYTES, Reason
+from lake_platform.domain.quality import MAX_KEY_BYTES, Reason, bad_partition
 from lake_platform.domain.schema import Struct
 from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.report import SAMPLES, Rejected, ScanReport
@@ -210,7 +209,8 @@ def _row_check(dataset: Dataset, schema: Struct) -> Callable[[Place], Reason | N
             return Reason.NULL_KEY
         if ordering is not None and at(ordering) is None:
             return Reason.NULL_ORDERING
-        return Reason.PARTITION_TOO_LONG if any(_too_long(at(i)) for i in texts) else None
+        found = (bad_partition(text) for i in texts if (text := at(i)))
+        return next((reason for reason in found if reason), None)
 
     return check
 
@@ -220,13 +220,6 @@ def _bad_key(parts: Sequence[Any]) -> Reason | None:
         return Reason.NULL_KEY
     size = sum(len(part.encode()) if isinstance(part, str) else 8 for part in parts)
     return Reason.KEY_TOO_LARGE if size > MAX_KEY_BYTES else None
-
-
-def _too_long(text: str | None) -> bool:
-    """As the name of a folder."""
-    if not text or len(text) * 4 <= MAX_PARTITION_BYTES // 3:
-        return False
-    return len(quote(text, safe="")) > MAX_PARTITION_BYTES
 
 
 def _chunks(text: bytes) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.schema import Field, Struct, Type, from_json
-from lake_platform.errors import InvalidFieldError, NameTakenError
+from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 
@@ -29,6 +29,9 @@ CheckSteps = Callable[[Dataset], None]
 """Raises InvalidFieldError for a transform that cannot run."""
 Advise = Callable[[Dataset, Struct | None], Sequence[str]]
 """Warnings about a definition and the schema of its topic (load.advice)."""
+CheckSource = Callable[[Dataset, Struct], Sequence[str]]
+"""Raises InvalidFieldError for SQL that can never work on records of this schema, and for a rule
+over a column that is not there; returns warnings (adapters.spark.registration)."""
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
 Notify = Callable[[str], None]
@@ -54,6 +57,7 @@ class UseCases:
     check_steps: CheckSteps = lambda _: None
     advise: Advise = lambda *_: ()
     notify: Notify = lambda _: None
+    check_source: CheckSource = lambda _, __: ()
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
         """Keeps the dataset with schema version 1.
@@ -63,7 +67,7 @@ class UseCases:
             InvalidFieldError: no such topic, or a column the first messages do not have.
             KafkaUnavailableError, MetastoreUnavailableError: try again; nothing was kept.
         """
-        self.check(dataset)
+        self._check_form(dataset)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
         source, warnings = self.infer(self.kafka, dataset.topic)
@@ -75,6 +79,7 @@ class UseCases:
         else:
             check_against_schema(dataset, source)
             check_reserved(dataset, source)
+            warnings = [*warnings, *self.check_source(dataset, source)]
         warnings = [*warnings, *self.advise(dataset, source)]
         record = self.store.register(dataset, source, actor)
         self.notify(dataset.table)
@@ -86,10 +91,8 @@ class UseCases:
         """Replaces fields by JSON values. Raises: ConflictError, InvalidFieldError."""
         before = self.store.get(table)
         after = changed(before.dataset, changes)
-        self.check(after)
-        schema = self.store.active_schema(table)
-        if schema is not None:
-            check_against_schema(after, schema.source)
+        self._check_form(after)
+        self._check_rows(before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
         if record.version != before.version:
             self.notify(table)
@@ -154,9 +157,28 @@ class UseCases:
         return gaps
 
     def check(self, dataset: Dataset) -> None:
-        """What can be said of a definition without Kafka. Raises: InvalidFieldError."""
+        """What can be said of a definition before it is applied; of SQL that changes, on the schema
+        the table has.
+
+        Raises: InvalidFieldError.
+        """
+        self._check_form(dataset)
+        try:
+            before = self.store.get(dataset.table).dataset
+        except DatasetNotFoundError:
+            return
+        self._check_rows(before, dataset)
+
+    def _check_form(self, dataset: Dataset) -> None:
         check_schedule(dataset)
         self.check_steps(dataset)
+
+    def _check_rows(self, before: Dataset, after: Dataset) -> None:
+        schema = self.store.active_schema(after.table)
+        if schema is not None:
+            check_against_schema(after, schema.source)
+            if _rows_change(before, after):
+                self.check_source(after, schema.source)
 
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
         self.notify(record.dataset.table)
@@ -185,6 +207,12 @@ class UseCases:
         )
         self.notify(table)
         return version
+
+
+def _rows_change(before: Dataset, after: Dataset) -> bool:
+    """Whether what is made of the records, or asked of the rows, is something else."""
+    names = ("transforms", "delete_when", "explode", "filtered", "rules", "ordering_field")
+    return any(getattr(before, n) != getattr(after, n) for n in names)
 
 
 def check_schedule(dataset: Dataset) -> None:

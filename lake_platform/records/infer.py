@@ -43,15 +43,28 @@ def infer_source(
         InvalidFieldError: the topic does not exist.
         KafkaUnavailableError: try again.
     """
+    seen, warnings = _seen(kafka, topic, limit, deadline_seconds, clock)
+    known = without_unknown(seen)
+    return (known if isinstance(known, Struct) else None), warnings
+
+
+def seen_source(kafka: Kafka, topic: str, limit: int = 1000) -> Struct:
+    """As `infer_source`, with the columns that were only null or empty so far, as unknown."""
+    return _seen(kafka, topic, limit, 10.0, time.monotonic)[0]
+
+
+def _seen(
+    kafka: Kafka, topic: str, limit: int, deadline_seconds: float, clock: Callable[[], float]
+) -> tuple[Struct, list[str]]:
     for left in reversed(range(_TRIES)):
         try:
-            return infer_records(
+            return observe_records(
                 _first_values(kafka, topic, limit, clock() + deadline_seconds, clock)
             )
         except OffsetsMissingError:
             if not left:  # retention took the first messages between looking and reading
                 raise
-    return None, []
+    return Struct(), []
 
 
 def infer_records(values: Iterable[bytes | None]) -> tuple[Struct | None, list[str]]:
@@ -60,6 +73,13 @@ def infer_records(values: Iterable[bytes | None]) -> tuple[Struct | None, list[s
     Null values and what phase 1 would reject are passed over. Where types conflict the first one
     seen stays; a warning names the column and both types.
     """
+    seen, warnings = observe_records(values)
+    known = without_unknown(seen)
+    return (known if isinstance(known, Struct) else None), warnings
+
+
+def observe_records(values: Iterable[bytes | None]) -> tuple[Struct, list[str]]:
+    """As `infer_records`, with the unknown parts."""
     seen: Type = Struct()
     warnings: dict[str, str] = {}
     for value in values:
@@ -76,8 +96,7 @@ def infer_records(values: Iterable[bytes | None]) -> tuple[Struct | None, list[s
                     f"breaking change",
                 )
             seen = merged
-    known = without_unknown(seen)
-    return (known if isinstance(known, Struct) else None), list(warnings.values())
+    return (seen if isinstance(seen, Struct) else Struct()), list(warnings.values())
 
 
 def infer_value(value: object) -> Type:

@@ -17,6 +17,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Judgement,
     TableProfile,
     TableState,
     WriteResult,
@@ -48,8 +49,16 @@ class FakeEngine:
     def state(self, dataset: Dataset) -> TableState:
         return self.states.get(dataset.table, TableState(exists=False, applied=0))
 
-    def derive(self, dataset: Dataset, source: Struct) -> Struct:  # noqa: ARG002
+    def derive(
+        self,
+        dataset: Dataset,  # noqa: ARG002
+        source: Struct,
+        seen: Struct | None = None,  # noqa: ARG002
+    ) -> Struct:
         return source
+
+    def judge(self, job: BatchJob) -> Judgement:  # noqa: ARG002
+        return Judgement()
 
     def write(self, job: BatchJob) -> WriteResult:
         table = job.dataset.table

@@ -18,7 +18,7 @@ from lake_platform.adapters.hudi.keys import (
     record_key,
 )
 from lake_platform.adapters.hudi.options import (
-    APPEND_KEY,
+    append_key,
     fenced_options,
     key_options,
     mode_options,
@@ -27,6 +27,7 @@ from lake_platform.adapters.hudi.options import (
 )
 from lake_platform.adapters.hudi.tombstones import delete_rows
 from lake_platform.adapters.hudi.upsert import Upsert, checked, keyed, prepared
+from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
     derive,
@@ -40,6 +41,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Judgement,
     Layout,
     TableProfile,
     TableState,
@@ -73,9 +75,9 @@ class HudiEngine:
     def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
         return None
 
-    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
         with look_errors(dataset.table):
-            return derive(self._session(), dataset, source)
+            return derive(self._session(), dataset, source, seen)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002 - port
         return batch  # rows are replaced one by one, by key
@@ -92,9 +94,12 @@ class HudiEngine:
             if self._store.head(f"{lock_prefix(dataset.table, epoch)}lock") is None:
                 raise
 
+    def judge(self, job: BatchJob) -> Judgement:
+        return judged(self._session, job, self._store)
+
     def write(self, job: BatchJob) -> WriteResult:
         spark, dataset = self._session(), job.dataset
-        with write_errors(job):
+        with write_errors(job, lambda: check_steps(spark, job, self._store)):
             frame = rows(spark, job, self._store)
             schema = table_columns(frame.schema)
             if dataset.transformed:
@@ -102,7 +107,7 @@ class HudiEngine:
             if dataset.mode == "upsert":
                 commit = self._upserted(frame, job)
             else:
-                commit = self._saved(frame, job, self._options(job, APPEND_KEY))
+                commit = self._saved(frame, job, self._options(job, append_key(dataset)))
         if commit is None:
             raise EngineError(
                 f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
@@ -120,7 +125,7 @@ class HudiEngine:
         return compact(self._session(), self._store, dataset.table, options)
 
     def profile(self, dataset: Dataset) -> TableProfile:
-        key = dataset.primary_key if dataset.mode == "upsert" else APPEND_KEY
+        key = dataset.primary_key if dataset.mode == "upsert" else append_key(dataset)
         with look_errors(dataset.table):
             return profile(self._table(dataset), key)
 
@@ -149,12 +154,13 @@ class HudiEngine:
             replay=True, reapply=True,
         )  # fmt: skip
         options = {
-            **self._fenced_options(dataset.table, claim), **key_options(dataset, APPEND_KEY),
+            **self._fenced_options(dataset.table, claim),
+            **key_options(dataset, append_key(dataset)),
             "hoodie.datasource.write.operation": "delete",
             "hoodie.index.type": "SIMPLE",
             **timeline.metadata_options(mark, claim.nonce, (double.instant,)),
         }  # fmt: skip
-        keys = [*APPEND_KEY, *dataset.partition_by]
+        keys = [*append_key(dataset), *dataset.partition_by]
         with engine_errors(
             f"taking late batch {double.batch} out of {dataset.table!r}",
             "it is still in there twice, the next load tries it again",
@@ -191,7 +197,7 @@ class HudiEngine:
             job.batch, job.applied, claim.epoch, "", job.schema_version, job.replay, job.reapply,
             Balance(
                 records=job.records, deleted=deleted, dropped=job.dropped,
-                quarantined=job.quarantined,
+                quarantined=job.quarantined, exploded=job.exploded,
             ),
             job.quarantine_keys,
         )  # fmt: skip

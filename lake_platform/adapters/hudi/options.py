@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lake_platform.adapters.hudi.upsert import moves
-from lake_platform.adapters.spark.rows import ORDER
+from lake_platform.adapters.spark.names import ORDER, ORDINAL
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
 
@@ -61,6 +61,11 @@ def table_type(dataset: Dataset) -> str:
     """MOR takes a small upsert in 0.8 s where COW rewrites every touched file (2.8 s and growing
     with the table); appends gain nothing from it."""
     return dataset.table_type or ("mor" if dataset.mode == "upsert" else "cow")
+
+
+def append_key(dataset: Dataset) -> tuple[str, ...]:
+    """What a row of an append table is known by: its record, and its place in it."""
+    return (*APPEND_KEY, ORDINAL) if dataset.explode else APPEND_KEY
 
 
 def key_options(dataset: Dataset, key: Sequence[str]) -> dict[str, str]:

@@ -206,7 +206,7 @@ def _with_balance(
     updates = sum(s.get("numUpdateWrites") or 0 for s in stats)
     deletes = sum(s.get("numDeletes") or 0 for s in stats)
     written = sum(s.get("numWrites") or 0 for s in stats) if bulk else inserts + updates
-    left = known.records - known.quarantined - known.dropped - written
+    left = known.records + known.exploded - known.quarantined - known.dropped - written
     if counted:
         deletes = known.deleted
     elif set(dataset.partition_by) - set(dataset.primary_key):
@@ -216,7 +216,9 @@ def _with_balance(
     # What is left: in upsert older records of the same keys, with transforms records a WHERE left
     # out. In a plain append nothing may be left, so there it stays a difference.
     merged = max(0, rest) if dataset.mode == "upsert" else 0
-    filtered = max(0, rest) if dataset.mode == "append" and dataset.transformed else 0
+    # Of exploded records it was counted before, so there it stays a difference, too.
+    guessed = dataset.mode == "append" and dataset.transformed and not dataset.explode
+    filtered = max(0, rest) if guessed else 0
     balance = replace(
         known,
         written=written,

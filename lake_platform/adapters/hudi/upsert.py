@@ -54,7 +54,8 @@ def prepared(
     there is none. `unique`: no key is in both more than once. Frames are kept in memory until the
     end of the block."""
     rows = _known_by(rows, dataset)
-    deletes = tombstones is not None or bool(dataset.delete_when)
+    marked = bool(dataset.delete_when) or dataset.filtered == "delete"
+    deletes = tombstones is not None or marked
     if not (deletes or moves(dataset)):
         yield Upsert(rows if unique else _newest(rows, dataset), 0)
         return

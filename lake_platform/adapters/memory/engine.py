@@ -19,6 +19,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Judgement,
     Layout,
     TableProfile,
     TableState,
@@ -84,9 +85,13 @@ class MemoryEngine:
         last = self._last(dataset.table)
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
 
-    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:  # noqa: ARG002
         _check_supported(dataset)
         return source
+
+    def judge(self, job: BatchJob) -> Judgement:
+        _check_supported(job.dataset)
+        return Judgement()
 
     def write(self, job: BatchJob) -> WriteResult:
         _check_supported(job.dataset)
@@ -153,6 +158,7 @@ class MemoryEngine:
         return None
 
     def _events(self, job: BatchJob) -> Iterator[_Event]:
+        refused = {(e.partition, e.offset) for e in job.refused}
         for d in job.deletes:
             key = tuple(d.key[c] for c in job.dataset.primary_key)
             yield _Event(d.partition, d.offset, d.order, key, None)
@@ -163,6 +169,8 @@ class MemoryEngine:
                 shaped = _shaped(row, job.table_schema)
                 key = tuple(shaped.get(c) for c in job.dataset.primary_key)
                 place = (known["_kafka_partition"], known["_kafka_offset"])
+                if place in refused:
+                    continue
                 yield _Event(*place, order, key, {**shaped, **known})
 
     def _rows(self, key: str) -> list[Row]:

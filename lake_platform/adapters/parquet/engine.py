@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
 from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
+from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import look_errors, write_errors
+from lake_platform.adapters.spark.names import ORDINAL
 from lake_platform.adapters.spark.rows import (
     derive,
     newest_rows,
@@ -28,6 +30,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    Judgement,
     Layout,
     StagedFile,
     TableProfile,
@@ -57,9 +60,9 @@ class ParquetEngine:
         last = self._log.published(dataset.table)
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
 
-    def derive(self, dataset: Dataset, source: Struct) -> Struct:
+    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
         with look_errors(dataset.table):
-            return derive(self._session(), dataset, source)
+            return derive(self._session(), dataset, source, seen)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
         return self._log.aligned(dataset.table, batch)
@@ -68,11 +71,14 @@ class ParquetEngine:
         self._log.fence(dataset.table, epoch)
 
     def profile(self, dataset: Dataset) -> TableProfile:
-        found = profiled(self._store, self._log.live_files(dataset.table))
+        found = None
+        if not dataset.explode:
+            found = profiled(self._store, self._log.live_files(dataset.table))
         if found is not None:
             return found
         with look_errors(dataset.table):
-            return profile(self._table(dataset), ("_kafka_partition", "_kafka_offset"))
+            key = ["_kafka_partition", "_kafka_offset", *([ORDINAL] if dataset.explode else [])]
+            return profile(self._table(dataset), key)
 
     def newest_rows(
         self, dataset: Dataset, columns: Sequence[str], limit: int
@@ -103,6 +109,9 @@ class ParquetEngine:
 
     def layout(self, dataset: Dataset) -> Layout | None:
         return None if dataset.transformed else self._folders(dataset)
+
+    def judge(self, job: BatchJob) -> Judgement:
+        return judged(self._session, job, self._store)
 
     def write(self, job: BatchJob) -> WriteResult:
         table = job.dataset.table
@@ -138,7 +147,7 @@ class ParquetEngine:
         """Files that Spark made of the staged ones."""
         spark = self._session()
         prefix = f"{staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)}transformed/"
-        with write_errors(job):
+        with write_errors(job, lambda: check_steps(spark, job, self._store)):
             frame = rows(spark, job, self._store)
             url = self._store.url(prefix.rstrip("/"))
             _written(frame, job, self._folders(job.dataset), url)
@@ -178,7 +187,7 @@ def _final(job: BatchJob, number: int, staged: str) -> str:
 
 def _applied(job: BatchJob, number: int, written: int) -> AppliedBatch:
     dropped = job.dropped
-    if job.dataset.transformed:
+    if job.dataset.transformed and not job.dataset.explode:
         dropped += max(0, job.records - job.quarantined - job.dropped - written)
     return AppliedBatch(
         batch=job.batch,
@@ -189,7 +198,11 @@ def _applied(job: BatchJob, number: int, written: int) -> AppliedBatch:
         replay=job.replay,
         reapply=job.reapply,
         balance=Balance(
-            records=job.records, written=written, dropped=dropped, quarantined=job.quarantined
+            records=job.records,
+            written=written,
+            dropped=dropped,
+            quarantined=job.quarantined,
+            exploded=job.exploded,
         ),
         quarantine_keys=job.quarantine_keys,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import takewhile
 
 from lake_platform.domain.batches import BatchJob
-from lake_platform.errors import EngineError, TransformError
+from lake_platform.errors import EngineError
 
 _SHORT = 350
 
@@ -32,8 +32,10 @@ def look_errors(table: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def write_errors(job: BatchJob) -> Iterator[None]:
-    """Raises: EngineError; TransformError when a step of the dataset failed on a record."""
+def write_errors(job: BatchJob, check_steps: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """`check_steps` is called after a failure, and raises when it was a step of the dataset.
+
+    Raises: EngineError, and what `check_steps` raises."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -43,11 +45,8 @@ def write_errors(job: BatchJob) -> Iterator[None]:
     ):
         try:
             yield
-        except (PySparkException, Py4JError) as error:
-            if job.dataset.transformed and "lake_transform" in str(error):
-                raise TransformError(
-                    job.dataset.table, "sql", job.batch.id, first_record(job), short(error)
-                ) from error
+        except (PySparkException, Py4JError):
+            check_steps()
             raise
 
 

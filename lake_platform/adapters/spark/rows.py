@@ -3,15 +3,16 @@ SQL only, so the same code runs on a classic session and through Spark Connect."
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lake_platform.adapters.spark.errors import first_record, short
-from lake_platform.adapters.spark.transforms import keep_coordinates
+from lake_platform.adapters.spark import steps
+from lake_platform.adapters.spark.errors import first_record
+from lake_platform.adapters.spark.names import COORDINATES, ORDER, ORDINAL
+from lake_platform.adapters.spark.types import output_struct, shaped, spark_type
 from lake_platform.domain.batches import BatchJob, TableProfile
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.schema import Struct, struct_from_json, to_json
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import TransformError
 
 if TYPE_CHECKING:
@@ -22,48 +23,74 @@ if TYPE_CHECKING:
 
     from lake_platform.domain.ports import ObjectStore
 
-COORDINATES = ("_kafka_partition", "_kafka_offset", "_kafka_timestamp", "_kafka_key")
-ORDER = "_kafka_order"
+__all__ = ["COORDINATES", "ORDER", "spark_type"]  # engines take them from here
 DELETED = "_hoodie_is_deleted"
-
-
-def spark_type(struct: Struct) -> StructType:
-    from pyspark.sql.types import StructType
-
-    return StructType.fromJson(to_json(struct))
 
 
 def rows(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
     """The batch's rows with the columns of `job.table_schema` and the technical ones.
 
     Raises:
-        TransformError: a step failed; names it.
+        TransformError: a step does not fit the columns; names it.
     """
     dataset = job.dataset
-    frame = _read(spark, job, store)
-    frame = _transform(spark, dataset, frame, job)
+    made = made_rows(spark, job, store)
+    frame = made.frame
+    if dataset.filtered == "delete":
+        frame = frame.where(made.passed | deletable(frame, dataset))
     columns = _projection(frame, job.table_schema)
     if dataset.transformed and dataset.mode == "upsert":
         columns = _keyed(columns, job)
-    return frame.select(*columns, *_technical(dataset))
+    return frame.select(*columns, *_technical(dataset, made.deleted))
 
 
-def derive(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
-    """The columns the transforms make of `source`, without touching data."""
-    schema = spark_type(source)
-    frame = spark.createDataFrame([], _input_schema(schema))
-    out = _transform(spark, dataset, frame, None)
-    return table_columns(out.schema)
+def made_rows(spark: SparkSession, job: BatchJob, store: ObjectStore) -> steps.Rows:
+    """What the steps make of the batch's records. Raises: TransformError."""
+    try:
+        return steps.run(job.dataset, records(spark, job, store), job.source)
+    except steps.StepError as error:
+        first = f"{first_record(job)}, the first of the batch"
+        raise TransformError(
+            job.dataset.table, error.step, job.batch.id, first, error.why
+        ) from error
+
+
+def records(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
+    """The batch's records that may become rows: as they were before any step."""
+    frame = _read(spark, job, store)
+    return _without_refused(spark, frame, job) if job.refused else frame
+
+
+def derive(
+    spark: SparkSession, dataset: Dataset, source: Struct, seen: Struct | None = None
+) -> Struct:
+    """The columns the transforms make of `source`, without touching data (see the port).
+
+    Raises: TransformError."""
+    try:
+        if seen is not None:
+            steps.check_seen(dataset, source, seen)
+        return derived(spark, dataset, source)
+    except steps.StepError as error:
+        raise TransformError(
+            dataset.table, error.step, "(none, checking columns)", "-", error.why
+        ) from error
+
+
+def derived(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
+    """Raises: steps.StepError."""
+    # What deletes is no part of it, but it must fit the columns all the same.
+    return steps.output(dataset, steps.run(dataset, empty_input(spark, source), source).frame)
+
+
+def empty_input(spark: SparkSession, source: Struct) -> DataFrame:
+    """What a step reads, without a row."""
+    return spark.createDataFrame([], _input_schema(spark_type(source)))
 
 
 def table_columns(schema: StructType) -> Struct:
-    """A table's own columns: without `_kafka_*` and `_hoodie_*`, all nullable."""
-    plain = json.loads(schema.json())
-    for field in plain["fields"]:
-        field["nullable"] = True
-    struct = struct_from_json(plain)
-    kept = [f for f in struct.fields if not f.name.startswith(("_kafka_", "_hoodie_"))]
-    return Struct(tuple(kept))
+    """A table's own columns: without ours (`_kafka_*`, `_hoodie_*`, ...), all nullable."""
+    return output_struct(schema)
 
 
 def profile(table: DataFrame, key: Sequence[str]) -> TableProfile:
@@ -123,39 +150,33 @@ def _order_text(order: Column, offset: Column) -> Column:
     )
 
 
-def _transform(
-    spark: SparkSession, dataset: Dataset, frame: DataFrame, job: BatchJob | None
-) -> DataFrame:
-    from pyspark.errors import PySparkException
+def _without_refused(spark: SparkSession, frame: DataFrame, job: BatchJob) -> DataFrame:
+    from pyspark.sql import functions as F
 
-    for number, step in enumerate(dataset.transforms, 1):
-        name = f"{number} ({step.name})" if step.name else str(number)
-        frame.createOrReplaceTempView("input")
-        try:
-            frame = spark.sql(keep_coordinates(step.sql, (*COORDINATES, ORDER)))
-            frame.schema  # noqa: B018 - Spark Connect analyses only when asked
-        except PySparkException as error:
-            batch = job.batch.id if job else "(none, checking columns)"
-            first = first_record(job) if job else "-"
-            raise TransformError(dataset.table, name, batch, first, short(error)) from error
-    return frame
+    bad = spark.createDataFrame(
+        [(e.partition, e.offset) for e in job.refused],
+        "_kafka_partition long, _kafka_offset long",
+    )
+    return frame.join(F.broadcast(bad), ["_kafka_partition", "_kafka_offset"], "left_anti")
+
+
+def target_columns(frame: DataFrame, target: Struct) -> dict[str, Column]:
+    """Each target column by name: cast where the type grew, NULL where the batch lacks it."""
+    from pyspark.sql import functions as F
+
+    present = {f.name: f.dataType for f in frame.schema.fields}
+    out = {}
+    for field in spark_type(target).fields:
+        if field.name not in present:
+            out[field.name] = F.lit(None).cast(field.dataType)
+        else:
+            column = F.col(f"`{field.name.replace('`', '``')}`")
+            out[field.name] = shaped(column, present[field.name], field.dataType)
+    return out
 
 
 def _projection(frame: DataFrame, target: Struct) -> list[Column]:
-    """Each target column by name, cast where the type grew, NULL where the batch lacks it."""
-    from pyspark.sql import functions as F
-
-    wanted, present = spark_type(target), {f.name: f.dataType for f in frame.schema.fields}
-    out = []
-    for field in wanted.fields:
-        if field.name not in present:
-            column = F.lit(None).cast(field.dataType)
-        else:
-            column = F.col(f"`{field.name.replace('`', '``')}`")
-            if present[field.name] != field.dataType:
-                column = column.cast(field.dataType)
-        out.append(column.alias(field.name))
-    return out
+    return [column.alias(name) for name, column in target_columns(frame, target).items()]
 
 
 def _keyed(columns: list[Column], job: BatchJob) -> list[Column]:
@@ -173,13 +194,22 @@ def _keyed(columns: list[Column], job: BatchJob) -> list[Column]:
     return columns
 
 
-def _technical(dataset: Dataset) -> list[Column]:
+def _technical(dataset: Dataset, deleted: Column) -> list[Column]:
     from pyspark.sql import functions as F
 
-    columns = [F.col(c) for c in COORDINATES]
+    columns = [F.col(c) for c in (*COORDINATES, *((ORDINAL,) if dataset.explode else ()))]
     if dataset.mode == "upsert":
-        deleted = F.lit(False)
-        if dataset.delete_when:
-            deleted = F.coalesce(F.expr(dataset.delete_when), F.lit(False))
         columns += [F.col(ORDER), deleted.alias(DELETED)]
     return columns
+
+
+def deletable(frame: DataFrame, dataset: Dataset) -> Column:
+    """Whether a record that a step left out names a row: with a key, and its place in the order."""
+    from pyspark.sql import functions as F
+
+    named = [*dataset.primary_key, *([dataset.ordering_field] if dataset.ordering_field else [])]
+    found = F.lit(True)
+    for name in named:
+        known = name in frame.columns
+        found = found & (F.col(f"`{name}`").isNotNull() if known else F.lit(False))
+    return found

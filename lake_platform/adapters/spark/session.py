@@ -101,6 +101,17 @@ def session_config(
     return config | dict(extra or {})
 
 
+def analysis_config(extra: Mapping[str, str]) -> dict[str, str]:
+    """Options of a session that only looks at SQL: nothing of tables, and no jar is needed."""
+    ours = {n: v for n, v in extra.items() if n.startswith("spark.sql.") and v}
+    return {
+        **_LOCAL_CONFIG,
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.memory": "512m",
+        **{n: v for n, v in ours.items() if n not in ENGINE_CONFIG},
+    }
+
+
 def open_session(
     config: Mapping[str, str], master: str, remote: str = "", app: str = "lake-platform"
 ) -> SparkSession:

@@ -1,52 +1,125 @@
-"""SQL steps: parsed when a dataset is registered, and made to carry the Kafka coordinates."""
+"""SQL steps: parsed when a dataset is registered, and made to carry the Kafka coordinates.
+
+A step is a chain of plain SELECTs over `input`: one row in, at most one row out, the same each
+time. What is not known to be so is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from lake_platform.adapters.spark.clauses import Clauses, selects, tokens_of
+from lake_platform.adapters.spark.functions import is_special_date, refused_calls
 from lake_platform.errors import InvalidFieldError
 
-_JAVA_CALLS = frozenset(["reflect", "try_reflect", "java_method"])
+_STEP = "transforms.sql"
+_ROW_BY_ROW = "a step works row by row, so that a re-run gives the same rows"
+_MIXING: dict[type[exp.Expr], str] = {
+    exp.Group: "GROUP BY",
+    exp.Having: "HAVING",
+    exp.Distinct: "DISTINCT",
+    exp.Limit: "LIMIT",
+    exp.Offset: "OFFSET",
+    exp.Order: "ORDER BY",
+    exp.Qualify: "QUALIFY",
+    exp.TableSample: "TABLESAMPLE",
+    exp.Pivot: "PIVOT",
+    exp.Join: "JOIN",
+    exp.SetOperation: "UNION",
+    exp.Window: "OVER",
+}
+PASSED = "_lake_passed_"
 
 
-def keep_coordinates(sql: str, columns: Sequence[str]) -> str:
-    """`sql` with `columns` of `input` added to its outermost SELECT where it lacks them.
+def carry(sql: str, columns: Sequence[str], *, flags: Sequence[str] | None = None) -> str:
+    """`sql` with `columns` of `input` added to each SELECT that lacks them.
 
-    Raises:
-        InvalidFieldError: not one row-by-row SELECT over `input`.
+    With `flags`, which are the flags of the steps before, no WHERE leaves a record out: each
+    becomes a column `_lake_passed_<n>` that says whether it would.
     """
     select = check_select(sql)
-    if any(isinstance(e, exp.Star) or e.find(exp.Star) for e in select.expressions):
-        return sql
-    named = {e.alias_or_name for e in select.expressions}
-    missing = [exp.column(c) for c in columns if c not in named]
-    return select.select(*missing).sql(dialect="spark")
+    places = dict(zip(map(id, in_text_order(select)), selects(sql), strict=True))
+    carrier = _Carrier(places, None if flags is None else len(flags))
+    carrier.visit(select, [*columns, *(flags or ())], {})
+    for start, end, text in sorted(carrier.edits, reverse=True):
+        sql = sql[:start] + text + sql[end:]
+    return sql
+
+
+class _Carrier:
+    """Collects what is to be put where; `number` is that of the next flag."""
+
+    def __init__(self, places: Mapping[int, Clauses], number: int | None) -> None:
+        self._places, self._number = places, number
+        self.edits: list[tuple[int, int, str]] = []
+
+    def visit(
+        self, select: exp.Select, given: Sequence[str], ctes: Mapping[str, Sequence[str]]
+    ) -> Sequence[str]:
+        """The columns it carries then, of those that `input` has (`given`) or its source made."""
+        known = dict(ctes)
+        for cte in select.ctes:
+            known[cte.alias_or_name.casefold()] = self.visit(cte.this, given, known)
+        source, held = source_of(select), given
+        if isinstance(source, exp.Select):
+            held = self.visit(source, given, known)
+        elif isinstance(source, exp.Table):
+            held = known.get(source.name.casefold(), given)
+        return self._edit(select, held)
+
+    def _edit(self, select: exp.Select, held: Sequence[str]) -> Sequence[str]:
+        place = self._places[id(select)]
+        named = {e.alias_or_name for e in select.expressions}
+        wanted = [] if place.whole else [f"`{c}`" for c in held if c not in named]
+        if self._number is not None and place.where:
+            flag = f"{PASSED}{self._number}"
+            self._number += 1
+            wanted.append(f"coalesce(({place.condition}), false) AS `{flag}`")
+            self.edits.append((*place.where, ""))
+            held = [*held, flag]
+        if wanted:
+            self.edits.append((place.source_at, place.source_at, f", {', '.join(wanted)} "))
+        return held
 
 
 def check_select(sql: str) -> exp.Select:
     """Parses one step. Raises: InvalidFieldError."""
-    statements = _parsed("transforms.sql", sql, "mend the SELECT")
+    statements = _parsed(_STEP, sql, "mend the SELECT")
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
         raise InvalidFieldError(
-            "transforms.sql", sql, "not one plain SELECT", "write SELECT ... FROM input [WHERE ...]"
+            _STEP, sql, "not one plain SELECT", "write SELECT ... FROM input [WHERE ...]"
         )
     select = statements[0]
-    _check_reach("transforms.sql", sql, select)
-    for kind in (exp.Group, exp.Distinct, exp.Limit, exp.Order):
+    _check_reach(_STEP, sql, select)
+    _check_calls(_STEP, sql, select)
+    for kind, name in _MIXING.items():
         if select.find(kind):
-            raise InvalidFieldError(
-                "transforms.sql", sql, f"{kind.__name__.upper()} mixes records of a batch",
-                "a step works row by row, so that a re-run gives the same rows",
-            )  # fmt: skip
-    if select.find(exp.AggFunc) and not select.find(exp.Window):
+            raise InvalidFieldError(_STEP, sql, f"{name} mixes records of a batch", _ROW_BY_ROW)
+    if select.find(exp.Lateral):
         raise InvalidFieldError(
-            "transforms.sql", sql, "an aggregate mixes records of a batch", "work row by row"
-        )
+            _STEP, sql, "LATERAL makes many rows of one record",
+            "name the array in the dataset's field explode",
+        )  # fmt: skip
+    _check_chain(sql, select)
     return select
+
+
+def check_without_where(sql: str) -> None:
+    """Whether the keys of records that a WHERE leaves out can be computed by the same SQL.
+
+    Raises: InvalidFieldError.
+    """
+    for star in check_select(sql).find_all(exp.Star):
+        if not isinstance(star.parent, exp.Select | exp.Column):
+            raise InvalidFieldError(
+                "filtered", "delete", f"a star inside of a function would see that a record was "
+                f"left out: {star.parent.sql(dialect='spark') if star.parent else '*'}",
+                "name the columns in it, or use filtered=keep",
+            )  # fmt: skip
 
 
 def check_predicate(sql: str) -> None:
@@ -61,14 +134,37 @@ def check_predicate(sql: str) -> None:
             "delete_when", sql, "looks beyond its row", "compare columns of the row itself"
         )
     _check_reach("delete_when", sql, statements[0])
+    _check_calls("delete_when", sql, statements[0])
 
 
 def output_columns(sql: str) -> list[str] | None:
     """Names of the columns a step gives; None when only the engine knows."""
     select = check_select(sql)
     names = [e.alias_or_name for e in select.expressions]
-    # `SELECT inline(x)` gives columns that have no name here.
-    return names if all(names) and not any(e.find(exp.Star) for e in select.expressions) else None
+    return names if all(names) and "*" not in names else None
+
+
+def in_text_order(select: exp.Select) -> list[exp.Select]:
+    """The SELECTs of a checked step."""
+    return list(_in_text_order(select))
+
+
+def _in_text_order(select: exp.Select) -> Iterator[exp.Select]:
+    for cte in select.ctes:
+        yield from _in_text_order(cte.this)
+    yield select
+    source = source_of(select)
+    if isinstance(source, exp.Select):
+        yield from _in_text_order(source)
+
+
+def source_of(select: exp.Select) -> exp.Expr | None:
+    """The table, or the SELECT in brackets, that it reads."""
+    clause = select.args.get("from_")
+    source = clause.this if clause else None
+    while isinstance(source, exp.Subquery):
+        source = source.this
+    return source
 
 
 def _parsed(field: str, sql: str, remedy: str) -> list[exp.Expr | None]:
@@ -77,6 +173,74 @@ def _parsed(field: str, sql: str, remedy: str) -> list[exp.Expr | None]:
     except SqlglotError as error:
         why = str(error).split("\n", maxsplit=1)[0]
         raise InvalidFieldError(field, sql, why, remedy) from None
+
+
+def _check_chain(sql: str, select: exp.Select) -> None:
+    """Each SELECT reads one source, and stands where a source stands."""
+    chain = in_text_order(select)
+    sources = [e for s in chain for e in s.args["from_"].find_all(exp.Subquery)] if chain else []
+    inner = [q for q in select.find_all(exp.Query) if q not in chain and q not in sources]
+    if inner or any(not isinstance(source_of(s), exp.Select | exp.Table) for s in chain):
+        raise InvalidFieldError(
+            _STEP, sql, "a SELECT inside of an expression looks at other records", _ROW_BY_ROW
+        )
+    lists = [a for a in select.find_all(exp.TableAlias) if a.args.get("columns")]
+    if lists:
+        raise InvalidFieldError(
+            _STEP, sql, f"names columns in brackets: {lists[0].sql(dialect='spark')}",
+            "name them inside of the SELECT: SELECT x AS a",
+        )  # fmt: skip
+    for one in chain:
+        _check_columns(sql, one)
+    try:
+        places = len(list(selects(sql)))
+    except ValueError:
+        places = 0
+    if places != len(chain):
+        raise InvalidFieldError(
+            _STEP, sql, "FROM comes before SELECT", "write SELECT ... FROM input [WHERE ...]"
+        )
+
+
+def _check_columns(sql: str, select: exp.Select) -> None:
+    seen: dict[str, str] = {}
+    for column in select.expressions:
+        star = column if isinstance(column, exp.Star) else column.this
+        if isinstance(star, exp.Star) and any(star.args.values()):
+            raise InvalidFieldError(
+                _STEP, sql, "* EXCEPT and * REPLACE are not in Spark 3.5", "name the columns"
+            )
+        name = column.alias_or_name
+        own = isinstance(column, exp.Column) and column.name == name
+        if name.casefold().startswith(("_kafka_", "_hoodie_", "_lake_")) and not own:
+            raise InvalidFieldError(
+                _STEP, sql, f"makes a column {name}, and names with _kafka_, _hoodie_ and _lake_ "
+                f"are ours", "choose another name",
+            )  # fmt: skip
+        twin = seen.get(name.casefold())
+        if twin is not None and name != "*":
+            raise InvalidFieldError(*doubled(sql, twin, name))
+        if name:
+            seen[name.casefold()] = name
+
+
+def doubled(sql: str, first: str, second: str) -> tuple[str, str, str, str]:
+    """What InvalidFieldError takes for two columns of one name."""
+    what = f"gives column {first} twice" if first == second else f"gives columns {first}, {second}"
+    why = what if first == second else f"{what}, which differ only in case"
+    return _STEP, sql, why, "give one another name, or name the columns instead of *"
+
+
+def _check_calls(field: str, sql: str, parsed: exp.Expr) -> None:
+    for name, why, remedy in refused_calls(tokens_of(sql)):
+        raise InvalidFieldError(field, sql, f"calls {name}, which {why}", remedy)
+    for cast in parsed.find_all(exp.Cast, exp.TsOrDsToDate, exp.StrToTime, exp.Date, exp.Timestamp):
+        text = cast.this
+        if isinstance(text, exp.Literal) and text.is_string and is_special_date(text.name):
+            raise InvalidFieldError(
+                field, sql, f"'{text.name}' is the date of the run, so a replay would change the "
+                f"rows", "use _kafka_timestamp, or write the date",
+            )  # fmt: skip
 
 
 def _check_reach(field: str, sql: str, parsed: exp.Expr) -> None:
@@ -89,12 +253,6 @@ def _check_reach(field: str, sql: str, parsed: exp.Expr) -> None:
         if table.db or table.name.lower() not in own:
             raise InvalidFieldError(
                 field, sql, f"reads {table.sql(dialect='spark')}", "a step may read `input` only"
-            )
-    for function in parsed.find_all(exp.Func):
-        name = function.name if isinstance(function, exp.Anonymous) else function.sql_name()
-        if name.lower() in _JAVA_CALLS:
-            raise InvalidFieldError(
-                field, sql, f"calls {name}", "a step may not run code outside of Spark SQL"
             )
     if parsed.find(exp.QueryTransform):
         raise InvalidFieldError(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-
 import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import AnalysisException
 
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.domain.batches import BatchJob, BatchRange, Claim, Worker
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import EngineError, LakeError, TransformError
@@ -83,15 +80,18 @@ def test_a_look_changes_nothing() -> None:
         raise AnalysisException("no such column")
 
 
-def test_a_step_that_fails_on_a_record_stops_the_dataset(job: BatchJob) -> None:
-    error = Py4JError("lake_transform: primary key column id is null")
-    with pytest.raises(EngineError), write_errors(job):
-        raise error
-    step = (Transform(sql="SELECT * FROM input"),)
-    with_steps = replace(job, dataset=Dataset(topic="t", table="t", transforms=step))
-    told = re.escape("partition 1 offset 40") + ".*primary key column id is null"
-    with pytest.raises(TransformError, match=told), write_errors(with_steps):
-        raise error
+def test_a_failure_is_a_steps_when_its_steps_fail_again(job: BatchJob) -> None:
+    failed = TransformError("t", "1", job.batch.id, "partition 1 offset 40", "division by zero")
+
+    def fail_again() -> None:
+        raise failed
+
+    with pytest.raises(TransformError) as caught, write_errors(job, fail_again):
+        raise Py4JError("Job aborted")
+    assert caught.value is failed
+    # The words alone say nothing.
+    with pytest.raises(EngineError), write_errors(job, lambda: None):
+        raise Py4JError("lake_transform: division by zero")
 
 
 def test_errors_of_ours_and_bugs_pass() -> None:

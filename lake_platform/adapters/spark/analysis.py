@@ -1,0 +1,88 @@
+"""The engine's own look at the SQL of a dataset: `python -m lake_platform.adapters.spark.analysis`
+reads the question from stdin and writes one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lake_platform.adapters.spark import steps
+from lake_platform.adapters.spark.names import resolve
+from lake_platform.adapters.spark.registration import asked
+from lake_platform.adapters.spark.rows import empty_input
+from lake_platform.adapters.spark.session import analysis_config, open_session
+from lake_platform.domain.dataset import Dataset, check_columns, unstorable
+from lake_platform.domain.schema import Struct
+from lake_platform.errors import InvalidFieldError, LakeError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_DATE_OF_RUN = re.compile(r"cast\((now|today|tomorrow|yesterday)[^()]* as (date|timestamp)", re.I)
+
+
+def analyse(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
+    """The table's columns. Raises: InvalidFieldError."""
+    try:
+        made = steps.run(dataset, empty_input(spark, source), source)
+        columns = steps.output(dataset, made.frame)
+    except steps.StepError as error:
+        raise InvalidFieldError(
+            error.field, error.sql, f"step {error.step}: {error.why}", "mend the SQL"
+        ) from error
+    checked = made.frame.select("*", made.deleted.alias("_d"))
+    if not _repeatable(checked):
+        raise InvalidFieldError(
+            "transforms.sql", dataset.transforms[-1].sql if dataset.transforms else "",
+            "calls something that gives another result each time, so a replay would change the "
+            "rows", "use the record's own: _kafka_timestamp, _kafka_partition, _kafka_offset",
+        )  # fmt: skip
+    _check_columns(dataset, source, columns)
+    return columns
+
+
+def _repeatable(frame: DataFrame) -> bool:
+    """A classic session knows; through Spark Connect the lists of functions.py must do."""
+    plan = getattr(frame, "_jdf", None)
+    if plan is None:
+        return True
+    analysed = plan.queryExecution().analyzed()
+    return bool(analysed.deterministic()) and not _DATE_OF_RUN.search(analysed.toString())
+
+
+def _check_columns(dataset: Dataset, source: Struct, columns: Struct) -> None:
+    bad = [path for path, _ in unstorable(dataset.format, columns)]
+    if bad and dataset.transformed:
+        raise InvalidFieldError(
+            "transforms.sql", dataset.transforms[-1].sql if dataset.transforms else "",
+            f"gives columns {bad}, which a {dataset.format} table cannot store",
+            "name them with AS: letters, digits and _",
+        )  # fmt: skip
+    if not dataset.transformed or resolve(dataset, source).columns is None:
+        return
+    check_columns(dataset, [f.name for f in columns.fields])
+    for name, column in dataset.named_columns():
+        kind = str(getattr(columns.get(column), "type", ""))
+        if not kind.isalpha() and not kind.startswith("decimal"):
+            raise InvalidFieldError(
+                name, column, f"is a {kind}", "name a column with a plain value"
+            )
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    dataset, source = asked(question)
+    try:
+        config = analysis_config(question["config"])
+        spark = open_session(config, "local[1]", question["remote"], app="lake-check")
+        analyse(spark, dataset, source)
+    except InvalidFieldError as error:
+        return {"refused": [error.field, error.value, error.reason, error.remedy]}
+    except LakeError as error:
+        return {"failed": str(error)}
+    return {}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(answer(json.load(sys.stdin))) + "\n")

@@ -1,0 +1,128 @@
+"""What steps made of a batch, looked at before anything is written: the scan could not see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lake_platform.adapters.spark.rows import deletable, made_rows, target_columns
+from lake_platform.domain.batches import BatchJob, Exclusion, Judgement, UnfitRow
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.quality import (
+    HARMLESS_PARTITION_CHARS,
+    MAX_KEY_BYTES,
+    Reason,
+    bad_partition,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from lake_platform.domain.ports import ObjectStore
+
+_SHOWN = 1_000  # characters of a partition value: enough to know that it is too long
+
+
+def needs_judging(dataset: Dataset) -> bool:
+    """Where a step can make a row unfit, or its count of rows tells what became of the records."""
+    return dataset.transformed and bool(
+        dataset.mode == "upsert" or dataset.partition_by or dataset.explode
+    )
+
+
+def judge(spark: SparkSession, job: BatchJob, store: ObjectStore) -> Judgement:
+    """One pass over the batch. Raises: TransformError; what Spark throws when a step fails."""
+    unfit, found = _look(spark, job, store)
+    if unfit and job.dataset.explode:
+        # The other rows of these records must not be counted either.
+        gone = tuple(Exclusion(u.partition, u.offset) for u in unfit)
+        rest = replace(job, refused=gone, quarantined=job.quarantined + len(gone))
+        return replace(judge(spark, rest, store), unfit=tuple(unfit))
+    alive = job.records - job.quarantined - job.dropped - len(job.deletes)
+    sound = found.given - len(unfit)
+    return Judgement(
+        tuple(unfit), dropped=alive - len(unfit) - sound, exploded=found.rows - found.given
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Rows the batch would write or delete, and the records that give one."""
+
+    rows: int
+    given: int
+
+
+def _look(spark: SparkSession, job: BatchJob, store: ObjectStore) -> tuple[list[UnfitRow], _Counts]:
+    from pyspark.sql import functions as F
+
+    dataset = job.dataset
+    made = made_rows(spark, job, store)
+    passed = made.passed
+    given = passed | deletable(made.frame, dataset) if dataset.filtered == "delete" else passed
+    frame = made.frame.select(
+        F.col("_kafka_partition").alias("_p"),
+        F.col("_kafka_offset").alias("_o"),
+        passed.alias("_passed"),
+        given.alias("_given"),
+        *_looked_at(made.frame, job),
+    ).where(F.col("_given"))
+    unfit = F.col("_reason").isNotNull() | F.exists("_texts", lambda t: t.isNotNull())
+    records = F.countDistinct("_p", "_o") if dataset.explode else F.count(F.lit(1))
+    found = frame.agg(
+        F.count(F.lit(1)).alias("rows"),
+        records.alias("given"),
+        F.collect_list(
+            F.when(F.col("_passed") & unfit, F.struct("_p", "_o", "_reason", "_texts"))
+        ).alias("unfit"),
+    ).first()
+    if found is None:
+        return [], _Counts(0, 0)
+    verdicts = {(v.partition, v.offset): v for s in found["unfit"] if (v := _verdict(s))}
+    return list(verdicts.values()), _Counts(int(found["rows"]), int(found["given"]))
+
+
+def _looked_at(frame: DataFrame, job: BatchJob) -> Iterator[Column]:
+    from pyspark.sql import functions as F
+
+    dataset, columns = job.dataset, target_columns(frame, job.table_schema)
+    null_key, size = F.lit(False), F.lit(0)
+    key = dataset.primary_key if dataset.mode == "upsert" else ()
+    if len(key) == 1 and str(_type_of(job, key[0])) == "string":
+        # A lone empty key is none, as without a step.
+        null_key = F.coalesce(columns.get(key[0], F.lit(None)) == "", F.lit(False))
+    for name in key:
+        column = columns.get(name, F.lit(None))
+        null_key = null_key | column.isNull()
+        text = str(_type_of(job, name)) == "string"
+        size = size + (F.coalesce(F.octet_length(column), F.lit(0)) if text else F.lit(8))
+    ordering = dataset.ordering_field
+    null_order = columns.get(ordering, F.lit(None)).isNull() if ordering else F.lit(False)
+    reason = F.when(null_key, Reason.NULL_KEY.name)
+    reason = reason.when(size > MAX_KEY_BYTES, Reason.KEY_TOO_LARGE.name)
+    yield reason.when(null_order, Reason.NULL_ORDERING.name).alias("_reason")
+    texts = [
+        columns[n] for n in dataset.partition_by
+        if n in columns and str(_type_of(job, n)) == "string"
+    ]  # fmt: skip
+    suspects = [F.when(_suspect(c), F.substring(c, 1, _SHOWN)) for c in texts]
+    yield F.array(*suspects).cast("array<string>").alias("_texts")
+
+
+def _suspect(column: Column) -> Column:
+    from pyspark.sql import functions as F
+
+    return (F.length(column) > HARMLESS_PARTITION_CHARS) | (F.instr(column, "\x00") > 0)
+
+
+def _type_of(job: BatchJob, name: str) -> Any:
+    field = job.table_schema.get(name)
+    return field.type if field else None
+
+
+def _verdict(suspect: Any) -> UnfitRow | None:
+    reason = Reason[suspect["_reason"]] if suspect["_reason"] else None
+    for text in suspect["_texts"] or ():
+        reason = reason or (bad_partition(text) if text is not None else None)
+    return None if reason is None else UnfitRow(suspect["_p"], suspect["_o"], reason)

@@ -1,0 +1,126 @@
+"""What can never work, said to the person who typed it: names first, at once, then the engine's own
+analysis in a process that ends with it (a JVM is heavy, and the API must stay light)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lake_platform.adapters.spark.names import Resolved, resolve, unknown
+from lake_platform.adapters.spark.paths import Path, has_path
+from lake_platform.adapters.spark.transforms import check_select
+from lake_platform.domain.dataset import Dataset, Rule, Transform, check_columns
+from lake_platform.domain.schema import Struct, struct_from_json, to_json
+from lake_platform.errors import InvalidFieldError
+
+Seen = Callable[[], Struct]
+"""What the topic's first records had, also what was only null; asked only when it matters."""
+Analyse = Callable[[Dataset, Struct], Sequence[str]]
+_SECONDS = 90.0
+
+
+def check_names(dataset: Dataset, source: Struct, seen: Seen) -> None:
+    """Raises: InvalidFieldError for a column that no record has, not even as null, and for a rule
+    over a column the table will not have."""
+    resolved = resolve(dataset, source)
+    held = seen() if resolved.missing else Struct()
+    for path in sorted(resolved.missing):
+        if not has_path(held, path):
+            known = ", ".join(f.name for f in source.fields) or "none"
+            raise unknown(*_place(dataset, path), ".".join(path).replace(".[]", "[]"), known)
+    _check_output(dataset, source, resolved, seen)
+
+
+def _check_output(dataset: Dataset, source: Struct, resolved: Resolved, seen: Seen) -> None:
+    columns = resolved.columns
+    if columns is None or not dataset.transformed:
+        columns = [f.name for f in source.fields] if not dataset.transformed else None
+    if columns is None:
+        return
+    if dataset.transformed:
+        check_columns(dataset, columns)
+    known = {c.casefold() for c in columns}
+    for rule in dataset.rules:
+        if rule.column.casefold() in known:
+            continue
+        if dataset.transformed or seen().get(rule.column) is None:
+            listed = ", ".join(columns)
+            raise InvalidFieldError(
+                "rules.column", rule.column, "the table has no such column",
+                f"columns are: {listed}",
+            )  # fmt: skip
+
+
+def _place(dataset: Dataset, path: Path) -> tuple[str, str]:
+    """Field and text that name it."""
+    if dataset.explode and dataset.explode.split(".")[0].casefold() == path[0].casefold():
+        return "explode", dataset.explode
+    for step in dataset.transforms:
+        if any(c.name.casefold() == path[-1].casefold() for c in _names(step.sql)):
+            return "transforms.sql", step.sql
+    if dataset.delete_when:
+        return "delete_when", dataset.delete_when
+    return "transforms.sql", dataset.transforms[0].sql if dataset.transforms else ""
+
+
+def _names(sql: str) -> Sequence[Any]:
+    from sqlglot import exp
+
+    return list(check_select(sql).find_all(exp.Identifier))
+
+
+def analyse_apart(environ: Mapping[str, str], config: Mapping[str, str], remote: str) -> Analyse:
+    """The engine's analysis in a child process. What keeps it from an answer is a warning: the
+    first load checks the same."""
+
+    def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
+        if not (dataset.transformed or dataset.delete_when):
+            return ()
+        ask = {
+            "dataset": dataclasses.asdict(dataset), "source": to_json(source),
+            "config": dict(config), "remote": remote,
+        }  # fmt: skip
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "lake_platform.adapters.spark.analysis"],
+                input=json.dumps(ask), capture_output=True, text=True, timeout=_SECONDS,
+                env={**os.environ, **environ}, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return [_unchecked(str(error))]
+        return _answered(done)
+
+    return analyse
+
+
+def _answered(done: subprocess.CompletedProcess[str]) -> Sequence[str]:
+    try:
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        return [_unchecked(said[-1] if said else f"exit code {done.returncode}")]
+    if refused := answer.get("refused"):
+        raise InvalidFieldError(*refused)
+    return [_unchecked(answer["failed"])] if "failed" in answer else ()
+
+
+def _unchecked(why: str) -> str:
+    return (
+        f"the SQL was checked for its columns only, Spark could not look at it ({why[:300]}); the "
+        f"first load checks it whole"
+    )
+
+
+def asked(plain: Mapping[str, Any]) -> tuple[Dataset, Struct]:
+    """What a child was asked."""
+    fields = dict(plain["dataset"])
+    fields["transforms"] = tuple(Transform(**t) for t in fields["transforms"])
+    fields["rules"] = tuple(Rule(**{**r, "isin": tuple(r["isin"])}) for r in fields["rules"])
+    for name in ("primary_key", "partition_by"):
+        fields[name] = tuple(fields[name])
+    return Dataset(**fields), struct_from_json(plain["source"])

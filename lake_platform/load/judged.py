@@ -1,0 +1,64 @@
+"""Records of which a step made a row that the table must not have: quarantined as the scan does it,
+byte for byte, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lake_platform.domain.batches import BatchJob, Exclusion, UnfitRow
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.quality import too_many
+from lake_platform.errors import QuarantineRatioError
+from lake_platform.load.plan import Loading
+from lake_platform.load.quarantine import write_quarantine
+from lake_platform.load.report import Rejected, ScanReport
+from lake_platform.raw.objects import read_lines
+from lake_platform.records.conform import head_of
+
+
+def judged(loading: Loading, report: ScanReport, job: BatchJob) -> BatchJob:
+    """`job` as it is after the engine's look at what the steps make of it; `report` gets the
+    records it found.
+
+    Raises:
+        QuarantineRatioError, TransformError, EngineError.
+    """
+    found = loading.engine.judge(job)
+    job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
+    if not found.unfit:
+        return job
+    report.rejected += _lines(loading, job, found.unfit)
+    check_ratio(job.dataset, report)
+    store, table = loading.ports.store, job.dataset.table
+    return replace(
+        job,
+        refused=tuple(Exclusion(u.partition, u.offset) for u in found.unfit),
+        quarantined=len(report.rejected),
+        quarantine_keys=write_quarantine(
+            store, table, job.commits, job.schema_version, report.rejected
+        ),
+    )
+
+
+def check_ratio(dataset: Dataset, report: ScanReport) -> None:
+    """Raises: QuarantineRatioError."""
+    limit = dataset.max_quarantine_ratio
+    if too_many(len(report.rejected), report.records, limit):
+        reasons = ", ".join(f"{n} {reason}" for reason, n in report.by_reason.items())
+        raise QuarantineRatioError(
+            dataset.table, len(report.rejected), report.records, limit, reasons
+        )
+
+
+def _lines(loading: Loading, job: BatchJob, unfit: tuple[UnfitRow, ...]) -> Iterator[Rejected]:
+    wanted = {(u.partition, u.offset): u.reason for u in unfit}
+    for raw in job.objects:
+        offsets = range(raw.first_offset, raw.last_offset + 1)
+        if not any(p == raw.partition and o in offsets for p, o in wanted):
+            continue
+        for line in read_lines(loading.ports.store, raw):
+            head = head_of(line)
+            reason = wanted.get((head.partition, head.offset))
+            if reason is not None:
+                yield Rejected(raw, line, reason.value)
