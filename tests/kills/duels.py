@@ -261,7 +261,7 @@ _ZOMBIES: list[tuple[str, tuple[str, ...], str]] = [
     ("claimed", ALL, "BatchClaimedError"),
     ("in the scan", ALL, _RACE),
     ("quarantined, before the write", ALL, _RACE),
-    ("parquet: staged file half written", ("parquet",), _RACE),
+    ("parquet: between two staged files", ("parquet",), _RACE),
     ("parquet: staged, before the record", ("parquet",), _RACE),
     ("parquet: recorded, before moving", ("parquet",), "ok"),
     ("parquet: between two moves", ("parquet",), "ok"),

@@ -94,6 +94,8 @@ def _phase_2() -> list[Point]:
         Point("before fencing", "engine before fence 1 .", first="claimed"),
         Point("fenced", "engine after fence 1 .", first="claimed"),
         Point("in the scan", "store before get 2 ^raw/"),
+        Point("decoded, before it is staged", "store before put 1 ^staging/"),
+        Point("staged, before the verdict is told", "store after put 1 ^staging/"),
         Point("before a schema version", "metastore before add_schema_version 1 .",
               new_column=True),
         Point("schema version, before the write", "metastore after add_schema_version 1 .",
@@ -112,8 +114,7 @@ def _parquet() -> list[Point]:
         return Point(f"parquet: {name}", armed, ("parquet",), command)
 
     return [
-        point("staged file half written", r"jvm before close 2 .*/staging/.*\.parquet"),
-        point("staging half committed", r"jvm after rename 1 .*/staging/.*/day=d\d"),
+        point("between two staged files", "store after put 2 ^staging/"),
         point("staged, before the record", "store before put_new 1 /batches/"),
         point("recorded, before moving", "store after put_new 1 /batches/"),
         point("between two moves", "store after move 1 ^staging/"),
