@@ -142,7 +142,7 @@ def try_(
       {"op":"drop_column","name":"at"}
       {"op":"change","fields":{"max_quarantine_ratio":0.5}}
       {"op":"replay"} of all windows, or of "windows":["2026-11-01-10:00"]
-      {"op":"load"}  {"op":"pause"}  {"op":"resume"}
+      {"op":"load"}  {"op":"compact"}  {"op":"pause"}  {"op":"resume"}
 
     Exit code 0: all applied. 3: something waits (BLOCKED, or a load that
     stopped). 1: an error: bad input, registration refused, an engine failed, or

@@ -17,6 +17,7 @@ OPERATIONS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
     "change": ({"fields": dict}, {}),
     "replay": ({}, {"windows": list}),
     "load": ({}, {}),
+    "compact": ({}, {}),
     "pause": ({}, {}),
     "resume": ({}, {}),
 }

@@ -15,9 +15,10 @@ from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Struct
 from lake_platform.dump.dump import dump
-from lake_platform.errors import LakeError
+from lake_platform.errors import FixConfigError, LakeError
 from lake_platform.load import checks
 from lake_platform.load.load import load
+from lake_platform.maintain.compaction import compact_table
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import Registration, UseCases
 from lake_platform.raw import log as raw_log
@@ -126,8 +127,10 @@ class Trial:
         try:
             step.changes = self._asked(act)
             step.outcome = "done"
-        except LakeError as error:
+        except FixConfigError as error:
             step.error, step.outcome = error, "refused"
+        except Exception as error:  # as of a load
+            step.error = error
         return step
 
     def _asked(self, act: Act) -> tuple[str, ...]:
@@ -141,8 +144,17 @@ class Trial:
             version = self.bench.metastore.get(self.table).version
             use_cases.change_dataset(self.table, values["fields"], version, ACTOR)
             return ()
+        if act.op == "compact":
+            return self._compacted()
         {"pause": use_cases.pause, "resume": use_cases.resume}[act.op](self.table, ACTOR)
         return ()
+
+    def _compacted(self) -> tuple[str, ...]:
+        found = compact_table(self.table, self.bench.ports, self.bench.limits, after=1)
+        if found is None:
+            return ("nothing to compact",)
+        put_off = f", put off: {found.put_off}" if found.put_off else ""
+        return (f"{found.commits} commits compacted{put_off}",)
 
     def _load(self, step: Step, windows: list[str] | None = None, *, replay: bool = False) -> Step:
         bench = self.bench

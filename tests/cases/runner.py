@@ -77,6 +77,11 @@ class Tried:
         assert step.outcome == "applied", step.error
         return step
 
+    def compact(self) -> None:
+        step = self.act("compact")
+        assert step.outcome == "done", step.error
+        assert "put off" not in str(step.changes)
+
     def rows(self, *columns: str) -> list[Row]:
         """By the engine that did not write them; all columns but the coordinates, or `columns`.
         In the order of their text: that of no engine counts."""

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     # Shares no code with what it audits: no use case and no adapter of it.
     "audit": {"errors", "domain"},
     # `lake try`: production's use cases over records of files, read back by the audit's engines.
-    "trial": {"errors", "domain", "raw", "dump", "load", "metastore", "audit"},
+    "trial": {"errors", "domain", "raw", "dump", "load", "maintain", "metastore", "audit"},
     "embedded": {"errors", "domain", "settings", "metastore", "adapters", "compose", *_USE_CASES},
     # The composition root finds Java for its sessions.
     "compose": {

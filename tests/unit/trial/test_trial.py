@@ -116,6 +116,7 @@ def test_operations_answer_as_the_api_does(make: Make) -> None:
         ({"op": "change", "fields": {"owner": "me"}}, "done"),
         ({"op": "replay"}, "applied"),
         ({"op": "load"}, "nothing"),
+        ({"op": "compact"}, "done"),
     ):
         step = trial.act(parse_act(op))
         assert step.outcome == outcome, step.error
