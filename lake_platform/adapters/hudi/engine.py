@@ -26,7 +26,7 @@ from lake_platform.adapters.hudi.options import (
     tasks,
 )
 from lake_platform.adapters.hudi.tombstones import delete_rows
-from lake_platform.adapters.hudi.upsert import Upsert, checked, keyed, prepared
+from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
@@ -102,8 +102,6 @@ class HudiEngine:
         with write_errors(job, lambda: check_steps(spark, job, self._store)):
             frame = rows(spark, job, self._store)
             schema = table_columns(frame.schema)
-            if dataset.transformed:
-                frame = checked(frame, dataset)
             if dataset.mode == "upsert":
                 commit = self._upserted(frame, job)
             else:

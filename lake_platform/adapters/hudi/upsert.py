@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from lake_platform.adapters.hudi.keys import IDENTITY, KEY, identity
 from lake_platform.adapters.spark.rows import DELETED, ORDER
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.quality import MAX_PARTITION_BYTES
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -100,32 +99,6 @@ def keyed(rows: DataFrame, record_key: Sequence[str]) -> DataFrame:
     if KEY in record_key:
         return rows.withColumnRenamed(IDENTITY, KEY)
     return rows.drop(IDENTITY)
-
-
-def checked(rows: DataFrame, dataset: Dataset) -> DataFrame:
-    """What the scan cannot see behind a step: fails the batch before anything is written."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StringType
-
-    texts = {f.name for f in rows.schema.fields if isinstance(f.dataType, StringType)}
-    for name in dataset.partition_by:
-        if name in texts:
-            long = F.length(F.url_encode(F.col(f"`{name}`"))) > MAX_PARTITION_BYTES
-            why = f"partition column {name} is longer than {MAX_PARTITION_BYTES} bytes"
-            rows = _refused(rows, name, long, why)
-    if len(dataset.primary_key) == 1 and dataset.primary_key[0] in texts:
-        name = dataset.primary_key[0]
-        rows = _refused(rows, name, F.col(f"`{name}`") == "", f"primary key {name} is empty")
-    return rows
-
-
-def _refused(rows: DataFrame, name: str, bad: Column, why: str) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    where = [F.lit(" in partition "), F.col("_kafka_partition"), F.lit(" offset ")]
-    message = F.concat(F.lit(f"lake_transform: {why}"), *where, F.col("_kafka_offset"))
-    failure = F.raise_error(message).cast("string")
-    return rows.withColumn(name, F.when(bad, failure).otherwise(F.col(f"`{name}`")))
 
 
 def _known_by(rows: DataFrame, dataset: Dataset) -> DataFrame:

@@ -265,6 +265,38 @@ def test_the_balance_of_a_commit(
     assert (balance.records, balance.quarantined) == (known.records, known.quarantined)
 
 
+@pytest.mark.parametrize("dataset", [UPSERT, MOVING, MOVING_SQL], ids=["upsert", "moving", "sql"])
+def test_deletes_that_were_counted_before_the_write_are_taken_as_they_are(
+    store: ObjectStore, dataset: Dataset
+) -> None:
+    """Hudi counts those of unknown keys, and rows that moved, too."""
+    stats = [{"numInserts": 3, "numDeletes": 5}]
+    known = Balance(records=9, quarantined=1, deleted=2)
+    counted = {"lake.counted": "true"}
+    commit(store, 1, batch(1, balance=known), {"": stats}, "UPSERT", extra=counted)
+    found = timeline.read(store, dataset, timeline.completed(store, "t")[0])
+    assert found is not None
+    balance = found.batch.balance
+    assert (balance.written, balance.deleted, balance.deduplicated) == (3, 2, 3)
+    assert balance.difference == 0
+
+
+def test_properties_are_read_as_java_writes_them(store: ObjectStore) -> None:
+    assert timeline.properties(store, "t") == {}
+    text = "#Mon\nhoodie.table.recordkey.fields=a,\\u043a\\u043b\nx=file\\:/a\\=b\n"
+    store.put("lake/t/.hoodie/hoodie.properties", text.encode())
+    found = timeline.properties(store, "t")
+    assert found == {"hoodie.table.recordkey.fields": "a,кл", "x": "file:/a=b"}
+
+
+def test_the_partitions_of_the_newest_commit_with_any(store: ObjectStore) -> None:
+    assert timeline.newest_partitions(store, "t") == []
+    commit(store, 1, None, {"at=1": [{"numInserts": 1}]})
+    commit(store, 2, None, {"at=2": [{"numInserts": 1}], "at=3": []})
+    commit(store, 3, None, {})
+    assert timeline.newest_partitions(store, "t") == ["at=2", "at=3"]
+
+
 class TestStrays:
     ROOT = "lake/t/"
 
