@@ -57,6 +57,9 @@ class FakeEngine:
     ) -> Struct:
         return source
 
+    def layout(self, dataset: Dataset) -> None:
+        """Writes no files."""
+
     def judge(self, job: BatchJob) -> Judgement:  # noqa: ARG002
         return Judgement()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lake_platform.adapters.spark.session import ENGINE_CONFIG
 from lake_platform.errors import EngineError, SetupError
 from lake_platform.settings import Settings, load_settings
 from resources.spark import RunSpark
@@ -70,7 +71,9 @@ def test_spark_connect_needs_no_jars(started: Started, tmp_path: Path) -> None:
     remote = load_settings(tmp_path).model_copy(update={"spark_remote": "sc://127.0.0.1:15002"})
     RunSpark(remote).session()
     assert started.configs == [{"spark.remote": "sc://127.0.0.1:15002"}]
-    assert started.set == {"spark.sql.session.timeZone": "UTC"}
+    assert started.set["spark.sql.session.timeZone"] == "UTC"
+    assert started.set["spark.sql.parquet.datetimeRebaseModeInWrite"] == "CORRECTED"
+    assert started.set.items() <= ENGINE_CONFIG.items()
 
 
 def test_missing_jars_are_a_setup_error(started: Started, tmp_path: Path) -> None:

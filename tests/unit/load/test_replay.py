@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lake_platform.domain.batches import BatchJob, BatchRange, WriteResult
+from lake_platform.domain.batches import BatchJob, BatchRange, Judgement, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import TableEngine
@@ -49,6 +49,9 @@ class Noting:
 
 class Unconditional(Noting):
     """The engine in memory has no SQL; these records meet no condition anyway."""
+
+    def judge(self, job: BatchJob) -> Judgement:  # noqa: ARG002 - port
+        return Judgement()
 
     def write(self, job: BatchJob) -> WriteResult:
         return super().write(replace(job, dataset=replace(job.dataset, delete_when="")))
