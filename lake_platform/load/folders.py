@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import reduce
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -30,8 +32,12 @@ def laid_out(
     named = list(dataset.partition_by)
     values = whole.select(named)
     kept = whole if layout.columns_in_files else whole.drop_columns(named)
-    for folder in values.group_by(named, use_threads=False).aggregate([]).to_pylist():
-        yield _path(folder, layout), kept.filter(_mask(values, folder))
+    # Several values may share a folder: none, the empty text, and the text that is its name.
+    folders: defaultdict[str, list[dict[str, object]]] = defaultdict(list)
+    for value in values.group_by(named, use_threads=False).aggregate([]).to_pylist():
+        folders[_path(value, layout)].append(value)
+    for path, held in folders.items():
+        yield path, kept.filter(reduce(_either, (_mask(values, value) for value in held)))
 
 
 def _projected(table: pa.Table, columns: Struct) -> pa.Table:
@@ -62,6 +68,12 @@ def _mask(values: pa.Table, folder: dict[str, object]) -> pa.ChunkedArray:
         )
         whole = same if whole is None else pc.and_kleene(whole, same)
     return whole
+
+
+def _either(first: pa.ChunkedArray, second: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    return pc.or_kleene(first, second)
 
 
 def _path(folder: dict[str, object], layout: Layout) -> str:

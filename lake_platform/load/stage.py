@@ -107,7 +107,10 @@ def stage_objects(
     unique = not (report.deletes and question.dataset.ordering_field)
     if decoder.newest is not None:
         report = replace(report, deletes=decoder.newest.add_deletes(report.deletes))
-    files = tuple(_written(store, question, decoder.table(), number))
+    table = decoder.table()
+    files = tuple(_written(store, question, table, number))
+    if missing := table.num_rows - sum(f.rows for f in files):
+        raise NotDecodedError(question.dataset.table, missing, objects[0].key)
     return Staged(report, files, unique)
 
 

@@ -39,6 +39,8 @@ def observe(value: object, like: Type | None = None) -> Type:
         return _grown(value, like)
     if like is not None and fits(value, like):
         return like
+    if like == Scalar("float") and fits(value, Scalar("double")):
+        return Scalar("double")  # also for a whole number: the column widens
     return _plain_type(value)
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_platform.adapters.storage.object_store import open_store
+from lake_platform.domain.batches import Layout
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import (
     Array,
@@ -154,7 +155,7 @@ def test_other_texts_are_a_conflict(kind: str, text: str) -> None:
         (Scalar("int"), "3000000000", "column v: int became long (widen)"),
         (Scalar("float"), "0.1", "column v: float became double (widen)"),
         (Scalar("float"), "1e300", "column v: float became double (widen)"),
-        (Scalar("float"), "16777217", "column v: float became long (type)"),
+        (Scalar("float"), "16777217", "column v: float became double (widen)"),
         (Decimal(12, 2), "12.345", "column v: decimal(12,2) became decimal(13,3) (widen)"),
         (Decimal(4, 2), "1000", "column v: decimal(4,2) became decimal(6,2) (widen)"),
         (Decimal(12, 2), '"1.10"', "column v: decimal(12,2) became string (type)"),
@@ -292,3 +293,20 @@ def test_the_greatest_ordering_value_wins_then_kafkas_order() -> None:
 def test_merge_of_widened_types() -> None:
     narrow, wide = Struct((Field("v", Scalar("int")),)), Struct((Field("v", LONG),))
     assert merge(narrow, merge_observed(narrow, wide)) == wide
+
+
+def test_values_that_share_a_folder_share_a_file() -> None:
+    source = Struct((Field("id", LONG), Field("v", TEXT)))
+    dataset = Dataset(topic="t", table="t", format="parquet", partition_by=("v",))
+    store = open_store("memory:///")
+    texts = [None, "", "__HIVE_DEFAULT_PARTITION__", "a", "A", "a/b", "a%2Fb"]
+    raw = raw_object(store, [json.dumps({"id": i, "v": t}).encode() for i, t in enumerate(texts)])
+    question = Question(dataset, source, source, "staging/t/1/n/", Layout())
+    staged = stage(question, [raw], store)
+    assert len({f.key for f in staged.files}) == len(staged.files) == 5
+    rows = [
+        row
+        for f in staged.files
+        for row in pq.read_table(io.BytesIO(store.get(f.key)), partitioning=None).to_pylist()
+    ]
+    assert {r["id"]: r["v"] for r in rows} == dict(enumerate(texts))
