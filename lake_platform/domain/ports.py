@@ -225,8 +225,14 @@ class Metastore(Protocol):
         changes: Sequence[Change],
         batch: str,
         samples: Sequence[Mapping[str, object]],
+        kind: str = "schema",
+        reason: str = "",
     ) -> int:
-        """Sets BLOCKED and opens an incident (or finds the open one of the same batch)."""
+        """Sets BLOCKED and opens an incident (or finds the open one of the same batch).
+
+        `kind` is `schema` for a breaking change, `engine` for loads that fail in the same way
+        again and again, with what they say as `reason`.
+        """
         ...
 
     def set_status(self, table: str, status: Status) -> None: ...

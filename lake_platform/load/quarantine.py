@@ -13,10 +13,12 @@ import orjson
 from isal import igzip
 
 from lake_platform.domain.batches import BatchRange
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.load.report import Rejected
+from lake_platform.records.conform import head_of
 
 
 def write_quarantine(
@@ -38,6 +40,13 @@ def write_quarantine(
     for key, lines in by_key.items():
         store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
     return tuple(sorted(by_key))
+
+
+def deletes_among(dataset: Dataset, rejected: Sequence[Rejected]) -> int:
+    """Tombstones of an upsert table: the rows they should have removed are still there."""
+    if dataset.mode != "upsert":
+        return 0
+    return sum(b'"tombstone":true' in r.line and head_of(r.line).tombstone for r in rejected)
 
 
 def remove_stale(

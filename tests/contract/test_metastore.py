@@ -302,7 +302,7 @@ def test_first_schema_version_can_come_later(store: Repository) -> None:
 def test_progress_never_moves_a_seq_backwards(orders: Repository) -> None:
     orders.update_progress("orders", head_seq=7, applied_seq=5, reported_seq=4, backlog=9)
     orders.update_progress("orders", head_seq=3, applied_seq=6, reported_seq=1, backlog=2)
-    orders.update_progress("orders", last_error="Kafka away")
+    orders.update_progress("orders", dump_error="Kafka away")
     found = orders.progress("orders")
     assert (found.head_seq, found.applied_seq, found.reported_seq) == (7, 6, 4)
     assert (found.backlog, found.last_error) == (2, "Kafka away")

@@ -270,6 +270,7 @@ def _applied(
         deleted=deleted,
         dropped=job.dropped,
         quarantined=job.quarantined,
+        quarantined_deletes=job.quarantined_deletes,
     )
     return AppliedBatch(
         job.batch, job.applied, job.claim.epoch, seq_name(number), job.schema_version,
