@@ -187,7 +187,11 @@ class TableEngine(Protocol):
     def newest_rows(
         self, dataset: Dataset, columns: Sequence[str], limit: int
     ) -> Sequence[Mapping[str, Any]]:
-        """Up to `limit` rows of the newest batch."""
+        """Up to `limit` rows of the newest batch, with those of `columns` the table has.
+
+        Values are numbers, booleans or text: dates and timestamps are text (in UTC, of any year),
+        binary is base64, nested values are JSON, and long text may be cut.
+        """
         ...
 
     def uncompacted(self, dataset: Dataset) -> int:

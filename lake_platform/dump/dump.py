@@ -121,7 +121,8 @@ def _plan(dataset: Dataset, head: RawCommit | None, before: Progress, ports: Por
         gone = {p: (r.start, r.end) for p, r in missing.items()}
         raise OffsetsMissingError(dataset.table, dataset.topic, gone)
     ranges = {p: OffsetRange(s, info.ranges[p].end) for p, s in starts.items()}
-    return _Plan(info.topic_id, Look(as_of, ranges, info.retention, before))
+    retention = info.retention and info.retention.of(dataset.mode)
+    return _Plan(info.topic_id, Look(as_of, ranges, retention, before))
 
 
 def _check_same_topic(dataset: Dataset, head: RawCommit, info: TopicInfo) -> None:

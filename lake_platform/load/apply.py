@@ -23,7 +23,11 @@ from lake_platform.load import claims
 from lake_platform.load.judged import check_ratio, judged
 from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
-from lake_platform.load.quarantine import deletes_among, remove_stale, write_quarantine
+from lake_platform.load.quarantine import (
+    deletes_among,
+    remove_stale,
+    write_quarantine,
+)
 from lake_platform.load.replay import check_kept
 from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult

@@ -7,6 +7,8 @@ re-run overwrites it, also when a replay or another writer cuts the commits into
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import orjson
@@ -19,6 +21,9 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.load.report import Rejected
 from lake_platform.records.conform import head_of
+from lake_platform.records.looks import counted
+
+_LOOKED_AT = 100
 
 
 def write_quarantine(
@@ -40,6 +45,15 @@ def write_quarantine(
     for key, lines in by_key.items():
         store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
     return tuple(sorted(by_key))
+
+
+def reasons_among(rejected: Sequence[Rejected]) -> str:
+    """How many for which reason, and what those look like that phase 1 could not take for JSON."""
+    reasons = Counter(r.reason for r in rejected)
+    text = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+    kept = (orjson.loads(r.line).get("value_bytes") for r in rejected[:_LOOKED_AT])
+    looks = counted(b64decode(value) for value in kept if value is not None)
+    return f"{text}; they look like {looks}" if looks else text
 
 
 def deletes_among(dataset: Dataset, rejected: Sequence[Rejected]) -> int:
