@@ -47,10 +47,12 @@ def deep(
 
 
 def never_milder(report: AuditReport, cheap: AuditReport) -> AuditReport:
-    """`report` with what the digests call wrong and the look at each record does not. By numbers
-    of all windows first: the two may file the same fault under different hours."""
+    """`report` with what the digests call wrong beyond it. By the numbers of all windows and kinds
+    first: the two may file a fault under different hours, or call it by another name (a second row
+    of a record, under a key nothing gave, is alien to the one and doubled to the other)."""
     own = {x.window: x for x in report.lines}
-    left = missing = _beyond(cheap.total, report.total)
+    more_of_them = _faults(cheap.total) > _faults(report.total)
+    left = missing = _beyond(cheap.total, report.total) if more_of_them else Counts()
     for line in cheap.lines:
         held = own.get(line.window, WindowLine(line.window, Counts()))
         more = _both(left, _beyond(line.counts, held.counts))
@@ -61,7 +63,7 @@ def never_milder(report: AuditReport, cheap: AuditReport) -> AuditReport:
         own[NO_WINDOW] = replace(held, counts=held.counts + left)
     spoken = {p.window for p in report.problems}
     problems = [p for p in cheap.problems if p.window not in spoken]
-    added = missing.lost + missing.duplicated + missing.alien
+    added = _faults(missing)
     note = f"{added} of what is wrong is seen by the digests of the raw log alone"
     return replace(
         report,
@@ -69,6 +71,10 @@ def never_milder(report: AuditReport, cheap: AuditReport) -> AuditReport:
         problems=(*report.problems, *problems),
         notes=(*report.notes, *([note] if added else [])),
     )
+
+
+def _faults(counts: Counts) -> int:
+    return counts.lost + counts.duplicated + counts.alien
 
 
 def _beyond(counts: Counts, known: Counts) -> Counts:

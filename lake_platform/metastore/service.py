@@ -68,11 +68,22 @@ class UseCases:
         Raises:
             NameTakenError: the table name is in use.
             InvalidFieldError: no such topic, or a column the first messages do not have.
-            KafkaUnavailableError, MetastoreUnavailableError: try again; nothing was kept.
+            KafkaUnavailableError, MetastoreUnavailableError, StorageUnavailableError: try again;
+                nothing was kept.
         """
         self._check_form(dataset)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
+        source, warnings = self.look(dataset)
+        record = self.store.register(dataset, source, actor)
+        self.notify(dataset.table)
+        return Registration(record, self.store.active_schema(dataset.table), tuple(warnings))
+
+    def look(self, dataset: Dataset) -> tuple[Struct | None, list[str]]:
+        """What a registration finds in the topic: the schema, and what to warn of.
+
+        Raises: as `register_dataset`; nothing is kept.
+        """
         source, warnings = self.infer(self.kafka, dataset.topic)
         if source is not None:
             check_against_schema(dataset, source)
@@ -83,9 +94,7 @@ class UseCases:
                 f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first"
             ]
         warnings += [*self.advise(dataset, source), *self._beginning_gone(dataset)]
-        record = self.store.register(dataset, source, actor)
-        self.notify(dataset.table)
-        return Registration(record, self.store.active_schema(dataset.table), tuple(warnings))
+        return source, warnings
 
     def change_dataset(
         self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
