@@ -380,8 +380,8 @@ def create(lab: Lab, topic: str, settings: dict[str, str]) -> None:
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
 
-    made = AdminClient(config(lab)).create_topics([NewTopic(topic, 1, 1, config=settings)])
-    made[topic].result(20)
+    admin = AdminClient(config(lab))  # held: without it what was asked is cancelled
+    admin.create_topics([NewTopic(topic, 1, 1, config=settings)])[topic].result(20)
     wait_until(lambda: bool(real(lab).describe(topic).ranges), "the topic")
 
 
