@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -57,10 +58,10 @@ def _failures(
 ) -> Sequence[Mapping[str, object]]:
     found: list[Mapping[str, object]] = []
     for rule in dataset.rules if rows else ():
-        if rule.column not in rows[0]:
+        if not any(rule.column in row for row in rows):
             found.append(_broken("column_in_table", rule.column, len(rows), "no such column"))
         else:
-            found += _judged(rule, [_plain(row[rule.column]) for row in rows])
+            found += _judged(rule, [_plain(row.get(rule.column)) for row in rows])
     return found
 
 
@@ -126,4 +127,8 @@ def _plain(value: object) -> Plain:
         return value
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
-    return json.dumps(value, default=str)
+    if isinstance(value, dt.datetime):
+        utc = value.astimezone(dt.UTC) if value.tzinfo else value
+        text = utc.replace(tzinfo=None).isoformat(" ")
+        return text.rstrip("0") if "." in text else text
+    return json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)

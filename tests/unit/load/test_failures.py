@@ -319,10 +319,9 @@ class TestQuarantine:
         home.mkdir()
         lab = Lab(home)
         lab.register(mode="upsert", primary_key=("id",), max_quarantine_ratio=1.0)
-        wrapped = '{"schema":{"type":"struct"},"payload":{"id":1}}'
-        lab.send({"id": 1, "v": "a"}, key=wrapped)
+        lab.send({"id": 1, "v": "a"}, key="user-1")
         lab.send({"id": 2, "v": "b"})
-        lab.send(None, key=wrapped, reason=Reason.TOMBSTONE_KEY.value)
+        lab.send(None, key="user-1", reason=Reason.TOMBSTONE_KEY.value)
         lab.send(None, reason=Reason.TOMBSTONE_KEY.value)
         lab.send(b"{", reason=Reason.NOT_JSON.value)
         (done,) = lab.cycle()

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from lake_platform.adapters.parquet.engine import ParquetEngine
+from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.dataset import Rule
+from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.load import checks
 from tests.support import Lab
 
@@ -42,6 +45,7 @@ def broken(lab: Lab, values: Sequence[Any], **rule: Any) -> list[tuple[str, int]
     return [(str(f["rule"]).partition("(")[0], int(str(f["rows"]))) for f in found]
 
 
+NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 NUMBERS = [1, 2.5, Decimal("3.75"), 2**62, Decimal(10) ** 37, -0.0, None]
 ODD = [
     float("nan"), "text", "", "x" * 100_000, b"\x00\xff", True, {"a": [1]}, [1, None],
@@ -82,6 +86,9 @@ def test_only_null_breaks_not_null(lab: Lab, value: Any) -> None:
         (5, "5"), (-7, "-7"), (2.0, "2"), (2.0, "2.0"), (2.5, "2.5"), (True, "true"),
         (False, "false"), (Decimal("1.50"), "1.50"), (Decimal("4.00"), "4"), ("a", "a"), ("", ""),
         ("2026-11-01", "2026-11-01"), (2**62, str(2**62)), (b"\x00", "AA=="),
+        (dt.date(2026, 11, 1), "2026-11-01"), (NOON, "2026-11-01 12:00:00"),
+        (NOON.replace(microsecond=500_000), "2026-11-01 12:00:00.5"),
+        (NOON.astimezone(dt.timezone(dt.timedelta(hours=2))), "2026-11-01 12:00:00"),
     ],
 )  # fmt: skip
 def test_isin_compares_texts(lab: Lab, value: Any, text: str) -> None:
@@ -109,3 +116,29 @@ def test_the_example_of_a_broken_rule_is_short(lab: Lab) -> None:
 
 def test_without_rows_every_rule_holds(lab: Lab) -> None:
     assert broken(lab, [], not_null=True, min=1, isin=("a",)) == []
+
+
+def test_rules_on_a_parquet_table_without_spark(tmp_path: Path) -> None:
+    """Files of one batch, of which the table's newer column is in none."""
+    lab = Lab(tmp_path)
+    lab.store = open_store((tmp_path / "storage").as_uri())
+    lab.engine = ParquetEngine(no_session, lab.store)
+    rules = (
+        Rule(column="nope", not_null=True), Rule(column="id", min=2), Rule(column="day", isin=("x",)),
+    )  # fmt: skip
+    source = Struct((Field("id", Scalar("long")), Field("day", Scalar("date"))))
+    lab.register(format="parquet", rules=rules, source=source)
+    lab.send({"id": 1, "day": "2026-11-01"})
+    lab.send({"id": 2, "day": "9999-12-31"})
+    lab.cycle()
+    found = {(f["column"], f["rows"]): f["example"] for f in checks.rules("t", lab.ports())}
+    assert found == {("nope", 2): "no such column", ("id", 1): "1", ("day", 2): "2026-11-01"}
+    only = lab.metastore.get("t")
+    change = {"rules": [{"column": "nope", "not_null": True}]}
+    lab.metastore.update("t", change, only.version, "test")
+    assert len(checks.rules("t", lab.ports())) == 1
+    lab.close()
+
+
+def no_session() -> Any:
+    raise AssertionError("no Spark is needed")
