@@ -124,7 +124,8 @@ def test_rules_on_a_parquet_table_without_spark(tmp_path: Path) -> None:
     lab.store = open_store((tmp_path / "storage").as_uri())
     lab.engine = ParquetEngine(no_session, lab.store)
     rules = (
-        Rule(column="nope", not_null=True), Rule(column="id", min=2), Rule(column="day", isin=("x",)),
+        Rule(column="nope", not_null=True), Rule(column="id", min=2),
+        Rule(column="day", isin=("x",)),
     )  # fmt: skip
     source = Struct((Field("id", Scalar("long")), Field("day", Scalar("date"))))
     lab.register(format="parquet", rules=rules, source=source)
