@@ -340,13 +340,6 @@ def test_first_records_that_are_no_json_are_told(stack: Stack) -> None:
     assert "Confluent's five-byte prefix" in warning
 
 
-def test_a_rule_on_a_column_nobody_sends_is_warned_of(stack: Stack) -> None:
-    rules = [{"column": "nope", "not_null": True}, {"column": "id", "min": 0}]
-    body = {"topic": "orders", "table": "t", "rules": rules}
-    [warning] = stack.client.post("/datasets", json=body).json()["warnings"]
-    assert "rule on column nope" in warning
-
-
 def test_stats_show_the_error_of_each_phase(orders: Stack) -> None:
     orders.metastore.update_progress("orders", dump_error="away", load_error="no such column")
     found = orders.client.get("/datasets/orders/stats").json()
