@@ -13,6 +13,7 @@ from assets.translator import asset_key
 from assets.windows import when
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.failures import stops
 from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
@@ -26,19 +27,24 @@ from lake_platform.metastore.schemas import Incident
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "schema": "New records fit the table, or change it in a way that loses nothing.",
-    "balance": "records (+ exploded) = written + deduplicated + deleted + dropped + quarantined.",
-    "freshness": "All records older than max_lag_seconds are in the table.",
+    "balance": "records (+ exploded) = written + deduplicated + deleted + dropped + quarantined, "
+    "each batch, and not all of them quarantined.",
+    "deletes": "No delete waits in quarantine: its row would still be in the table.",
+    "freshness": "All records older than max_lag_seconds are in the table, and neither phase has "
+    "stopped.",
     "retention": "What is not read yet stays in Kafka for another while: at least twice "
     "max_lag_seconds and a fifth of the topic's retention.",
     "primary_key": "Every key is there once and none is null, counted on the whole table. "
     "In an append table the key is the Kafka partition and offset.",
     "rules": "The dataset's own rules hold on the newest rows.",
 }
-LOAD_CHECKS = ("schema", "balance", "freshness", "retention")  # cheap: part of every load
+LOAD_CHECKS = ("schema", "balance", "deletes", "freshness", "retention")
+"""Cheap ones, part of every load; `deletes` in upsert tables only."""
 
 
 def check_names(dataset: Dataset) -> list[str]:
-    return [*LOAD_CHECKS, "primary_key", *(["rules"] if dataset.rules else [])]
+    cheap = [n for n in LOAD_CHECKS if n != "deletes" or dataset.mode == "upsert"]
+    return [*cheap, "primary_key", *(["rules"] if dataset.rules else [])]
 
 
 def check_key(table: str, name: str) -> dg.AssetCheckKey:
@@ -87,19 +93,49 @@ def schema_blocked(incident: Incident) -> dg.AssetCheckResult:
     )
 
 
-def balance(table: str, batches: Mapping[str, Balance]) -> dg.AssetCheckResult:
-    """`batches` by their id."""
+def balance(table: str, batches: Mapping[str, Balance], progress: Progress) -> dg.AssetCheckResult:
+    """`batches` by their id: those of the run, or the newest of the table."""
     off = sum(1 for b in batches.values() if b.difference)
-    good = f"each of {len(batches)} batches adds up" if batches else "no batch applied yet"
+    records = sum(b.records for b in batches.values())
+    none_fit = bool(records) and all(b.quarantined == b.records for b in batches.values())
     return result_of(
         table,
         "balance",
-        not off,
+        not (off or none_fit or progress.all_quarantined),
         {
             "batches": balance_table(batches),
             "difference": sum(b.difference for b in batches.values()),
         },
-        f"{off} of {len(batches)} batches do not add up" if off else good,
+        _balance_text(len(batches), off, records if none_fit else 0, progress),
+        dg.AssetCheckSeverity.ERROR
+        if off or progress.all_quarantined
+        else dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _balance_text(batches: int, off: int, unfit: int, progress: Progress) -> str:
+    if off:
+        return f"{off} of {batches} batches do not add up"
+    if progress.all_quarantined:
+        return f"no row came of {progress.quarantined} records: all are in quarantine"
+    if unfit:
+        return f"all {unfit} records of the newest {batches} batches are in quarantine"
+    return f"each of {batches} batches adds up" if batches else "no batch applied yet"
+
+
+def deletes(table: str, progress: Progress) -> dg.AssetCheckResult:
+    held = progress.quarantined_deletes
+    return result_of(
+        table,
+        "deletes",
+        not held,
+        {"quarantined_deletes": held, "deleted": progress.deleted},
+        f"{held} deletes are in quarantine: rows that were deleted at the source are still there; "
+        f"see the reasons in the quarantine asset, and replay their windows once the cause is "
+        f"mended"
+        if held
+        else "no delete waits in quarantine",
+        dg.AssetCheckSeverity.WARN,
     )
 
 
@@ -108,7 +144,8 @@ def nothing_to_check(table: str, name: str) -> dg.AssetCheckResult:
 
 
 def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
-    """Fails beyond max_lag_seconds; a warning up to twice that."""
+    """Fails beyond max_lag_seconds; a warning up to twice that. Fails at once when a phase has
+    stopped: what comes now is late already."""
     lag, limit = lag_seconds(record, progress, now_ms), record.dataset.max_lag_seconds
     metadata: dict[str, dg.MetadataValue] = {
         "lag_seconds": dg.MetadataValue.float(round(lag, 1)),
@@ -119,16 +156,28 @@ def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
     }
     if progress.complete_through:
         metadata["complete_through"] = dg.MetadataValue.timestamp(when(progress.complete_through))
-    if progress.last_error:
-        metadata["last_error"] = dg.MetadataValue.text(progress.last_error)
+    metadata |= {
+        name: dg.MetadataValue.text(text)
+        for name, text in (("dump_error", progress.dump_error), ("load_error", progress.load_error))
+        if text
+    }
+    stop = _stop(progress)
     return result_of(
         record.dataset.table,
         "freshness",
-        lag <= limit,
+        lag <= limit and not stop,
         metadata,
-        f"{lag:.0f} s behind, limit {limit} s",
-        dg.AssetCheckSeverity.WARN if lag < 2 * limit else dg.AssetCheckSeverity.ERROR,
+        f"stopped: {stop}" if stop else f"{lag:.0f} s behind, limit {limit} s",
+        dg.AssetCheckSeverity.WARN if lag < 2 * limit and not stop else dg.AssetCheckSeverity.ERROR,
     )
+
+
+def _stop(progress: Progress) -> str:
+    """Why a phase goes on only after somebody did something; empty when none has stopped. A
+    breaking schema change has a check of its own."""
+    if stops(progress.load_error_kind) and progress.load_error_kind != "SchemaBlockedError":
+        return progress.load_error
+    return progress.dump_error if stops(progress.dump_error_kind) else ""
 
 
 def retention(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
@@ -137,22 +186,33 @@ def retention(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
     limit = max(2 * record.dataset.max_lag_seconds, progress.kept_ms / 5_000)
     safe = left is None or left >= limit
     known: dict[str, dg.MetadataValue] = {"backlog_records": dg.MetadataValue.int(progress.backlog)}
-    if left is None:
-        said = "not known: no dump has seen the topic's retention"
-    elif math.isinf(left):
-        said = "no danger: nothing is unread, or Kafka keeps all"
-    else:
+    if progress.dump_error:
+        known["dump_error"] = dg.MetadataValue.text(progress.dump_error)
+    if left is not None and not math.isinf(left):
         known["time_to_data_loss_seconds"] = dg.MetadataValue.float(round(left, 1))
         known["limit_seconds"] = dg.MetadataValue.float(limit)
-        said = f"unread records may age out of Kafka in {left:.0f} s, limit {limit:.0f} s"
     return result_of(
         record.dataset.table,
         "retention",
         safe,
         known,
-        said,
+        _retention_text(progress, left, limit),
         dg.AssetCheckSeverity.WARN if left else dg.AssetCheckSeverity.ERROR,
     )
+
+
+def _retention_text(progress: Progress, left: float | None, limit: float) -> str:
+    if left is not None and progress.unread_is_gone:
+        return f"records that were not read are gone: {progress.dump_error}"
+    if left is None:
+        said = "not known: no dump has seen the topic's retention"
+    elif math.isinf(left):
+        said = "no danger: nothing is unread, or Kafka keeps all"
+        if progress.dump_error:
+            said = "nothing was unread when Kafka was last looked at"
+    else:
+        said = f"unread records may age out of Kafka in {left:.0f} s, limit {limit:.0f} s"
+    return f"{said}; the last dump failed: {progress.dump_error}" if progress.dump_error else said
 
 
 def table_checks(

@@ -171,17 +171,20 @@ def _judge(
     """Every check that was asked for speaks, else Dagster shows it as failed. When the load
     `failed`, only those that still can tell: how the table stands, and why it is BLOCKED."""
     table, ports = tally.dataset.table, platform.ports
-    incidents = platform.catalogue.incidents(table, "OPEN", 1)
+    incidents = platform.catalogue.incidents(table, "OPEN")
     if "schema" in want.checks:
-        if incidents:
-            yield checks.schema_blocked(incidents[0])
+        breaks = [i for i in incidents if i.kind == "schema"]
+        if breaks:
+            yield checks.schema_blocked(breaks[0])
         elif not failed:
             schema = ports.metastore.active_schema(table)
             version = schema.version if schema else 0
             yield checks.schema_passed(table, tally.results, version)
-    if "balance" in want.checks:
-        yield checks.balance(table, _balances(tally, platform))
     record, progress = ports.metastore.get(table), ports.metastore.progress(table)
+    if "balance" in want.checks:
+        yield checks.balance(table, _balances(tally, platform), progress)
+    if "deletes" in want.checks:
+        yield checks.deletes(table, progress)
     if "freshness" in want.checks:
         yield checks.freshness(record, progress, ports.clock())
     if "retention" in want.checks:

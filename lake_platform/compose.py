@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format, check_columns
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.offsets import Slice
+from lake_platform.domain.offsets import OffsetRange, Slice
 from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
 from lake_platform.domain.schema import Struct
@@ -235,10 +235,13 @@ def build_use_cases(
     kafka: Kafka,
     notify: Notify = lambda _: None,
     settings: Settings | None = None,
+    store: Callable[[], ObjectStore] | None = None,
 ) -> UseCases:
     """With `settings` the engine looks at SQL before it is kept; else its columns alone are
-    checked."""
+    checked. `store` opens the storage, to say which raw has what a topic no longer holds; with
+    `settings` it is theirs."""
     from lake_platform.load.advice import advice
+    from lake_platform.raw.log import held
     from lake_platform.records.infer import infer_source, seen_source
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
@@ -247,9 +250,14 @@ def build_use_cases(
         check_names(dataset, source, lambda: seen_source(kafka, dataset.topic))
         return analyse(dataset, source)
 
+    def raw_of(table: str, topic_id: str) -> Mapping[int, OffsetRange]:
+        if store is not None:
+            return held(store(), table, topic_id)
+        return held(build_store(settings), table, topic_id) if settings else {}
+
     analyse = build_analysis(settings) if settings else lambda _, __: ()
     return UseCases(
-        metastore, kafka, infer_source, check_steps, advice, notify, check_source=check_source
+        metastore, kafka, infer_source, check_steps, advice, notify, check_source, raw_of
     )
 
 

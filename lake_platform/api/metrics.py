@@ -20,6 +20,7 @@ _PROGRESS = {
     "records_ingested": "Records in the raw log.",
     "records": "Records written to the table by its batches.",
     "quarantined_records": "Records in quarantine.",
+    "quarantined_deletes": "Deletes of an upsert table in quarantine: their rows are still there.",
     "backlog_records": "Records Kafka had beyond the raw log when last looked at.",
     "bytes_ingested": "Uncompressed bytes in the raw log.",
     "deleted_records": "Keys deleted from the table.",
@@ -42,7 +43,7 @@ class MetastoreCollector(Collector):
         broken: list[str] = []
         records = self._metastore.list_all(on_broken=lambda table, _: broken.append(table))
         progress = self._metastore.all_progress()
-        blocked = self._metastore.blocked_tables()
+        blocked = self._metastore.blocked_tables("schema")
         now = self._clock()
         label = ["dataset"]
         gauges = {
@@ -60,6 +61,13 @@ class MetastoreCollector(Collector):
         breaking = GaugeMetricFamily(
             "breaking_schema_change", "1 while a breaking schema change waits.", labels=label
         )
+        failing = GaugeMetricFamily(
+            "phase_failing", "1 while the last run of a phase failed; `error` is its class.",
+            labels=["dataset", "phase", "error"],
+        )  # fmt: skip
+        failures = GaugeMetricFamily(
+            "load_failures", "Loads in a row that failed in the same way.", labels=label
+        )
         for record in records:
             table = record.dataset.table
             found = progress.get(table, Progress())
@@ -71,7 +79,10 @@ class MetastoreCollector(Collector):
             if left is not None:
                 loss.add_metric([table], left)
             breaking.add_metric([table], table in blocked)
-        yield from (*gauges.values(), total, lag, loss, breaking)
+            failures.add_metric([table], found.load_failures)
+            for phase, kind in _failing(found):
+                failing.add_metric([table, phase, kind], 1)
+        yield from (*gauges.values(), total, lag, loss, breaking, failures, failing)
         yield GaugeMetricFamily(
             "broken_definitions", "Definitions this release cannot read.", value=len(broken)
         )
@@ -84,11 +95,19 @@ def render(metastore: Repository, clock: Clock) -> bytes:
     return generate_latest(registry)
 
 
+def _failing(found: Progress) -> Iterator[tuple[str, str]]:
+    if found.dump_error:
+        yield "dump", found.dump_error_kind
+    if found.load_error:
+        yield "load", found.load_error_kind
+
+
 def _values(found: Progress) -> dict[str, int]:
     return {
         "records_ingested": found.records_ingested,
         "records": found.records,
         "quarantined_records": found.quarantined,
+        "quarantined_deletes": found.quarantined_deletes,
         "backlog_records": found.backlog,
         "bytes_ingested": found.bytes_ingested,
         "deleted_records": found.deleted,

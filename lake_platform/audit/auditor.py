@@ -6,6 +6,8 @@ from __future__ import annotations
 from lake_platform.audit import gather
 from lake_platform.audit.cheap import cheap as cheap_audit
 from lake_platform.audit.deep import deep as deep_audit
+from lake_platform.audit.deep import never_milder
+from lake_platform.audit.events import put_keys_of
 from lake_platform.audit.ledger import open_ledger
 from lake_platform.audit.report import AuditReport, Problem
 from lake_platform.audit.sources import Sources, TableLook, TableReader
@@ -64,5 +66,8 @@ def _audit(
         gather.put_table(ledger, reader, dataset)
         subject = read_subject(dataset, sources, reader, look)
         gather.put_log(ledger, subject.commits, subject.gaps)
-        run = deep_audit if deep else cheap_audit
-        return run(ledger, sources, subject, problems)
+        put_keys_of(ledger, subject, deep=deep)
+        counted = cheap_audit(ledger, sources, subject, problems if not deep else [])
+        if not deep:
+            return counted
+        return never_milder(deep_audit(ledger, sources, subject, problems), counted)

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lake_platform.audit.events import put_keys
 from lake_platform.audit.judge import HOUR
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import listed_objects
@@ -98,11 +97,11 @@ class Stretch:
 def cheap(
     ledger: Ledger, sources: Sources, subject: Subject, problems: list[Problem]
 ) -> AuditReport:
-    """Table and quarantine are in the ledger already."""
+    """Table, its keys and quarantine are in the ledger already."""
     dataset = subject.dataset
     problems += raw_problems(sources.files, dataset, subject.commits)
     lines = judge_digests(ledger, subject, stretches(subject.commits))
-    twice = keys_twice(ledger, subject) if dataset.mode == "upsert" else 0
+    twice = keys_twice(ledger) if dataset.mode == "upsert" else 0
     if twice:
         lines = (*lines, WindowLine(NO_WINDOW, Counts(duplicated=twice)))
     lines, notes = settle_drops(subject, lines)
@@ -111,10 +110,8 @@ def cheap(
     )
 
 
-def keys_twice(ledger: Ledger, subject: Subject) -> int:
+def keys_twice(ledger: Ledger) -> int:
     """Rows of an upsert table whose key is there already, beyond those of the same record."""
-    projector = subject.projector()
-    put_keys(ledger, subject.reader, subject.dataset, projector, hashes=False)
     return int(ledger.run(_TWICE)[0][0])
 
 

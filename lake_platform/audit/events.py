@@ -11,6 +11,7 @@ import pyarrow as pa
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import RawLine
 from lake_platform.audit.sources import TableReader
+from lake_platform.audit.subject import Subject
 from lake_platform.audit.values import Projector, UnfitError
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import KafkaMessage
@@ -131,6 +132,14 @@ def _named(predicate: str) -> frozenset[str]:
 
     parsed = sqlglot.parse_one(predicate, dialect="spark")
     return frozenset(column.parts[0].name for column in parsed.find_all(exp.Column))
+
+
+def put_keys_of(ledger: Ledger, subject: Subject, *, deep: bool) -> None:
+    """Of an upsert table; with its values where a deep audit can compare them."""
+    dataset = subject.dataset
+    if dataset.mode == "upsert":
+        hashes = deep and not dataset.transformed
+        put_keys(ledger, subject.reader, dataset, subject.projector(), hashes=hashes)
 
 
 def put_keys(

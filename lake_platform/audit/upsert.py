@@ -103,18 +103,21 @@ LEFT JOIN ordered o ON o.part = p.part AND o.off = p.off
 LEFT JOIN verdicts v ON v.part = p.part AND v.off = p.off
 LEFT JOIN wrong w ON w.part = p.part AND w.off = p.off
 """
-# With SQL steps what a row must hold is theirs to say: its record must be there, and its key once.
+# With SQL steps what a row must hold is theirs to say: its record must be there, and be one row,
+# and its key must be there once.
 _TRANSFORMED = """
 CREATE TABLE judged AS
 WITH twice AS (
   SELECT part, off, sum((number > 1)::INT)::INT AS n FROM (
-    SELECT part, off, row_number() OVER (PARTITION BY key) AS number FROM lake_keys)
+    SELECT part, off, row_number() OVER (PARTITION BY key) AS number
+    FROM (SELECT DISTINCT part, off, key FROM lake_keys))
   GROUP BY 1, 2
 )
 SELECT p.*, 0 AS d,
   (p.in_p AND p.seq <= $applied AND p.t = 0 AND p.q = 0)::INT AS filtered,
   (p.in_p AND p.seq > $applied AND p.t = 0 AND p.q = 0)::INT AS pending,
-  0 AS lost, coalesce(w.n, 0) + greatest(p.q - 1, 0) AS duplicated,
+  0 AS lost,
+  coalesce(w.n, 0) + greatest(p.t - 1, 0) + greatest(p.q - 1, 0) AS duplicated,
   CASE WHEN p.in_p OR p.unproven THEN (p.t > 0 AND p.q > 0)::INT ELSE p.t + p.q END AS alien
 FROM places p LEFT JOIN twice w ON w.part = p.part AND w.off = p.off
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.errors import LakeError, RetryableError
 from lake_platform.metastore.plan import Outcome, Plan, Step, apply_plan, make_plan
 
 app = typer.Typer()
@@ -25,10 +27,11 @@ def plan(home: Home = None, definitions: Directory = None, as_json: AsJson = Fal
     """What `lake apply` would do. Exit code 0: nothing, 2: something, 1: an error."""
     with open_shell(home, as_json=as_json) as shell:
         found = _plan_of(shell, definitions)
+        warned = {s.table: _foreseen(shell, s) for s in found.steps if s.action == "register"}
         if as_json:
-            shell.show(_as_json(found))
+            shell.show(_as_json(found, warned))
         else:
-            _show(shell, found)
+            _show(shell, found, warned)
     if found.errors:
         raise typer.Exit(1)
     if found.changes:
@@ -58,7 +61,20 @@ def _plan_of(shell: Shell, definitions: Path | None) -> Plan:
     return make_plan(directory, shell.metastore, shell.use_cases().check)
 
 
-def _show(shell: Shell, found: Plan) -> None:
+def _foreseen(shell: Shell, step: Step) -> list[str]:
+    """What the registration would warn of, from the topic as it is now. A plan is shown all the
+    same when Kafka does not answer."""
+    if step.dataset is None:
+        return []
+    try:
+        return shell.use_cases().look(step.dataset)[1]
+    except RetryableError as error:
+        return [f"the topic was not looked at: {error}"]
+    except LakeError as error:
+        return [f"as the topic is now this is refused: {error}"]
+
+
+def _show(shell: Shell, found: Plan, warned: Mapping[str, Sequence[str]]) -> None:
     for step in found.steps:
         if step.action != "none":
             shell.say(f"{_SIGN[step.action]} {step.table}  ({step.action}, {step.source})")
@@ -68,6 +84,8 @@ def _show(shell: Shell, found: Plan) -> None:
             if step.action == "change":
                 shell.say(f"    - {difference.field}: {json.dumps(difference.before)}")
             shell.say(f"    + {difference.field}: {json.dumps(difference.after)}")
+        for warning in warned.get(step.table, ()):
+            shell.say(f"    warning: {warning}")
     same = sum(step.action == "none" for step in found.steps)
     shell.say(
         f"{len(found.changes)} to change, {same} as defined, {len(found.errors)} with errors, "
@@ -85,9 +103,12 @@ def _report(shell: Shell, outcome: Outcome) -> None:
         shell.say(f"    warning: {warning}")
 
 
-def _as_json(found: Plan) -> dict[str, Any]:
+def _as_json(found: Plan, warned: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
-        "steps": [_step_as_json(step) for step in found.steps],
+        "steps": [
+            _step_as_json(step) | {"warnings": list(warned.get(step.table, ()))}
+            for step in found.steps
+        ],
         "only_registered": list(found.only_registered),
         "changes": len(found.changes),
         "errors": len(found.errors),

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.model import parse_dataset
@@ -36,6 +37,9 @@ def list_(home: Home = None, as_json: AsJson = False, retired: bool = False) -> 
             shell.show({"datasets": rows, "broken": broken})
             return
         shell.console.print(_overview(records, stats))
+        for found in stats:
+            for concern in found["concerns"]:
+                shell.say(f"{found['table']}: {concern}")
         for name, why in broken.items():
             shell.say(f"broken definition {name}: {why}")
 
@@ -136,7 +140,7 @@ def pause(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
 
 @app.command("resume")
 def resume(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
-    """Go on with a paused dataset."""
+    """Go on with a paused dataset, or try again one whose loads failed in the same way."""
     with open_shell(home, as_json=as_json) as shell:
         _show_status(shell, shell.use_cases().resume(table, shell.actor))
 
@@ -216,6 +220,8 @@ def _show_status(shell: Shell, record: DatasetRecord) -> None:
         shell.show(dataset_view(record))
     else:
         shell.say(f"{record.dataset.table} is {record.status.value}")
+        if record.status is Status.BLOCKED:
+            shell.say(f"see why: lake incidents list --table {record.dataset.table}")
 
 
 def _read(file: Path | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, open_shell
 
 gaps = typer.Typer(no_args_is_help=True, help="Offsets Kafka no longer had.")
-incidents = typer.Typer(no_args_is_help=True, help="Breaking schema changes.")
+incidents = typer.Typer(no_args_is_help=True, help="Breaks, and loads that keep failing.")
 app = typer.Typer()
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
 OnlyTable = Annotated[str | None, typer.Option(help="Only of this table.")]
@@ -67,10 +67,11 @@ def list_incidents(
         if as_json:
             shell.show({"incidents": [asdict(incident) for incident in found]})
             return
-        grid = Table("id", "table", "status", "opened", "batch", "columns")
+        grid = Table("id", "table", "kind", "status", "opened", "batch", "columns or reason")
         for i in found:
-            paths = ", ".join(str(change["path"]) for change in i.changes)
-            grid.add_row(str(i.id), i.table, i.status, _time(i.opened_at), i.batch, paths)
+            what = i.reason or ", ".join(str(change["path"]) for change in i.changes)
+            opened = _time(i.opened_at)
+            grid.add_row(str(i.id), i.table, i.kind, i.status, opened, i.batch, what)
         shell.console.print(grid)
 
 
@@ -83,6 +84,10 @@ def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> 
             shell.show(asdict(found))
             return
         shell.say(f"incident {found.id} of {found.table}: {found.status}, batch {found.batch}")
+        if found.reason:
+            shell.say(found.reason)
+            shell.say(f"mend the cause, then try again: lake datasets resume {found.table}")
+            return
         grid = Table("column", "change", "before", "after")
         for change in found.changes:
             grid.add_row(change["path"], change["kind"], change["before"], change["after"])

@@ -175,6 +175,7 @@ class BatchJob:
     deletes: tuple[Delete, ...] = ()
     quarantine_keys: tuple[str, ...] = ()
     quarantined: int = 0
+    quarantined_deletes: int = 0
     dropped: int = 0
     exploded: int = 0
     refused: tuple[Exclusion, ...] = ()

@@ -59,7 +59,11 @@ class Transform:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One quality rule of a dataset, checked by pandera on the newest rows of the table."""
+    """One quality rule of a dataset, checked by pandera on the newest rows of the table.
+
+    `min` and `max` hold for numbers: what is none breaks them, NaN too. `isin` compares texts: 5 is
+    "5", true is "true", a date "2026-11-01". Only `not_null` is broken by a null.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -243,7 +247,8 @@ def check_change(before: Dataset, after: Dataset) -> None:
                 name,
                 getattr(after, name),
                 f"cannot change on an existing table (it is {getattr(before, name)!r})",
-                "register a second table on the same topic and retire this one",
+                "register a second table on the same topic and retire this one; what Kafka no "
+                "longer has stays in this one's raw, and the registration says which offsets",
             )
 
 

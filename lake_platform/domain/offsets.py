@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from lake_platform.domain.dataset import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,19 @@ def _plain(held: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long a topic keeps records: by age, and by size of each partition. None: no limit."""
+    """How long a topic keeps records: by age, and by size of each partition. None: no limit.
+
+    `tombstones_ms`: how old a tombstone must at least be before compaction takes it. Nobody can
+    tell afterwards that it was there, so an upsert table that did not read it keeps the row.
+    """
 
     ms: int | None = None
     bytes: int | None = None
+    tombstones_ms: int | None = None
+
+    def of(self, mode: Mode) -> Retention:
+        """What counts for a table: only an upsert needs tombstones."""
+        return self if mode == "upsert" else replace(self, tombstones_ms=None)
 
 
 @dataclass(frozen=True, slots=True)

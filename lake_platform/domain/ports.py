@@ -187,7 +187,11 @@ class TableEngine(Protocol):
     def newest_rows(
         self, dataset: Dataset, columns: Sequence[str], limit: int
     ) -> Sequence[Mapping[str, Any]]:
-        """Up to `limit` rows of the newest batch."""
+        """Up to `limit` rows of the newest batch, with those of `columns` the table has.
+
+        Values are numbers, booleans or text: dates and timestamps are text (in UTC, of any year),
+        binary is base64, nested values are JSON, and long text may be cut.
+        """
         ...
 
     def uncompacted(self, dataset: Dataset) -> int:
@@ -225,8 +229,14 @@ class Metastore(Protocol):
         changes: Sequence[Change],
         batch: str,
         samples: Sequence[Mapping[str, object]],
+        kind: str = "schema",
+        reason: str = "",
     ) -> int:
-        """Sets BLOCKED and opens an incident (or finds the open one of the same batch)."""
+        """Sets BLOCKED and opens an incident (or finds the open one of the same batch).
+
+        `kind` is `schema` for a breaking change, `engine` for loads that fail in the same way
+        again and again, with what they say as `reason`.
+        """
         ...
 
     def set_status(self, table: str, status: Status) -> None: ...

@@ -38,6 +38,7 @@ class DatasetRecord:
 
 
 NEVER = -1
+LOSSES = frozenset(["OffsetsMissingError", "TopicRecreatedError", "OffsetsWentBackError"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,12 @@ class Progress:
     raw log when last looked at. `reported_seq`: raw commits whose windows Dagster was told of.
     `looked_at`: when Kafka's end offsets were last read; `loss_at`: when the oldest record not read
     yet, as known then, may age out of Kafka, and `kept_ms`: how long a new record stays; for these
-    two 0 is not known and NEVER no limit (dump/forecast).
+    two 0 is not known and NEVER no limit (dump/forecast). `quarantined_deletes`: those of
+    `quarantined` that are deletes of an upsert table, so their rows are still there.
+
+    `dump_error` and `load_error` are why the last dump and the last load failed, each empty once
+    one of its phase goes through; `…_kind` is the error's class. `load_failures`: how often in a
+    row loads failed in the same way, none of them applying anything (domain/failures).
     """
 
     head_seq: int = 0
@@ -62,6 +68,7 @@ class Progress:
     deleted: int = 0
     deduplicated: int = 0
     dropped: int = 0
+    quarantined_deletes: int = 0
     backlog: int = 0
     complete_as_of: int = 0
     complete_through: int = 0
@@ -70,7 +77,27 @@ class Progress:
     looked_at: int = 0
     loss_at: int = 0
     kept_ms: int = 0
-    last_error: str = ""
+    dump_error: str = ""
+    dump_error_kind: str = ""
+    load_error: str = ""
+    load_error_kind: str = ""
+    load_failures: int = 0
+
+    @property
+    def last_error(self) -> str:
+        """What stands in the way, the table's side first."""
+        return self.load_error or self.dump_error
+
+    @property
+    def unread_is_gone(self) -> bool:
+        """Whether the last dump found that Kafka lost records it had not read."""
+        return self.dump_error_kind in LOSSES
+
+    @property
+    def all_quarantined(self) -> bool:
+        """Whether records came and none of them ever was fit to be a row or a delete."""
+        used = self.records or self.deduplicated or self.deleted
+        return bool(self.quarantined) and not used
 
 
 def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float:
@@ -88,12 +115,35 @@ def time_to_data_loss_seconds(
     """How long until records that were not read may age out of Kafka; None when not known.
 
     Infinite without a limit, and while nothing was unread at the last look and that look is not
-    older than max_lag_seconds: what came after an older one may be unread, so time runs from it.
+    older than max_lag_seconds, nor than Kafka keeps a record: what came after an older one may be
+    unread, so time runs from it. 0 when the last dump found that unread records are gone.
     """
-    if progress.loss_at == 0 or record.status == Status.RETIRED:
+    if record.status == Status.RETIRED:
+        return None
+    if progress.unread_is_gone:
+        return 0.0
+    if progress.loss_at == 0:
         return None
     age_ms = now_ms - progress.looked_at
     fresh = progress.backlog == 0 and age_ms <= record.dataset.max_lag_seconds * 1000
+    fresh = fresh and now_ms < progress.loss_at
     if progress.loss_at == NEVER or fresh:
         return math.inf
     return max(0, progress.loss_at - now_ms) / 1000
+
+
+def concerns(progress: Progress) -> list[str]:
+    """What an operator must know though the status may say LIVE; empty when all is well."""
+    found = []
+    if progress.dump_error:
+        found.append(f"the last dump failed: {progress.dump_error}")
+    if progress.load_error:
+        found.append(f"the last load failed: {progress.load_error}")
+    if progress.all_quarantined:
+        found.append(f"no row came of {progress.quarantined} records: all are in quarantine")
+    if progress.quarantined_deletes:
+        found.append(
+            f"{progress.quarantined_deletes} deletes are in quarantine: rows that were deleted at "
+            f"the source are still in the table"
+        )
+    return found

@@ -57,6 +57,8 @@ class Balance:
     a later one of the same key replaced, `deleted` keys removed, `dropped` records a transform or
     the tombstone rule left out on purpose. `exploded` are the rows that exploded records gave
     beyond their first: so many more than `records` are accounted for.
+    `quarantined_deletes` are those of `quarantined` that
+    are tombstones of an upsert table.
     """
 
     records: int = 0
@@ -66,6 +68,7 @@ class Balance:
     dropped: int = 0
     quarantined: int = 0
     exploded: int = 0
+    quarantined_deletes: int = 0
 
     @property
     def difference(self) -> int:
@@ -83,6 +86,7 @@ class Balance:
             self.dropped + other.dropped,
             self.quarantined + other.quarantined,
             self.exploded + other.exploded,
+            self.quarantined_deletes + other.quarantined_deletes,
         )
 
 

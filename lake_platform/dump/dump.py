@@ -14,6 +14,7 @@ from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
 from lake_platform.domain.pool import InProcess
 from lake_platform.domain.progress import Progress
+from lake_platform.dump.failures import OVER, noted
 from lake_platform.dump.forecast import Look, backlog, forecast
 from lake_platform.dump.part import OffsetsGoneError
 from lake_platform.dump.shares import Reading, jobs
@@ -47,6 +48,7 @@ class _Plan:
         return self.look.at
 
 
+@noted
 def dump(
     table: str, ports: Ports, limits: Limits, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[RawCommit]:
@@ -119,7 +121,8 @@ def _plan(dataset: Dataset, head: RawCommit | None, before: Progress, ports: Por
         gone = {p: (r.start, r.end) for p, r in missing.items()}
         raise OffsetsMissingError(dataset.table, dataset.topic, gone)
     ranges = {p: OffsetRange(s, info.ranges[p].end) for p, s in starts.items()}
-    return _Plan(info.topic_id, Look(as_of, ranges, info.retention, before))
+    retention = info.retention and info.retention.of(dataset.mode)
+    return _Plan(info.topic_id, Look(as_of, ranges, retention, before))
 
 
 def _check_same_topic(dataset: Dataset, head: RawCommit, info: TopicInfo) -> None:
@@ -221,6 +224,7 @@ def _publish(table: str, ports: Ports, head: RawCommit, **values: int) -> None:
         records_ingested=head.total_records,
         bytes_ingested=head.total_bytes,
         dumped_at=ports.clock(),
+        **OVER,
         **values,
     )
 
@@ -233,12 +237,14 @@ def _seen(head: RawCommit | None, plan: _Plan) -> dict[str, int]:
 def _caught_up(table: str, ports: Ports, head: RawCommit | None, plan: _Plan) -> None:
     seq = head.seq if head else 0
     values: dict[str, int | str] = {
-        "backlog": 0, "complete_as_of": plan.as_of, "dumped_at": ports.clock(), "last_error": "",
-        "looked_at": plan.as_of, **forecast(head, plan.look),
+        "backlog": 0, "complete_as_of": plan.as_of, "dumped_at": ports.clock(),
+        "looked_at": plan.as_of, **OVER, **forecast(head, plan.look),
     }  # fmt: skip
-    if ports.metastore.progress(table).applied_seq >= seq:
+    progress = ports.metastore.progress(table)
+    if progress.applied_seq >= seq:
         values["complete_through"] = plan.as_of
-        if ports.metastore.get(table).status == Status.BOOTSTRAPPING:
+        bootstrapping = ports.metastore.get(table).status == Status.BOOTSTRAPPING
+        if bootstrapping and not progress.all_quarantined:
             ports.metastore.set_status(table, Status.LIVE)
     ports.metastore.update_progress(table, **values)
     if head is not None:

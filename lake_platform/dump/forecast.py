@@ -1,9 +1,10 @@
 """When records that were not read yet may age out of Kafka: told before it happens.
 
-Both limits of a topic count, whichever comes first. By age: a record goes `retention.ms` after its
-timestamp, at the earliest. By size: it goes when `retention.bytes` of newer ones are in its
-partition; the speed is that of the whole topic between the last two looks, all in one partition,
-so the forecast is early rather than late.
+All limits of a topic count, whichever comes first. By age: a record goes `retention.ms` after its
+timestamp, at the earliest; a tombstone of a compacted topic `min.compaction.lag.ms` and
+`delete.retention.ms` after it, which matters to upsert tables. By size: a record goes when
+`retention.bytes` of newer ones are in its partition; the speed is that of the whole topic between
+the last two looks, all in one partition, so the forecast is early rather than late.
 """
 
 from __future__ import annotations
@@ -39,9 +40,8 @@ def forecast(head: RawCommit | None, look: Look) -> dict[str, int]:
     """`loss_at` and `kept_ms` of Progress."""
     if look.retention is None:
         return {"loss_at": 0, "kept_ms": 0}
-    age, size = look.retention.ms, look.retention.bytes
-    if age is not None and age >= _CENTURY_MS:
-        age = None
+    ages = [ms for ms in (look.retention.ms, look.retention.tombstones_ms) if ms is not None]
+    age, size = min((ms for ms in ages if ms < _CENTURY_MS), default=None), look.retention.bytes
     if age is None and size is None:
         return {"loss_at": NEVER, "kept_ms": NEVER}
     filled = None if size is None else _filled_in_ms(head, look, size)

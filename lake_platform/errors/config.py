@@ -111,7 +111,7 @@ class NotRunnableError(FixConfigError):
         remedies = {
             "PAUSED": f"resume it first: lake datasets resume {dataset}",
             "RETIRED": "that is for good; register a new table on the same topic",
-            "BLOCKED": f"see the breaking change: lake incidents list --table {dataset}",
+            "BLOCKED": f"see why: lake incidents list --table {dataset}",
         }
         self.reason, self.remedy = "its status forbids it", remedies[status]
         super().__init__(f"dataset {dataset!r} is {status}; {self.remedy}")

@@ -35,6 +35,10 @@ class EngineError(RetryableError):
     """Spark failed in a way that is not about the data."""
 
 
+class EngineUnavailableError(EngineError):
+    """The engine is gone, or a system it needs did not answer; the batch is not what is wrong."""
+
+
 class CommitRaceError(RetryableError):
     """Another writer committed this dataset first."""
 

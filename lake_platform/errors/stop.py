@@ -63,6 +63,18 @@ class SchemaBlockedError(StopDatasetError):
         self.dataset, self.changes = dataset, list(changes)
 
 
+class RepeatedFailureError(StopDatasetError):
+    """Loads failed in the same way, one after the other; an incident waits for an operator."""
+
+    def __init__(self, dataset: str, incident: int, times: int, why: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r} is BLOCKED (incident {incident}): the last {times} loads failed "
+            f"in the same way: {why}. Raw keeps growing, other tables go on. Mend the cause, then "
+            f"let it be tried again: lake datasets resume {dataset}"
+        )
+        self.dataset, self.incident, self.times = dataset, incident, times
+
+
 class QuarantineRatioError(StopDatasetError):
     def __init__(self, dataset: str, bad: int, total: int, limit: float, reasons: str) -> None:
         super().__init__(

@@ -16,7 +16,6 @@ from lake_platform.errors import (
     CorruptRawError,
     LakeError,
     RawExpiredError,
-    StopDatasetError,
     StorageUnavailableError,
 )
 from lake_platform.evolution import evolve
@@ -24,7 +23,11 @@ from lake_platform.load import claims
 from lake_platform.load.judged import check_ratio, judged
 from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
-from lake_platform.load.quarantine import remove_stale, write_quarantine
+from lake_platform.load.quarantine import (
+    deletes_among,
+    remove_stale,
+    write_quarantine,
+)
 from lake_platform.load.replay import check_kept
 from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult
@@ -51,8 +54,6 @@ def apply(
         if not isinstance(error, LakeError):
             raise
         gone = _expired_since(loading, work, error)
-        if isinstance(error, StopDatasetError):
-            ports.metastore.update_progress(table, last_error=str(gone or error))
         if gone:
             raise gone from error
         raise
@@ -168,6 +169,7 @@ def _prepare(loading: Loading, claim: Claim, work: Work) -> tuple[ScanReport, Ba
         deletes=tuple(report.deletes),
         quarantine_keys=keys,
         quarantined=len(report.rejected),
+        quarantined_deletes=deletes_among(dataset, report.rejected),
         dropped=report.dropped,
         replay=work.replay,
         reapply=late,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset, Rule
 
 _NEWEST_ROWS = 10_000
+_EXAMPLE_CHARS = 200
+Plain = str | bool | int | float | Decimal | None
+Holds = Callable[[Plain], bool]
 
 
 def primary_key(table: str, ports: Ports) -> tuple[int, int, int]:
@@ -48,39 +56,79 @@ def _numbered(
 def _failures(
     dataset: Dataset, rows: Sequence[Mapping[str, object]]
 ) -> Sequence[Mapping[str, object]]:
+    found: list[Mapping[str, object]] = []
+    for rule in dataset.rules if rows else ():
+        if not any(rule.column in row for row in rows):
+            found.append(_broken("column_in_table", rule.column, len(rows), "no such column"))
+        else:
+            found += _judged(rule, [_plain(row.get(rule.column)) for row in rows])
+    return found
+
+
+def _judged(rule: Rule, values: Sequence[Plain]) -> Sequence[Mapping[str, object]]:
     import pandas as pd
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
 
-    if not rows:
-        return []
-    frame = pd.DataFrame([dict(r) for r in rows])
-    found: list[Mapping[str, object]] = []
-    for rule in dataset.rules:
-        schema = pa.DataFrameSchema({rule.column: pa.Column(checks=_checks(rule), nullable=True)})
-        if rule.not_null:
-            schema = schema.update_column(rule.column, nullable=False)
-        try:
-            schema.validate(frame, lazy=True)
-        except SchemaErrors as error:
-            cases = error.failure_cases
-            for name, group in cases.groupby("check"):
-                example = str(group["failure_case"].iloc[0])
-                found.append(
-                    {"rule": str(name), "column": rule.column, "rows": len(group),
-                     "example": example[:200]}
-                )  # fmt: skip
-    return found
+    # As objects: what pandas would make of a column holds neither every number nor every date.
+    frame = pd.DataFrame({rule.column: pd.Series(list(values), dtype=object)})
+    column = pa.Column(checks=_checks(rule), nullable=not rule.not_null)
+    try:
+        pa.DataFrameSchema({rule.column: column}).validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases.groupby("check")
+        return [
+            _broken(str(name), rule.column, len(group), str(group["failure_case"].iloc[0]))
+            for name, group in cases
+        ]
+    return []
+
+
+def _broken(rule: str, column: str, rows: int, example: str) -> Mapping[str, object]:
+    return {"rule": rule, "column": column, "rows": rows, "example": example[:_EXAMPLE_CHARS]}
 
 
 def _checks(rule: Rule) -> list[Any]:
     import pandera.pandas as pa
 
-    checks: list[Any] = []
-    if rule.min is not None:
-        checks.append(pa.Check.ge(rule.min))
-    if rule.max is not None:
-        checks.append(pa.Check.le(rule.max))
-    if rule.isin:
-        checks.append(pa.Check.isin(list(rule.isin)))
-    return checks
+    low, high, allowed = rule.min, rule.max, frozenset(rule.isin)
+    wanted: list[tuple[str, Holds]] = []
+    if low is not None:
+        wanted.append((f"greater_than_or_equal_to({low})", lambda v: _number(v) and v >= low))  # type: ignore[operator]
+    if high is not None:
+        wanted.append((f"less_than_or_equal_to({high})", lambda v: _number(v) and v <= high))  # type: ignore[operator]
+    if allowed:
+        wanted.append((f"isin({list(rule.isin)})", lambda v: not _spellings(v).isdisjoint(allowed)))
+    return [
+        pa.Check(_or_null(holds), element_wise=True, ignore_na=False, name=name, error=name)
+        for name, holds in wanted
+    ]
+
+
+def _or_null(holds: Holds) -> Holds:
+    return lambda value: value is None or holds(value)
+
+
+def _number(value: Plain) -> bool:
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return is_number and not math.isnan(value)  # type: ignore[arg-type]
+
+
+def _spellings(value: Plain) -> set[str]:
+    """The texts that mean `value`."""
+    if isinstance(value, bool):
+        return {json.dumps(value)}
+    whole = isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)
+    return {str(value), *([str(int(value))] if whole else [])}  # type: ignore[arg-type]
+
+
+def _plain(value: object) -> Plain:
+    if value is None or isinstance(value, str | bool | int | float | Decimal):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dt.datetime):
+        utc = value.astimezone(dt.UTC) if value.tzinfo else value
+        text = utc.replace(tzinfo=None).isoformat(" ")
+        return text.rstrip("0") if "." in text else text
+    return json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)

@@ -11,7 +11,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import too_many
 from lake_platform.errors import QuarantineRatioError
 from lake_platform.load.plan import Loading
-from lake_platform.load.quarantine import write_quarantine
+from lake_platform.load.quarantine import reasons_among, write_quarantine
 from lake_platform.load.report import Rejected, ScanReport
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import head_of
@@ -45,7 +45,7 @@ def check_ratio(dataset: Dataset, report: ScanReport) -> None:
     """Raises: QuarantineRatioError."""
     limit = dataset.max_quarantine_ratio
     if too_many(len(report.rejected), report.records, limit):
-        reasons = ", ".join(f"{n} {reason}" for reason, n in report.by_reason.items())
+        reasons = reasons_among(report.rejected)
         raise QuarantineRatioError(
             dataset.table, len(report.rejected), report.records, limit, reasons
         )

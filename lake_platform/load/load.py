@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Status
+from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import CheckpointLostError, NotRunnableError
 from lake_platform.load import claims
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
+from lake_platform.load.failures import noted
 from lake_platform.load.plan import Loading, is_pending, next_work
 from lake_platform.load.progress import catch_up_statistics, publish_applied
 from lake_platform.load.replay import replayed
@@ -34,11 +36,25 @@ def load(
     Raises:
         SchemaBlockedError, QuarantineRatioError, TransformError, CorruptRawError, RawExpiredError,
             CheckpointLostError: the dataset stops, nothing was written.
+        RepeatedFailureError: the same failure again and again; an incident waits, BLOCKED.
         BatchClaimedError, CommitRaceError, EngineError, StorageUnavailableError: try again.
     """
     record = ports.metastore.get(table)
     if record.status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
         raise NotRunnableError(table, record.status)
+    with noted(table, ports, replay=replay):
+        yield from _batches(record, ports, limits, windows, replay, stop)
+
+
+def _batches(
+    record: DatasetRecord,
+    ports: Ports,
+    limits: Limits,
+    windows: Sequence[str] | None,
+    replay: bool,
+    stop: Callable[[], bool],
+) -> Iterator[LoadResult]:
+    table = record.dataset.table
     deadline = ports.clock() + limits.load_budget_seconds * 1000
     recorded = ports.metastore.progress(table).applied_seq
     abandoned = claims.abandoned(table, ports, limits)

@@ -25,10 +25,13 @@ def publish_applied(loading: Loading, applied: int, commits: Sequence[RawCommit]
         applied_seq=applied,
         complete_through=complete,
         loaded_at=loading.ports.clock(),
-        last_error="",
+        load_error="",
+        load_error_kind="",
+        load_failures=0,
     )
     bootstrapping = metastore.get(table).status == Status.BOOTSTRAPPING
-    if bootstrapping and complete and applied >= progress.head_seq:
+    whole = complete and applied >= progress.head_seq
+    if bootstrapping and whole and not progress.all_quarantined:
         metastore.set_status(table, Status.LIVE)
 
 

@@ -7,16 +7,23 @@ re-run overwrites it, also when a replay or another writer cuts the commits into
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import orjson
 from isal import igzip
 
 from lake_platform.domain.batches import BatchRange
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.load.report import Rejected
+from lake_platform.records.conform import head_of
+from lake_platform.records.looks import counted
+
+_LOOKED_AT = 100
 
 
 def write_quarantine(
@@ -38,6 +45,22 @@ def write_quarantine(
     for key, lines in by_key.items():
         store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
     return tuple(sorted(by_key))
+
+
+def reasons_among(rejected: Sequence[Rejected]) -> str:
+    """How many for which reason, and what those look like that phase 1 could not take for JSON."""
+    reasons = Counter(r.reason for r in rejected)
+    text = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+    kept = (orjson.loads(r.line).get("value_bytes") for r in rejected[:_LOOKED_AT])
+    looks = counted(b64decode(value) for value in kept if value is not None)
+    return f"{text}; they look like {looks}" if looks else text
+
+
+def deletes_among(dataset: Dataset, rejected: Sequence[Rejected]) -> int:
+    """Tombstones of an upsert table: the rows they should have removed are still there."""
+    if dataset.mode != "upsert":
+        return 0
+    return sum(b'"tombstone":true' in r.line and head_of(r.line).tombstone for r in rejected)
 
 
 def remove_stale(

@@ -131,7 +131,8 @@ class Definitions(Unit):
         return self._change_status(table, Status.RETIRED, actor)
 
     def resume(self, table: str, actor: str) -> DatasetRecord:
-        """Back to the status the dataset was paused in."""
+        """Back to the status the dataset was paused in. One that is BLOCKED because its loads
+        failed again and again is tried again; a breaking schema change stays."""
         return self._change_status(table, None, actor)
 
     def _change_status(self, table: str, status: Status | None, actor: str) -> DatasetRecord:
@@ -143,7 +144,39 @@ class Definitions(Unit):
                 self._move(session, row, status, actor)
             elif row.status == Status.PAUSED:
                 self._move(session, row, Status(row.paused_from or Status.REGISTERED), actor)
+            elif row.status == Status.BLOCKED:
+                self._try_again(session, row, actor)
             return _record(row)
+
+    def _try_again(self, session: Session, row: DatasetRow, actor: str) -> None:
+        query = select(IncidentRow).where(
+            IncidentRow.table_name == row.table_name,
+            IncidentRow.kind == "engine",
+            IncidentRow.status == "OPEN",
+        )
+        for incident in list(session.scalars(query)):
+            self._close(session, incident, "try again", actor)
+        self._unblock(session, row, actor)
+
+    def _close(self, session: Session, row: IncidentRow, resolution: str, actor: str) -> None:
+        if row.status != "OPEN":
+            return
+        row.status, row.resolution, row.resolved_by = "RESOLVED", resolution, actor
+        row.resolved_at = self._clock()
+        # Loads have all their tries again.
+        session.get_one(ProgressRow, row.table_name).load_failures = 0
+        after = {"incident": row.id, "resolution": resolution}
+        self._audit(session, "resolve", row.table_name, None, after, actor)
+        session.flush()
+
+    def _unblock(self, session: Session, row: DatasetRow, actor: str) -> None:
+        """Once no incident is open."""
+        if self._incident_open(session, row.table_name):
+            return
+        if row.status == Status.BLOCKED:
+            self._move(session, row, Status.LIVE, actor)
+        elif row.paused_from == Status.BLOCKED:
+            row.paused_from = Status.LIVE
 
     def _move(
         self, session: Session, row: DatasetRow, status: Status, actor: str | None = None

@@ -23,7 +23,8 @@ _GREATEST_ID = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A break waiting for an operator. `changes` are `domain.schema.Change` as dicts."""
+    """A break waiting for an operator. `changes` are `domain.schema.Change` as dicts; `kind` and
+    `reason` as `Metastore.block` has them."""
 
     id: int
     table: str
@@ -35,6 +36,8 @@ class Incident:
     resolved_at: int | None
     resolution: str
     resolved_by: str
+    kind: str = "schema"
+    reason: str = ""
 
 
 class Schemas(Definitions):
@@ -106,6 +109,8 @@ class Schemas(Definitions):
         changes: Sequence[Change],
         batch: str,
         samples: Sequence[Mapping[str, object]],
+        kind: str = "schema",
+        reason: str = "",
     ) -> int:
         with self._write() as session:
             row = self._row(session, table, lock=True)
@@ -113,6 +118,7 @@ class Schemas(Definitions):
                 select(IncidentRow).where(
                     IncidentRow.table_name == table,
                     IncidentRow.batch == batch,
+                    IncidentRow.kind == kind,
                     IncidentRow.status == "OPEN",
                 )
             )
@@ -125,6 +131,8 @@ class Schemas(Definitions):
                     # Samples are for people: what JSON cannot say is shown as text.
                     samples=json.loads(json.dumps(list(samples), default=str)),
                     opened_at=self._clock(),
+                    kind=kind,
+                    reason=reason,
                 )
                 session.add(incident)
                 session.flush()
@@ -133,7 +141,8 @@ class Schemas(Definitions):
                     "block",
                     table,
                     None,
-                    {"incident": incident.id, "changes": [str(c) for c in changes]},
+                    {"incident": incident.id, "changes": [str(c) for c in changes]}
+                    | ({"reason": reason} if reason else {}),
                 )
             if row.status == Status.PAUSED:
                 row.paused_from = Status.BLOCKED
@@ -168,24 +177,17 @@ class Schemas(Definitions):
         with self._write() as session:
             row = _incident_row(session, incident_id)
             dataset = self._row(session, row.table_name, lock=True)
-            if row.status == "OPEN":
-                row.status, row.resolution, row.resolved_by = "RESOLVED", resolution, actor
-                row.resolved_at = self._clock()
-                after = {"incident": row.id, "resolution": resolution}
-                self._audit(session, "resolve", row.table_name, None, after, actor)
-                session.flush()
-            if not self._incident_open(session, row.table_name):
-                if dataset.status == Status.BLOCKED:
-                    self._move(session, dataset, Status.LIVE, actor)
-                elif dataset.paused_from == Status.BLOCKED:
-                    dataset.paused_from = Status.LIVE
+            self._close(session, row, resolution, actor)
+            self._unblock(session, dataset, actor)
             return _incident(row)
 
-    def blocked_tables(self) -> set[str]:
-        """Tables with an open incident."""
-        query = select(IncidentRow.table_name).where(IncidentRow.status == "OPEN").distinct()
+    def blocked_tables(self, kind: str = "schema") -> set[str]:
+        """Tables with an open incident of this kind."""
+        query = select(IncidentRow.table_name).where(
+            IncidentRow.status == "OPEN", IncidentRow.kind == kind
+        )
         with self._read() as session:
-            return set(session.scalars(query))
+            return set(session.scalars(query.distinct()))
 
 
 def _active(session: Session, table: str) -> SchemaVersionRow | None:
@@ -227,4 +229,6 @@ def _incident(row: IncidentRow) -> Incident:
         row.resolved_at,
         row.resolution,
         row.resolved_by,
+        row.kind,
+        row.reason,
     )

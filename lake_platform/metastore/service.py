@@ -34,6 +34,8 @@ CheckSource = Callable[[Dataset, Struct], Sequence[str]]
 over a column that is not there; returns warnings (adapters.spark.registration)."""
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
+RawOf = Callable[[str, str], Mapping[int, OffsetRange]]
+"""What raw still holds of a table, if it was read from the topic of this id (raw.log.held)."""
 Notify = Callable[[str], None]
 """Told the table after its definition changed; must not raise."""
 
@@ -58,6 +60,7 @@ class UseCases:
     advise: Advise = lambda *_: ()
     notify: Notify = lambda _: None
     check_source: CheckSource = lambda _, __: ()
+    raw_of: RawOf = lambda _table, _topic_id: {}
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
         """Keeps the dataset with schema version 1.
@@ -65,25 +68,33 @@ class UseCases:
         Raises:
             NameTakenError: the table name is in use.
             InvalidFieldError: no such topic, or a column the first messages do not have.
-            KafkaUnavailableError, MetastoreUnavailableError: try again; nothing was kept.
+            KafkaUnavailableError, MetastoreUnavailableError, StorageUnavailableError: try again;
+                nothing was kept.
         """
         self._check_form(dataset)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
-        source, warnings = self.infer(self.kafka, dataset.topic)
-        if source is None:
-            warnings = [
-                *warnings,
-                f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first",
-            ]
-        else:
-            check_against_schema(dataset, source)
-            check_reserved(dataset, source)
-            warnings = [*warnings, *self.check_source(dataset, source)]
-        warnings = [*warnings, *self.advise(dataset, source)]
+        source, warnings = self.look(dataset)
         record = self.store.register(dataset, source, actor)
         self.notify(dataset.table)
         return Registration(record, self.store.active_schema(dataset.table), tuple(warnings))
+
+    def look(self, dataset: Dataset) -> tuple[Struct | None, list[str]]:
+        """What a registration finds in the topic: the schema, and what to warn of.
+
+        Raises: as `register_dataset`; nothing is kept.
+        """
+        source, warnings = self.infer(self.kafka, dataset.topic)
+        if source is not None:
+            check_against_schema(dataset, source)
+            check_reserved(dataset, source)
+            warnings = [*warnings, *self.check_source(dataset, source)]
+        elif not warnings:
+            warnings = [
+                f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first"
+            ]
+        warnings += [*self.advise(dataset, source), *self._beginning_gone(dataset)]
+        return source, warnings
 
     def change_dataset(
         self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
@@ -180,6 +191,22 @@ class UseCases:
             if _rows_change(before, after):
                 self.check_source(after, schema.source)
 
+    def _beginning_gone(self, dataset: Dataset) -> list[str]:
+        """The table will not have what the topic lost before; raw of another dataset may."""
+        info = self.kafka.describe(dataset.topic)
+        gone = {p: OffsetRange(0, r.start) for p, r in info.ranges.items() if r.start}
+        if not gone:
+            return []
+        others = self.store.list_all(include_retired=True, on_broken=lambda _table, _error: None)
+        same = [r.dataset.table for r in others if r.dataset.topic == dataset.topic]
+        held = {t: _common(gone, self.raw_of(t, info.topic_id)) for t in same}
+        kept = [f"raw of dataset {t} has {_listed(ranges)}" for t, ranges in held.items() if ranges]
+        return [
+            f"the beginning of topic {dataset.topic} is gone: offsets {_listed(gone)} aged out or "
+            f"were deleted, so table {dataset.table} starts behind them; "
+            + ("; ".join(kept) or "no dataset of this platform has them in raw")
+        ]
+
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
         self.notify(record.dataset.table)
         return record
@@ -225,6 +252,21 @@ def check_schedule(dataset: Dataset) -> None:
             f"not a cron line ({wrong})",
             "give five fields, as in */5 * * * *",
         )
+
+
+def _common(
+    one: Mapping[int, OffsetRange], other: Mapping[int, OffsetRange]
+) -> dict[int, OffsetRange]:
+    both = {
+        p: OffsetRange(max(r.start, other[p].start), min(r.end, other[p].end))
+        for p, r in one.items()
+        if p in other
+    }
+    return {p: r for p, r in both.items() if len(r)}
+
+
+def _listed(ranges: Mapping[int, OffsetRange]) -> str:
+    return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))
 
 
 @cache

@@ -98,6 +98,7 @@ class Statistics(Unit):
             totals.deleted += delta.deleted
             totals.deduplicated += delta.deduplicated
             totals.dropped += delta.dropped
+            totals.quarantined_deletes += delta.quarantined_deletes
             session.flush()
             self._set_progress(
                 session, table, {"applied_seq": result.applied.applied, "loaded_at": self._clock()}

@@ -64,6 +64,8 @@ class IncidentRow(Base):
     resolved_at: Mapped[int | None]
     resolution: Mapped[str] = mapped_column(default="")
     resolved_by: Mapped[str] = mapped_column(default="")
+    kind: Mapped[str] = mapped_column(default="schema")
+    reason: Mapped[str] = mapped_column(default="")
 
 
 class GapRow(Base):
@@ -95,6 +97,7 @@ class ProgressRow(Base):
     deleted: Mapped[int] = mapped_column(default=0)
     deduplicated: Mapped[int] = mapped_column(default=0)
     dropped: Mapped[int] = mapped_column(default=0)
+    quarantined_deletes: Mapped[int] = mapped_column(default=0)
     backlog: Mapped[int] = mapped_column(default=0)
     complete_as_of: Mapped[int] = mapped_column(default=0)
     complete_through: Mapped[int] = mapped_column(default=0)
@@ -103,7 +106,11 @@ class ProgressRow(Base):
     looked_at: Mapped[int] = mapped_column(default=0)
     loss_at: Mapped[int] = mapped_column(default=0)
     kept_ms: Mapped[int] = mapped_column(default=0)
-    last_error: Mapped[str] = mapped_column(default="")
+    dump_error: Mapped[str] = mapped_column(default="")
+    dump_error_kind: Mapped[str] = mapped_column(default="")
+    load_error: Mapped[str] = mapped_column(default="")
+    load_error_kind: Mapped[str] = mapped_column(default="")
+    load_failures: Mapped[int] = mapped_column(default=0)
 
 
 class BatchRow(Base):

@@ -10,6 +10,7 @@ from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
     SchemaVersion,
+    concerns,
     lag_seconds,
     time_to_data_loss_seconds,
 )
@@ -50,7 +51,8 @@ def schema_view(version: SchemaVersion | None) -> dict[str, Any] | None:
 
 
 def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str, Any]:
-    """`time_to_data_loss_seconds` is null without danger, and as long as it is not known."""
+    """`time_to_data_loss_seconds` is null without danger, and as long as it is not known;
+    `concerns` are sentences for an operator."""
     left = time_to_data_loss_seconds(record, progress, now)
     return {
         "table": record.dataset.table,
@@ -58,6 +60,7 @@ def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str,
         "lag_seconds": lag_seconds(record, progress, now),
         "time_to_data_loss_seconds": None if left is None or math.isinf(left) else left,
         "pending_commits": max(0, progress.head_seq - progress.applied_seq),
+        "concerns": concerns(progress),
     } | asdict(progress)
 
 

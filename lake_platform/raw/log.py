@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from isal import igzip
 
 from lake_platform.domain.layout import raw_log_prefix, raw_log_snapshot_prefix, seq_name
-from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.offsets import OffsetRange, RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.errors import CommitRaceError, CorruptRawError, StorageUnavailableError
 
@@ -109,6 +109,19 @@ def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[Raw
             return
         seq += 1
         yield held
+
+
+def held(store: ObjectStore, table: str, topic_id: str) -> dict[int, OffsetRange]:
+    """What raw of a table still holds of the topic of this id, from the first offset to the last;
+    accepted gaps in between are not told."""
+    found: dict[int, OffsetRange] = {}
+    for commit in iter_commits_after(store, table, 0):
+        if commit.expired_at or commit.topic_id != topic_id:
+            continue
+        for partition, span in commit.ranges.items():
+            start = found[partition].start if partition in found else span.start
+            found[partition] = OffsetRange(start, span.end)
+    return found
 
 
 def _get(store: ObjectStore, key: str) -> RawCommit | None:

@@ -22,6 +22,7 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
+from lake_platform.records.looks import Watch
 from lake_platform.records.observe import merge_observed, observe
 
 _TRIES = 3
@@ -36,8 +37,8 @@ def infer_source(
 ) -> tuple[Struct | None, list[str]]:
     """The schema of about `limit` first messages, spread over the partitions, and warnings.
 
-    None when they hold no record that could become a row. After `deadline_seconds` it goes by
-    what was read so far.
+    None when they hold no record that could become a row; why not is among the warnings, which
+    are empty for a topic without records. After `deadline_seconds` it goes by what was read so far.
 
     Raises:
         InvalidFieldError: the topic does not exist.
@@ -58,13 +59,26 @@ def _seen(
 ) -> tuple[Struct, list[str]]:
     for left in reversed(range(_TRIES)):
         try:
-            return observe_records(
-                _first_values(kafka, topic, limit, clock() + deadline_seconds, clock)
-            )
+            return _watched(kafka, topic, limit, clock() + deadline_seconds, clock)
         except OffsetsMissingError:
             if not left:  # retention took the first messages between looking and reading
                 raise
     return Struct(), []
+
+
+def _watched(
+    kafka: Kafka, topic: str, limit: int, deadline: float, clock: Callable[[], float]
+) -> tuple[Struct, list[str]]:
+    watch = Watch()
+    values = watch.over(_first_values(kafka, topic, limit, deadline, clock))
+    found, warnings = observe_records(values)
+    warnings += watch.warnings(topic, useful=isinstance(without_unknown(found), Struct))
+    if not watch.seen and clock() >= deadline:
+        warnings.append(
+            f"topic {topic} gave no record in time, so its schema is not known: version 1 comes "
+            f"with the first load"
+        )
+    return found, warnings
 
 
 def infer_records(values: Iterable[bytes | None]) -> tuple[Struct | None, list[str]]:

@@ -65,7 +65,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
         notified: list[str] = []
         missing: dict[int, OffsetRange] = {}
         parts = Parts(
-            use_cases=compose.build_use_cases(metastore, kafka, notified.append),
+            use_cases=compose.build_use_cases(
+                metastore, kafka, notified.append, store=lambda: store
+            ),
             kafka=kafka,
             store=store,
             missing=lambda _table: missing,

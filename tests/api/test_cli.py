@@ -237,3 +237,48 @@ def test_retired_dataset_is_not_told_to_be_resumed(lake: Lake) -> None:
         refused = lake(*command)
         assert refused.exit_code == 1
         assert "register a new table on the same topic" in refused.stderr
+
+
+def test_warnings_show_in_plan_apply_and_add(
+    lake: Lake, kafka: MemoryKafka, tmp_path: Path
+) -> None:
+    kafka.create_topic("framed")
+    kafka.produce("framed", None, b'\x00\x00\x00\x00\x07{"id":1}')
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    line = "from lake_platform.domain.dataset import Dataset\n"
+    (folder / "a.py").write_text(line + "d = Dataset(topic='framed', table='one')\n")
+    for command in ("plan", "apply"):
+        assert "warning: 1 of the first 1 records of topic framed" in lake(command).output
+    (folder / "a.py").write_text(line + "d = Dataset(topic='framed', table='two')\n")
+    [step] = json.loads(lake("plan", "--json").stdout)["steps"]
+    assert "Confluent" in step["warnings"][0]
+    outcomes = json.loads(lake("apply", "--json").stdout)["outcomes"]
+    assert "Confluent" in outcomes[0]["warnings"][0]
+    added = lake("datasets", "add", "--topic", "framed", "--table", "three")
+    assert "warning: 1 of the first 1 records" in added.output
+
+
+def test_a_plan_says_what_the_topic_would_refuse(lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    text = "Dataset(topic='orders', table='o', mode='upsert', primary_key=('nope',))"
+    (folder / "a.py").write_text(f"from lake_platform.domain.dataset import Dataset\nd = {text}\n")
+    planned = lake("plan")
+    assert planned.exit_code == 2
+    assert "as the topic is now this is refused: primary_key='nope'" in planned.output
+
+
+def test_what_keeps_failing_is_listed_shown_and_tried_again(lake: Lake, store: Repository) -> None:
+    add(lake)
+    store.update_progress("orders", load_error="no such column", dump_error="away")
+    incident = store.block("orders", (), "b", (), "engine", "no such column")
+    listed = lake("datasets", "list").output
+    assert "orders: the last load failed: no such column" in listed
+    assert "orders: the last dump failed: away" in listed
+    assert "no such column" in lake("incidents", "list").output
+    shown = lake("incidents", "show", str(incident)).output
+    assert "lake datasets resume orders" in shown
+    assert "orders is LIVE" in lake("datasets", "resume", "orders").output
+    store.block("orders", (), "c", ())
+    assert "lake incidents list --table orders" in lake("datasets", "resume", "orders").output

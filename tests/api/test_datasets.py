@@ -7,6 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fastapi.testclient import TestClient
 
+from lake_platform.adapters.memory.engine import MemoryEngine
+from lake_platform.adapters.process import LocalWorkers
+from lake_platform.domain.bundle import Limits, Ports
+from lake_platform.dump.dump import dump
 from tests.api.conftest import NOW, Stack
 
 
@@ -280,3 +284,77 @@ def test_stats_show_progress_and_lag(orders: Stack) -> None:
     assert found["lag_seconds"] == 60.0
     orders.metastore.update_progress("orders", complete_through=NOW + 50_000)
     assert orders.client.get("/datasets/orders/stats").json()["lag_seconds"] == 10.0
+
+
+BODY = {"topic": "orders", "table": "second", "mode": "upsert", "primary_key": ["id"]}
+
+
+def test_a_topic_whose_beginning_is_gone_says_who_has_it(orders: Stack) -> None:
+    ports = Ports(
+        orders.kafka, orders.store, orders.metastore, lambda _: MemoryEngine(orders.store),
+        lambda: NOW, LocalWorkers(),
+    )  # fmt: skip
+    list(dump("orders", ports, Limits()))
+    orders.kafka.expire("orders", 0, 3)
+    orders.kafka.produce("orders", None, b'{"id":77}', partition=0)
+    [warning] = orders.client.post("/datasets", json=BODY).json()["warnings"]
+    assert "offsets p0 [0, 3) aged out" in warning
+    assert "raw of dataset orders has p0 [0, 3)" in warning
+    orders.kafka.expire("orders", 0, 6)
+    orders.kafka.produce("orders", None, b'{"id":78}', partition=0)
+    orders.client.delete("/datasets/orders")
+    [warning] = orders.client.post("/datasets", json={**BODY, "table": "third"}).json()["warnings"]
+    assert "p0 [0, 6) aged out" in warning
+    assert "raw of dataset orders has p0 [0, 5)" in warning  # of retired ones too
+
+
+def test_a_beginning_that_nobody_read_is_told_as_lost(orders: Stack) -> None:
+    for partition in (0, 1):
+        orders.kafka.expire("orders", partition, 2)
+    [warning] = orders.client.post("/datasets", json=BODY).json()["warnings"]
+    assert "offsets p0 [0, 2), p1 [0, 2) aged out" in warning
+    assert "no dataset of this platform has them" in warning
+
+
+def test_raw_of_a_topic_that_was_made_anew_is_of_no_use(orders: Stack) -> None:
+    ports = Ports(
+        orders.kafka, orders.store, orders.metastore, lambda _: MemoryEngine(orders.store),
+        lambda: NOW, LocalWorkers(),
+    )  # fmt: skip
+    list(dump("orders", ports, Limits()))
+    orders.kafka.create_topic("orders")
+    for number in range(4):
+        orders.kafka.produce("orders", None, b'{"id":%d}' % number)
+    orders.kafka.expire("orders", 0, 2)
+    [warning] = orders.client.post("/datasets", json=BODY).json()["warnings"]
+    assert "no dataset of this platform has them" in warning
+
+
+def test_first_records_that_are_no_json_are_told(stack: Stack) -> None:
+    for number in range(3):
+        stack.kafka.produce("empty", None, b'\x00\x00\x00\x00\x07{"id":%d}' % number)
+    done = stack.client.post("/datasets", json={"topic": "empty", "table": "t"})
+    assert done.status_code == 201
+    [warning] = done.json()["warnings"]
+    assert "3 of the first 3 records" in warning
+    assert "Confluent's five-byte prefix" in warning
+
+
+def test_stats_show_the_error_of_each_phase(orders: Stack) -> None:
+    orders.metastore.update_progress("orders", dump_error="away", load_error="no such column")
+    found = orders.client.get("/datasets/orders/stats").json()
+    assert (found["dump_error"], found["load_error"]) == ("away", "no such column")
+    assert found["concerns"] == [
+        "the last dump failed: away", "the last load failed: no such column",
+    ]  # fmt: skip
+    metrics = orders.client.get("/metrics").text
+    assert 'phase_failing{dataset="orders",error="",phase="dump"} 1.0' in metrics
+    assert 'phase_failing{dataset="orders",error="",phase="load"} 1.0' in metrics
+
+
+def test_resume_tries_again_what_kept_failing(orders: Stack) -> None:
+    orders.metastore.block("orders", (), "b", (), "engine", "no such column")
+    shown = orders.client.get("/incidents").json()["incidents"][0]
+    assert (shown["kind"], shown["reason"]) == ("engine", "no such column")
+    assert 'breaking_schema_change{dataset="orders"} 0.0' in orders.client.get("/metrics").text
+    assert orders.client.post("/datasets/orders/resume").json()["status"] == "LIVE"

@@ -193,7 +193,23 @@ def test_a_re_created_topic_has_another_id(world: World) -> None:
 def test_a_compacted_topic_keeps_no_time(broker: Broker, make_topic: Callable[..., str]) -> None:
     topic = make_topic(**{"cleanup.policy": "compact", "retention.ms": "1000"})
     real = Real(broker.bootstrap, make_topic)
-    assert real.kafka.describe(topic).retention == Retention()
+    assert real.kafka.describe(topic).retention == Retention(tombstones_ms=86_400_000)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("policy", ["compact", "compact,delete", "delete"])
+def test_how_long_tombstones_stay_is_told(
+    broker: Broker, make_topic: Callable[..., str], policy: str
+) -> None:
+    topic = make_topic(
+        **{"cleanup.policy": policy, "delete.retention.ms": "1000", "retention.ms": "60000",
+           "min.compaction.lag.ms": "500"}
+    )  # fmt: skip
+    real = Real(broker.bootstrap, make_topic)
+    expected = Retention(
+        60_000 if "delete" in policy else None, None, 1_500 if "compact" in policy else None
+    )
+    assert real.kafka.describe(topic).retention == expected
 
 
 def test_messages_come_as_they_were_sent(world: World) -> None:

@@ -5,6 +5,7 @@ LAKE_TEST_POSTGRES_URL names an empty database the tests may write to; each test
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import uuid
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
@@ -33,7 +36,9 @@ from lake_platform.errors import (
     LakeError,
     NameTakenError,
 )
+from lake_platform.metastore import migrations
 from lake_platform.metastore.engine import open_engine, upgrade
+from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.tables import Base
 from tests.simulation.metastore import DictMetastore
@@ -302,7 +307,7 @@ def test_first_schema_version_can_come_later(store: Repository) -> None:
 def test_progress_never_moves_a_seq_backwards(orders: Repository) -> None:
     orders.update_progress("orders", head_seq=7, applied_seq=5, reported_seq=4, backlog=9)
     orders.update_progress("orders", head_seq=3, applied_seq=6, reported_seq=1, backlog=2)
-    orders.update_progress("orders", last_error="Kafka away")
+    orders.update_progress("orders", dump_error="Kafka away")
     found = orders.progress("orders")
     assert (found.head_seq, found.applied_seq, found.reported_seq) == (7, 6, 4)
     assert (found.backlog, found.last_error) == (2, "Kafka away")
@@ -389,3 +394,71 @@ def test_migrations_make_exactly_the_tables(url: str) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     engine.dispose()
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def test_errors_of_before_are_those_of_loads(url: str) -> None:
+    """A database of a release that kept one error for both phases."""
+    if url == "simulation":
+        pytest.skip("has no database")
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        migrate(connection, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO datasets (table_name, table_fold, definition, version, status,"
+                " registered_at) VALUES ('orders', 'orders', :d, 1, 'BLOCKED', 1)"
+            ),
+            {"d": json.dumps(dataset_to_dict(ORDERS))},
+        )
+        names = [c["name"] for c in inspect(connection).get_columns("progress")][1:]
+        values = ", ".join("'too many are bad'" if n == "last_error" else "7" for n in names)
+        connection.execute(
+            text(
+                f"INSERT INTO progress (table_name, {', '.join(names)}) VALUES ('orders', {values})"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO incidents (table_name, status, batch, changes, samples, opened_at,"
+                " resolution, resolved_by) VALUES ('orders', 'OPEN', 'b', '[]', '[]', 1, '', '')"
+            )
+        )
+    upgrade(engine)
+    store = Repository(engine, Clock())
+    progress = store.progress("orders")
+    assert (progress.load_error, progress.dump_error) == ("too many are bad", "")
+    assert (progress.records, progress.load_failures, progress.quarantined_deletes) == (7, 0, 0)
+    (incident,) = store.incidents("orders")
+    assert (incident.kind, incident.reason) == ("schema", "")
+    assert store.resume("orders", "ann").status is Status.BLOCKED
+    store.close()
+
+
+def test_loads_that_fail_alike_block_until_resumed(orders: Repository) -> None:
+    orders.update_progress("orders", load_failures=3, load_error="no such column")
+    incident = orders.block("orders", (), "b1", (), "engine", "no such column")
+    assert orders.block("orders", (), "b1", (), "engine", "no such column") == incident
+    assert (orders.blocked_tables("schema"), orders.blocked_tables("engine")) == (set(), {"orders"})
+    held = orders.incident(incident)
+    assert (held.kind, held.reason) == ("engine", "no such column")
+    assert orders.resume("orders", "ann").status is Status.LIVE
+    assert orders.incident(incident).resolution == "try again"
+    assert orders.progress("orders").load_failures == 0
+    assert [e.action for e in orders.audit_log("orders")][:2] == ["status", "resolve"]
+
+
+def test_a_breaking_change_beside_it_stays(orders: Repository) -> None:
+    breaking = orders.block("orders", (), "b1", ())
+    failing = orders.block("orders", (), "b1", (), "engine", "no such column")
+    assert orders.resume("orders", "ann").status is Status.BLOCKED
+    assert [i.id for i in orders.incidents("orders", "OPEN")] == [breaking]
+    assert orders.incident(failing).status == "RESOLVED"
+    orders.resolve(breaking, "cast", "ann")
+    assert orders.get("orders").status is Status.LIVE

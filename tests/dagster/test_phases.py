@@ -460,3 +460,38 @@ def test_the_checks_can_run_without_a_load(world: World, instance: dg.DagsterIns
     assert (verdict.check_name, verdict.passed) == ("primary_key", False)
     assert verdict.metadata["distinct_keys"].value == 2
     assert world.metastore.progress("orders").applied_seq == 1
+
+
+def test_loads_that_fail_alike_end_as_a_stop_that_shows(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    world.produce("a", {"id": 1})
+    run(world, instance, DUMP_JOB, "a")
+    world.engine.failing.add("a")
+    for _ in range(3):
+        assert not run(world, instance, LOAD_JOB, "a").success
+    assert world.metastore.get("a").status == "BLOCKED"
+    last = run(world, instance, LOAD_JOB, "a", partition_key=H0)
+    assert not last.success
+    told = {e.check_name: e for e in last.get_asset_check_evaluations()}
+    assert not told["freshness"].passed
+    assert "the engine is made to fail" in str(told["freshness"].description)
+    assert "lake datasets resume a" in str(told["freshness"].description)
+
+    world.engine.failing.clear()
+    world.metastore.resume("a", "ann")
+    good = run(world, instance, LOAD_JOB, "a")
+    assert good.success
+    assert verdicts(good, "a")["freshness"]
+
+
+def test_a_dataset_of_bad_records_alone_is_not_green(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    world.produce("a", *[b"\x00\x00\x00\x00\x07{}"] * 3)
+    run(world, instance, DUMP_JOB, "a")
+    loaded = run(world, instance, LOAD_JOB, "a")
+    assert verdicts(loaded, "a")["balance"] is False
+    assert world.metastore.get("a").status == "BOOTSTRAPPING"

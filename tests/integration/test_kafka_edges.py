@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from lake_platform import compose
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import Gap, OffsetRange, Slice
 from lake_platform.domain.progress import time_to_data_loss_seconds
 from lake_platform.dump.dump import dump, missing_ranges
@@ -322,3 +326,72 @@ def test_time_to_data_loss_from_the_topics_settings(lab: Lab, table: str) -> Non
     assert progress.backlog == _MANY - committed(lab, table)
     assert time_to_data_loss_seconds(record, progress, lab.now_ms) == 10**6
     assert time_to_data_loss_seconds(record, progress, lab.now_ms + 600_000) == 10**6 - 600
+
+
+def test_a_tombstone_that_compaction_took_was_told_of_before(lab: Lab, table: str) -> None:
+    """Nobody can tell afterwards that it was there, so time must have run down to zero."""
+    settings = {
+        "cleanup.policy": "compact", "delete.retention.ms": "1000", "segment.ms": "1000",
+        "min.cleanable.dirty.ratio": "0.01",
+    }  # fmt: skip
+    dataset = Dataset(
+        topic=f"topic.{table}", table=table, mode="upsert", primary_key=("id",), max_lag_seconds=60
+    )
+    create(lab, dataset.topic, settings)
+    lab.metastore.register(dataset, None, "test")
+    lab.now_ms = int(time.time() * 1000)
+    send(lab, dataset.topic, b"1", b'{"id":1}')
+    lab.cycle(table)
+    record = lab.metastore.get(table)
+
+    def left() -> float | None:
+        return time_to_data_loss_seconds(record, lab.metastore.progress(table), lab.now_ms)
+
+    assert left() == math.inf
+    lab.metastore.pause(table, "ann")
+    send(lab, dataset.topic, b"1", None)
+
+    def gone() -> bool:
+        send(lab, dataset.topic, b"filler", b'{"id":2}')  # segments are rolled by what comes
+        time.sleep(0.3)
+        return b"1" not in {m.key() for m in held(lab, dataset.topic) if m.value() is None}
+
+    wait_until(gone, "compaction to take the tombstone")
+    lab.now_ms = int(time.time() * 1000)
+    assert left() == 0.0
+    lab.metastore.resume(table, "ann")
+    lab.cycle(table)
+    assert 1 in {r["id"] for r in lab.plain_rows(table)}  # the limit the docs name
+
+
+def test_a_beginning_that_was_deleted_is_told_at_registration(lab: Lab, table: str) -> None:
+    lab.register(table)
+    fill(lab, table, 10)
+    lab.dump(table)
+    expire(lab, table, 4)
+    use_cases = compose.build_use_cases(lab.metastore, lab.kafka, store=lambda: lab.store)
+    second = Dataset(topic=f"topic.{table}", table=f"{table}_2")
+    (warning,) = use_cases.register_dataset(second, "test").warnings
+    assert "p0 [0, 4) aged out" in warning
+    assert f"raw of dataset {table} has p0 [0, 4)" in warning
+
+
+def create(lab: Lab, topic: str, settings: dict[str, str]) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    admin = AdminClient(config(lab))  # held: without it what was asked is cancelled
+    admin.create_topics([NewTopic(topic, 1, 1, config=settings)])[topic].result(20)
+    wait_until(lambda: bool(real(lab).describe(topic).ranges), "the topic")
+
+
+def send(lab: Lab, topic: str, key: bytes, value: bytes | None) -> None:
+    lab.kafka.produce(topic, key, value, timestamp_ms=int(time.time() * 1000))
+
+
+def held(lab: Lab, topic: str) -> list[Any]:
+    found: list[Any] = []
+    with lab.kafka.open(topic, lab.kafka.describe(topic).ranges) as reader:
+        while not reader.finished():
+            found += reader.poll()
+    return found

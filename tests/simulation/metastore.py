@@ -168,6 +168,11 @@ class DictMetastore:
         self._check_alive(held)
         if held.record.status is Status.PAUSED:
             self._move(held, held.paused_from or Status.REGISTERED, actor)
+        elif held.record.status is Status.BLOCKED:
+            for incident in self._open(table):
+                if incident.kind == "engine":
+                    self.resolve(incident.id, "try again", actor)
+            self._unblock(held, actor)
         return held.record
 
     def _move(self, held: _Held, status: Status, actor: str | None) -> DatasetRecord:
@@ -228,14 +233,16 @@ class DictMetastore:
         changes: Sequence[Change],
         batch: str,
         samples: Sequence[Mapping[str, object]],
+        kind: str = "schema",
+        reason: str = "",
     ) -> int:
         held = self._held(table)
-        known = [i for i in self._open(table) if i.batch == batch]
+        known = [i for i in self._open(table) if (i.batch, i.kind) == (batch, kind)]
         if not known:
             shown = json.loads(json.dumps(list(samples), default=str))
             made = Incident(
                 len(self._incidents) + 1, table, "OPEN", batch, tuple(asdict(c) for c in changes),
-                tuple(shown), self._clock(), None, "", "",
+                tuple(shown), self._clock(), None, "", "", kind, reason,
             )  # fmt: skip
             self._incidents.append(made)
             self._audit("block", table, None, {"incident": made.id}, None)
@@ -272,16 +279,21 @@ class DictMetastore:
                 resolved_at=self._clock(),
             )  # fmt: skip
             self._incidents[incident_id - 1] = found
+            held.progress["load_failures"] = 0
             self._audit("resolve", found.table, None, {"incident": incident_id}, actor)
-        if not self._open(found.table):
-            if held.record.status is Status.BLOCKED:
-                self._move(held, Status.LIVE, actor)
-            elif held.paused_from is Status.BLOCKED:
-                held.paused_from = Status.LIVE
+        self._unblock(held, actor)
         return found
 
-    def blocked_tables(self) -> set[str]:
-        return {i.table for i in self._incidents if i.status == "OPEN"}
+    def _unblock(self, held: _Held, actor: str) -> None:
+        if self._open(held.record.dataset.table):
+            return
+        if held.record.status is Status.BLOCKED:
+            self._move(held, Status.LIVE, actor)
+        elif held.paused_from is Status.BLOCKED:
+            held.paused_from = Status.LIVE
+
+    def blocked_tables(self, kind: str = "schema") -> set[str]:
+        return {i.table for i in self._incidents if (i.status, i.kind) == ("OPEN", kind)}
 
     # -- progress, statistics, gaps
 
@@ -304,7 +316,7 @@ class DictMetastore:
         for total, part in (
             ("records", delta.written), ("quarantined", delta.quarantined),
             ("deleted", delta.deleted), ("deduplicated", delta.deduplicated),
-            ("dropped", delta.dropped),
+            ("dropped", delta.dropped), ("quarantined_deletes", delta.quarantined_deletes),
         ):  # fmt: skip
             held.progress[total] += part
         self.update_progress(table, applied_seq=result.applied.applied, loaded_at=self._clock())

@@ -196,6 +196,7 @@ class HudiEngine:
             Balance(
                 records=job.records, deleted=deleted, dropped=job.dropped,
                 quarantined=job.quarantined, exploded=job.exploded,
+                quarantined_deletes=job.quarantined_deletes,
             ),
             job.quarantine_keys,
         )  # fmt: skip

@@ -166,10 +166,16 @@ def _retention(admin: AdminClient, topic: str) -> Retention | None:
         if error.args[0].code() in _DENIED:
             return None
         raise
-    if "delete" not in str(settings["cleanup.policy"]):
-        return Retention()  # compacted only: nothing goes by age
-    ms, size = int(settings["retention.ms"]), int(settings["retention.bytes"])
-    return Retention(ms if ms >= 0 else None, size if size >= 0 else None)
+    policy = str(settings["cleanup.policy"])
+    ms = size = tombstones = -1
+    if "delete" in policy:  # a topic that is compacted only keeps what no later record replaces
+        ms, size = int(settings["retention.ms"]), int(settings["retention.bytes"])
+    if "compact" in policy:
+        # From the first cleaning on, which may follow at once; not before the lag is over.
+        lag = int(settings["min.compaction.lag.ms"])
+        tombstones = lag + int(settings["delete.retention.ms"])
+    limits = (limit if limit >= 0 else None for limit in (ms, size, tombstones))
+    return Retention(*limits)
 
 
 class ConfluentReader:

@@ -126,7 +126,7 @@ class MemoryEngine:
     ) -> Sequence[Mapping[str, Any]]:
         last = self._last(dataset.table)
         rows = [e.row for e in last.events if e.row is not None] if last else []
-        return [{c: row.get(c) for c in columns} for row in rows[:limit]]
+        return [{c: row[c] for c in columns if c in row} for row in rows[:limit]]
 
     def uncompacted(self, dataset: Dataset) -> int:  # noqa: ARG002 - port
         return 0
@@ -270,6 +270,7 @@ def _applied(
         deleted=deleted,
         dropped=job.dropped,
         quarantined=job.quarantined,
+        quarantined_deletes=job.quarantined_deletes,
     )
     return AppliedBatch(
         job.batch, job.applied, job.claim.epoch, seq_name(number), job.schema_version,

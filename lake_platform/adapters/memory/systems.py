@@ -99,9 +99,15 @@ class MemoryKafka:
         held.start = max(held.start, before)
         held.messages = [m for m in held.messages if m.offset() >= before]
 
-    def set_retention(self, topic: str, ms: int | None = None, size: int | None = None) -> None:
+    def set_retention(
+        self,
+        topic: str,
+        ms: int | None = None,
+        size: int | None = None,
+        tombstones_ms: int | None = None,
+    ) -> None:
         """Only told, not enforced: `expire` does that. `size` in bytes a partition."""
-        self._retention[topic] = Retention(ms, size)
+        self._retention[topic] = Retention(ms, size, tombstones_ms)
 
     def describe(self, topic: str) -> TopicInfo:
         self._partitions(topic)

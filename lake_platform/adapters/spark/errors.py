@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import takewhile
 
 from lake_platform.domain.batches import BatchJob
-from lake_platform.errors import EngineError
+from lake_platform.errors import EngineError, EngineUnavailableError
 
 _SHORT = 350
+# What systems say that do not answer, are full or do not let us in: no fault of a batch, and over
+# as soon as they are well again.
+_AWAY = re.compile(
+    r"ConnectException|UnknownHostException|NoRouteToHostException|SocketException"
+    r"|SocketTimeoutException|InterruptedIOException|ConnectTimeoutException|Connection refused"
+    r"|Unable to execute HTTP request|AWSClientIOException|AWSServiceIOException|AWSStatus500"
+    r"|AWSServiceThrottled|SlowDown|Service Unavailable|Status Code: (403|5\d\d)"
+    r"|AccessDeniedException|StatusCode\.(UNAVAILABLE|DEADLINE_EXCEEDED|UNAUTHENTICATED)"
+    r"|SparkContext was shut down|stopped SparkContext|No space left on device"
+    r"|HoodieWriteConflictException|heartbeat"
+)
 
 
 @contextmanager
 def engine_errors(what: str, remedy: str) -> Iterator[None]:
-    """Raises: EngineError. `what` was tried, `remedy` is what is so now and what to do."""
+    """Raises: EngineError, EngineUnavailableError where Spark or what it needs is away. `what` was
+    tried, `remedy` is what is so now and what to do."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -22,8 +35,10 @@ def engine_errors(what: str, remedy: str) -> Iterator[None]:
         yield
     # Once the JVM is gone py4j cannot even connect, and says so in Python's own words.
     except (PySparkException, Py4JError, ConnectionError) as error:
-        why = "the Spark JVM is gone" if _is_gone(error) else short(error)
-        raise EngineError(f"Spark failed on {what}: {why}; {remedy}") from error
+        gone = _is_gone(error)
+        why = "the Spark JVM is gone" if gone else short(error)
+        kind = EngineUnavailableError if gone or _AWAY.search(str(error)) else EngineError
+        raise kind(f"Spark failed on {what}: {why}; {remedy}") from error
 
 
 def look_errors(table: str) -> AbstractContextManager[None]:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import Column, DataFrame, SparkSession
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import DataType, StructType
 
     from lake_platform.domain.ports import ObjectStore
 
 __all__ = ["COORDINATES", "ORDER", "spark_type"]  # engines take them from here
 DELETED = "_hoodie_is_deleted"
+_SHOWN_CHARS = 10_000  # of a value that a rule looks at
 
 
 def rows(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:
@@ -111,13 +112,24 @@ def profile(table: DataFrame, key: Sequence[str]) -> TableProfile:
 def newest_rows(
     table: DataFrame, columns: Sequence[str], limit: int
 ) -> Sequence[Mapping[str, Any]]:
-    from pyspark.sql import functions as F
+    known = {f.name: f.dataType for f in table.schema.fields}
+    chosen = [_showable(c, known[c]).alias(c) for c in columns if c in known]
+    return [row.asDict() for row in table.select(*chosen).limit(limit).collect()]
 
-    times = {name for name, kind in table.dtypes if kind.startswith("timestamp")}
-    # Python has no place for times at the edge of year 1: they come as text.
-    named = [F.col(f"`{c}`").cast("string") if c in times else F.col(f"`{c}`") for c in columns]
-    chosen = table.select(*[c.alias(n) for c, n in zip(named, columns, strict=True)]).limit(limit)
-    return [row.asDict() for row in chosen.collect()]
+
+def _showable(name: str, kind: DataType) -> Column:
+    """What Python can hold whatever the value: its dates end with the year 9999."""
+    from pyspark.sql import functions as F
+    from pyspark.sql import types as T
+
+    column = F.col(f"`{name}`")
+    if isinstance(kind, T.NumericType | T.BooleanType | T.NullType):
+        return column
+    if isinstance(kind, T.StructType | T.ArrayType | T.MapType):
+        column = F.to_json(column)
+    elif isinstance(kind, T.BinaryType):
+        column = F.base64(F.substring(column, 1, _SHOWN_CHARS))
+    return F.substring(column.cast("string"), 1, _SHOWN_CHARS)
 
 
 def _read(spark: SparkSession, job: BatchJob, store: ObjectStore) -> DataFrame:

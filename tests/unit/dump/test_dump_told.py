@@ -167,7 +167,7 @@ class TestTold:
             assert progress.bytes_ingested == commit.total_bytes
             assert (progress.dumped_at, progress.looked_at) == (lab.now_ms, NOW_MS)
             assert progress.complete_as_of == 0
-            lab.metastore.update_progress("t", last_error="of a load before")
+            lab.metastore.update_progress("t", dump_error="of a dump before")
             lab.now_ms += 1_000
         assert seen == [(1, 4, 6), (2, 8, 2), (3, 10, 0)]
         done = lab.metastore.progress("t")

@@ -315,3 +315,54 @@ def test_an_accepted_gap_is_exact_and_reading_goes_on_behind_it(lab: Lab) -> Non
     assert commit.ranges == {0: OffsetRange(700, 900)}
     lab.sent["t"] = [r for r in lab.sent["t"] if not 500 <= r.offset < 700]
     check_raw(lab.store, "t", lab.sent["t"])
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Iterator[Lab]:
+    home = tmp_path / "keyed"
+    home.mkdir()
+    lab = Lab(home)
+    lab.register(mode="upsert", primary_key=("id",))
+    yield lab
+    lab.close()
+
+
+def test_tombstones_that_compaction_may_take_run_down_while_an_upsert_is_paused(keyed: Lab) -> None:
+    keyed.kafka.set_retention(TOPIC, tombstones_ms=HOUR_MS)
+    keyed.send({"id": 1}, key="1")
+    keyed.dump()
+    assert left(keyed) == math.inf
+    keyed.metastore.pause("t", "ann")
+    keyed.now_ms += 30 * MINUTE_MS
+    assert left(keyed) == 1_800
+    keyed.now_ms += HOUR_MS
+    assert left(keyed) == 0
+
+
+def test_a_limit_shorter_than_the_schedule_is_no_safety_in_between(keyed: Lab) -> None:
+    keyed.kafka.set_retention(TOPIC, tombstones_ms=1_000)
+    keyed.send({"id": 1}, key="1")
+    keyed.dump()
+    assert left(keyed) == math.inf
+    keyed.now_ms += 2_000  # well within max_lag_seconds: what came since may be gone again
+    assert left(keyed) == 0
+
+
+def test_the_nearer_of_age_and_tombstones_counts(keyed: Lab) -> None:
+    keyed.kafka.set_retention(TOPIC, ms=DAY_MS, tombstones_ms=HOUR_MS)
+    keyed.dump()
+    assert keyed.metastore.progress("t").kept_ms == HOUR_MS
+    keyed.kafka.set_retention(TOPIC, ms=MINUTE_MS, tombstones_ms=HOUR_MS)
+    keyed.dump()
+    assert keyed.metastore.progress("t").kept_ms == MINUTE_MS
+    keyed.kafka.set_retention(TOPIC, tombstones_ms=2**63 - 1)
+    keyed.dump()
+    assert keyed.metastore.progress("t").loss_at == NEVER
+
+
+def test_an_append_table_needs_no_tombstones(lab: Lab) -> None:
+    lab.kafka.set_retention(TOPIC, tombstones_ms=1_000)
+    lab.send({"n": 1})
+    lab.dump()
+    lab.now_ms += DAY_MS
+    assert left(lab) == math.inf

@@ -194,7 +194,7 @@ class TestTold:
         lab.register()
         lab.send({"id": 1})
         lab.dump()
-        lab.metastore.update_progress("t", last_error="of a load before")
+        lab.metastore.update_progress("t", load_error="of a load before")
         lab.now_ms += 5_000
         lab.load()
         progress = lab.metastore.progress("t")
