@@ -36,7 +36,8 @@ AWKWARD = [
     ids=["bucket", "in-key", "moving", "moving in two"],
 )
 def test_any_text_is_a_key(hudi_lab: HudiLab, partition_by: tuple[str, ...]) -> None:
-    keys = [k for k in AWKWARD if "k" not in partition_by or len(k) < 100]
+    fit = [k for k in AWKWARD if len(k) < 100 and "\x00" not in k]  # for the name of a folder
+    keys = fit if "k" in partition_by else AWKWARD
     hudi_lab.register(
         source=schema(k="string", p="string", v="long"), mode="upsert", primary_key=("k",),
         partition_by=partition_by, max_quarantine_ratio=1.0,

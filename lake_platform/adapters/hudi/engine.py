@@ -246,7 +246,8 @@ class HudiEngine:
         the claim's staging, and its properties are put here whole; nothing is removed, so it does
         not matter who else does it."""
         key = timeline.properties_key(job.dataset.table)
-        staging = staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)
+        # Apart from the decoded records, which are still to be read.
+        staging = f"{staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)}created/"
         _save(frame.limit(0), self._store.url(staging.rstrip("/")), options)
         made = self._store.get(f"{staging}.hoodie/hoodie.properties")
         # Hadoop's checksum of the half-written one, on local disks.
