@@ -46,6 +46,8 @@ def table_rows(session: SparkSession, store: ObjectStore) -> ReadRows:
         reader = session.read
         if dataset.format == "parquet":
             frame = reader.option("mergeSchema", "true").parquet(store.url(prefix))
+            # The folders' columns, which the files have too.
+            frame = frame.drop(*[c for c in frame.columns if c.startswith("lake_part_")])
         else:
             frame = reader.format("hudi").load(store.url(prefix))
         return [row.asDict(recursive=True) for row in frame.collect()]
