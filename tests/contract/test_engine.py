@@ -264,8 +264,9 @@ def test_awkward_partition_values_stay_under_the_table(lab: Lab, kind: str) -> N
     if "memory" in kind or not partitioned:
         assert found == {**expected, 99: "q" * 300}
         return
-    # Hive-style folders have one name for both, so the empty text reads back as null.
-    assert found == {**expected, 5: None}
+    # Hive-style folders have one name for both: Hudi's empty text reads back as null. The files of
+    # Parquet tables have the column itself.
+    assert found == (expected if kind == "parquet" else {**expected, 5: None})
 
 
 PLAIN_NAMES = ["select", "order", "ключ", "_x", "value", "offset", "input"]

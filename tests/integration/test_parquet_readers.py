@@ -54,7 +54,8 @@ class Readers:
 
     def _duckdb(self, column: str) -> dict[int, Any]:
         found: Any = duckdb.sql(
-            f"SELECT id, {column} FROM read_parquet('{self._root}/**/*.parquet', "
+            f'SELECT id, "{column}" FROM '
+            f"read_parquet('{self._root}/**/*.parquet', "
             f"union_by_name=true, hive_partitioning=true)"
         )
         return dict(found.fetchall())
