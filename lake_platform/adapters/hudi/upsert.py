@@ -130,6 +130,7 @@ def _folder(column: Column, kind: DataType) -> Column:
 def _stored(table: DataFrame | None, like: DataFrame, dataset: Dataset) -> DataFrame:
     """Identity, rank and place of the table's rows."""
     from pyspark.sql import functions as F
+    from pyspark.sql.types import TimestampType
 
     source = like.limit(0) if table is None else table
     present = set(source.columns)
@@ -139,11 +140,19 @@ def _stored(table: DataFrame | None, like: DataFrame, dataset: Dataset) -> DataF
         column = F.col(f"`{name}`") if name in present else F.lit(None)
         return column.cast(types[name])
 
+    def place(name: str) -> Column:
+        if isinstance(types[name], TimestampType) and "_hoodie_partition_path" in present:
+            # Spark reads fractions of a second in a folder's name as NULL.
+            folder = rf"(?:^|/)\Q{name}\E=([^/]*)"
+            text = F.regexp_extract("_hoodie_partition_path", folder, 1)
+            return F.url_decode(text).cast("timestamp")
+        return _folder(held(name), types[name])
+
     known = F.col(KEY) if KEY in present else identity(source, dataset.primary_key)
     return source.select(
         known.alias(IDENTITY),
         _packed([held(c) for c in _rank(dataset)]).alias(_RANK),
-        _packed([_folder(held(c), types[c]) for c in dataset.partition_by]).alias(_AT),
+        _packed([place(c) for c in dataset.partition_by]).alias(_AT),
     )
 
 
