@@ -12,7 +12,7 @@ import pytest
 
 from lake_platform.adapters.hudi import options
 from lake_platform.domain.dataset import Transform
-from lake_platform.errors import OldTableError
+from lake_platform.errors import EngineError, OldTableError
 from tests.hudi_support import HudiLab, hudi_lab, schema
 from tests.spark_support import spark
 
@@ -46,7 +46,13 @@ def put(lab: HudiLab, ident: int, c: str | None, v: int, u: Any, op: str = "") -
     lab.send({"id": ident, "c": c, "v": v, "u": u, "op": op}, key=json.dumps({"id": ident}))
 
 
-@pytest.mark.parametrize("kind", ORDERINGS)
+# Hudi 1.2 has no form for a date in a delete block; registration says so.
+_DATES = pytest.mark.xfail(strict=True, raises=EngineError, reason="UnresolvedUnionException")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[_DATES] if k == "date" else []) for k in ORDERINGS]
+)
 def test_a_row_that_moves_is_one_row_for_every_reader(hudi_lab: HudiLab, kind: str) -> None:
     lab, (first, second, third) = hudi_lab, ORDERINGS[kind]
     moving(lab, kind, ordering_field="u", delete_when="op = 'D'")

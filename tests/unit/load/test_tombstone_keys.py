@@ -143,3 +143,8 @@ def test_a_text_that_orders_is_told_at_registration(
 ) -> None:
     found = advice(dataset(*steps, ordering_field="ver"), schema(id="long", ver=kind))
     assert [("compared as text" in f) for f in found] == ([True] if told else [])
+
+
+def test_a_date_that_orders_is_told_at_registration() -> None:
+    found = advice(dataset(ordering_field="d"), schema(id="long", d="date"))
+    assert len(found) == 1 and "unix_date(d) AS d" in found[0]
