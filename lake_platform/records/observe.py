@@ -59,10 +59,9 @@ def merge_observed(first: Type, second: Type, like: Type | None = None) -> Type:
     if isinstance(first, Map) and isinstance(second, Map):
         inner = like.value if isinstance(like, Map) else None
         return Map(merge_observed(first.value, second.value, inner))
-    wider = _wider(first, second)
-    if wider is not None:
-        return wider
-    return second if _is_like(first, like) else first
+    if _is_like(first, like) or second == like:
+        return second if _is_like(first, like) else first
+    return _wider(first, second) or first
 
 
 def _is_like(seen: Type, like: Type | None) -> bool:
