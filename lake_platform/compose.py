@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
+    from lake_platform.adapters.spark.registration import Analyse
     from lake_platform.audit.sources import Sources
     from lake_platform.trial.trial import Bench
 
@@ -176,13 +177,20 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
         url = store.url(table_prefix(dataset.table).rstrip("/"))
         return all_rows(opened(), dataset.table, dataset.format, url)
 
+    def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
+        from lake_platform.adapters.spark import analysis
+
+        if dataset.transformed or dataset.delete_when:
+            analysis.analyse(opened(), dataset, source)
+        return ()
+
     engine = spark_engines(opened, store)
     return Bench(
         topic=topic,
         ports=Ports(topic, store, metastore, engine, clock, LocalWorkers()),
         # Nothing is left for a next run: there is none.
         limits=replace(build_limits(settings), load_budget_seconds=math.inf),
-        use_cases=build_use_cases(metastore, topic),
+        use_cases=build_use_cases(metastore, topic, analyse=analyse),
         files=open_files(settings.storage_root, {}, {}),
         spark_rows=spark_rows,
     )
@@ -236,10 +244,10 @@ def build_use_cases(
     notify: Notify = lambda _: None,
     settings: Settings | None = None,
     store: Callable[[], ObjectStore] | None = None,
+    analyse: Analyse = lambda _, __: (),
 ) -> UseCases:
-    """With `settings` the engine looks at SQL before it is kept; else its columns alone are
-    checked. `store` opens the storage, to say which raw has what a topic no longer holds; with
-    `settings` it is theirs."""
+    """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
+    the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
     from lake_platform.load.advice import advice
     from lake_platform.raw.log import held
     from lake_platform.records.infer import infer_source, seen_source
@@ -255,13 +263,13 @@ def build_use_cases(
             return held(store(), table, topic_id)
         return held(build_store(settings), table, topic_id) if settings else {}
 
-    analyse = build_analysis(settings) if settings else lambda _, __: ()
+    analyse = build_analysis(settings) if settings else analyse
     return UseCases(
         metastore, kafka, infer_source, check_steps, advice, notify, check_source, raw_of
     )
 
 
-def build_analysis(settings: Settings) -> Callable[[Dataset, Struct], Sequence[str]]:
+def build_analysis(settings: Settings) -> Analyse:
     from lake_platform.adapters.spark.registration import analyse_apart
     from lake_platform.embedded.java import java_home
 

@@ -23,7 +23,7 @@ Read = Callable[[Any], Any]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _RANK_BYTES = 40
-_OURS = ("_hoodie_", "_kafka_", "_lake_key", "_lake_ordinal")
+_OURS = ("_hoodie_", "_kafka_", "_lake_key", "_lake_order", "_lake_ordinal")
 _WRAPPED = {"schema", "payload"}  # of Kafka Connect, with schemas enabled
 _EMPTY: tuple[Any, ...] = (None, [], {})
 

@@ -18,7 +18,7 @@ Format = Literal["hudi", "parquet"]
 _RESERVED = ("_hoodie_", "_kafka_")
 # Columns of ours for what comes; older tables may have such columns of their users.
 RESERVED_NOW = (*_RESERVED, "_lake_")
-_RECORD_KEY = "_lake_key"  # of Hudi upsert tables (adapters/hudi/keys.py)
+_HUDI_COLUMNS = ("_lake_key", "_lake_order")  # of upsert tables (adapters/hudi)
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
 _TABLE_CHARS = 160
@@ -255,12 +255,12 @@ def check_change(before: Dataset, after: Dataset) -> None:
 def unstorable(format_: Format, struct: Struct) -> list[tuple[str, Type]]:
     """Path and type of each column the table cannot have.
 
-    `_kafka_*`, `_hoodie_*` and, in Hudi, `_lake_key` are ours; Hudi's schema is Avro's, with names
-    of letters, digits and `_` at any depth, no digit first.
+    `_kafka_*`, `_hoodie_*` and, in Hudi, `_lake_key` and `_lake_order` are ours; Hudi's schema is
+    Avro's, with names of letters, digits and `_` at any depth, no digit first.
     """
     found = [(f.name, f.type) for f in struct.fields if f.name.lower().startswith(_RESERVED)]
     if format_ == "hudi":
-        found += [(f.name, f.type) for f in struct.fields if f.name.lower() == _RECORD_KEY]
+        found += [(f.name, f.type) for f in struct.fields if f.name.lower() in _HUDI_COLUMNS]
         found += [(path, f.type) for path, f in fields(struct) if not _AVRO_NAME.match(f.name)]
     return found
 
@@ -296,6 +296,24 @@ def check_against_schema(dataset: Dataset, source: Struct) -> None:
             raise InvalidFieldError(
                 name, column, f"is a {kind}", "name a column with a plain value"
             )
+    check_places(dataset, source)
+
+
+def check_places(dataset: Dataset, columns: Struct) -> None:
+    """`columns` are the table's, after the steps.
+
+    Raises: InvalidFieldError for a partition that the rows of a table cannot be found in again.
+    """
+    if dataset.mode != "upsert":
+        return
+    for name in set(dataset.partition_by) - set(dataset.primary_key):
+        if str(getattr(columns.get(name), "type", "")) == "timestamp":
+            raise InvalidFieldError(
+                "partition_by", name, "is a timestamp, and a row that moves to another folder "
+                "cannot be found in the old one: Spark reads the folders of timestamps as NULL",
+                f"partition by a date or text: a step with to_date({name}) or "
+                f"date_format({name}, 'yyyy-MM-dd-HH')",
+            )  # fmt: skip
 
 
 def check_columns(dataset: Dataset, known: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from lake_platform.domain.bundle import Ports
-from lake_platform.domain.dataset import Dataset, check_against_schema, unstorable
+from lake_platform.domain.dataset import Dataset, check_against_schema, check_places, unstorable
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
@@ -39,17 +39,18 @@ def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) 
         if dataset.transformed or dataset.delete_when:
             # Nobody could hold the SQL against records when it was typed.
             ports.engine(dataset.format).derive(dataset, source, seen)
+        columns = _derive(dataset, ports, source)
+        check_places(dataset, columns)
         active = ports.metastore.add_schema_version(
-            dataset.table, 0, source, _derive(dataset, ports, source), ["inferred from raw"]
+            dataset.table, 0, source, columns, ["inferred from raw"]
         )
     if active.table is None and dataset.transformed:
+        columns = _derive(dataset, ports, active.source)
+        check_places(dataset, columns)
         active = ports.metastore.add_schema_version(
-            dataset.table,
-            active.version,
-            active.source,
-            _derive(dataset, ports, active.source),
+            dataset.table, active.version, active.source, columns,
             ["table columns derived from the transforms"],
-        )
+        )  # fmt: skip
     return active
 
 

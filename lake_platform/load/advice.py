@@ -29,12 +29,6 @@ def _of_ordering(dataset: Dataset, source: Struct | None) -> list[str]:
         return []
     (origin,) = origins(dataset, [name], casts=False)
     column = source.get(origin.source) if origin.source else None
-    if column is not None and str(column.type) == "date":
-        return [
-            f"ordering_field {name} is a date, and Hudi cannot write a delete that is ordered by "
-            f"one: a batch with a tombstone, or with a row that moves to another partition, will "
-            f"fail. Make it a number in a step: unix_date({name}) AS {name}"
-        ]
     if column is None or str(column.type) != "string":
         return []
     return [

@@ -6,7 +6,7 @@ prefix, which nobody reads, and the cleaner removes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -127,14 +127,14 @@ def _written(
 
 
 def _is_unique(
-    question: Question, files: Iterable[StagedFile], deletes: Sequence[Delete], store: ObjectStore
+    question: Question, files: Sequence[StagedFile], deletes: Sequence[Delete], store: ObjectStore
 ) -> bool:
     """Tasks make keys unique among their own rows; a key may live in two Kafka partitions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     names = list(question.dataset.primary_key)
-    if not names or question.dataset.transformed:
+    if not names or question.dataset.transformed or not files:
         return True
     if deletes:
         return False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lake_platform.audit.files import ArrowFiles
 
 COORDINATES = ("_kafka_partition", "_kafka_offset")
-_OWN = ("_kafka_", "_hoodie_")
+_OWN = ("_kafka_", "_hoodie_", "_lake_key", "_lake_order")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 SparkRows = Callable[[Dataset], Sequence[Mapping[str, Any]]]
 

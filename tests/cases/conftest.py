@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+_SOCKETS = (
+    # What py4j leaves open when Spark sends rows to Python is closed by the collector.
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+
 @pytest.fixture
 def session(request: pytest.FixtureRequest) -> Callable[[], SparkSession]:
     """The session of all tests, started when one first needs it."""
@@ -47,5 +54,8 @@ def tried(tmp_path: Path, session: Callable[[], SparkSession]) -> Iterator[Open]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder, _, name = item.nodeid.partition("tests/cases/")
+        if name:
+            for line in _SOCKETS:
+                item.add_marker(pytest.mark.filterwarnings(line))
         if not folder and (owner := WAITING.get(name)):
             item.add_marker(pytest.mark.xfail(strict=True, reason=f"not mended yet: {owner}"))

@@ -25,6 +25,7 @@ from lake_platform.adapters.hudi.options import (
     table_type,
     tasks,
 )
+from lake_platform.adapters.hudi.ordering import ordered, ordering_column
 from lake_platform.adapters.hudi.tombstones import delete_rows
 from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
 from lake_platform.adapters.spark.culprit import check_steps, judged
@@ -172,9 +173,11 @@ class HudiEngine:
         if KEY not in key:
             check_old_keys(frame, job.dataset)
         check_old_folders(self._store, job.dataset, job.table_schema)
+        by = ordering_column(self._store, job.dataset, job.table_schema)
         with self._prepared(frame, job) as upsert:
-            options = self._options(job, key, upsert.deleted)
-            return self._saved(keyed(upsert.rows, key), job, options)
+            options = self._options(job, key, upsert.deleted, by)
+            rows = ordered(keyed(upsert.rows, key), job.dataset, by)
+            return self._saved(rows, job, options)
 
     def _prepared(self, frame: DataFrame, job: BatchJob) -> AbstractContextManager[Upsert]:
         dataset, tombstones = job.dataset, None
@@ -188,7 +191,9 @@ class HudiEngine:
         unique = job.unique and not dataset.transformed
         return prepared(frame, tombstones, table, dataset, unique=unique)
 
-    def _options(self, job: BatchJob, key: Sequence[str], deleted: int = 0) -> dict[str, str]:
+    def _options(
+        self, job: BatchJob, key: Sequence[str], deleted: int = 0, ordering: str = ""
+    ) -> dict[str, str]:
         dataset, claim = job.dataset, job.claim
         parallelism = str(tasks(sum(o.raw_bytes for o in job.objects)))
         planned = AppliedBatch(
@@ -203,7 +208,7 @@ class HudiEngine:
         return {
             **self._fenced_options(dataset.table, claim),
             **key_options(dataset, key),
-            **mode_options(job),
+            **mode_options(job, ordering),
             "hoodie.upsert.shuffle.parallelism": parallelism,
             "hoodie.bulkinsert.shuffle.parallelism": parallelism,
             "hoodie.delete.shuffle.parallelism": parallelism,

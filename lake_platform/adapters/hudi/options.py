@@ -80,7 +80,8 @@ def key_options(dataset: Dataset, key: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def mode_options(job: BatchJob) -> dict[str, str]:
+def mode_options(job: BatchJob, ordering: str = "") -> dict[str, str]:
+    """`ordering`: the column by which Hudi chooses between two versions of a row."""
     dataset = job.dataset
     if dataset.mode == "append":
         if job.replay:
@@ -94,7 +95,7 @@ def mode_options(job: BatchJob) -> dict[str, str]:
         }
     options = {
         "hoodie.datasource.write.operation": "upsert",
-        "hoodie.table.ordering.fields": dataset.ordering_field or ORDER,
+        "hoodie.table.ordering.fields": ordering or dataset.ordering_field or ORDER,
         "hoodie.combine.before.upsert": "false",  # there is one row a key
     }
     if not moves(dataset):

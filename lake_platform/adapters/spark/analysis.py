@@ -13,7 +13,7 @@ from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.registration import asked
 from lake_platform.adapters.spark.rows import empty_input
 from lake_platform.adapters.spark.session import analysis_config, open_session
-from lake_platform.domain.dataset import Dataset, check_columns, unstorable
+from lake_platform.domain.dataset import Dataset, check_columns, check_places, unstorable
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import InvalidFieldError, LakeError
 
@@ -40,6 +40,7 @@ def analyse(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
             "rows", "use the record's own: _kafka_timestamp, _kafka_partition, _kafka_offset",
         )  # fmt: skip
     _check_columns(dataset, source, columns)
+    check_places(dataset, columns)
     return columns
 
 
