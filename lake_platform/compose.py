@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
-from lake_platform.domain.dataset import Dataset, Format, check_columns
+from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.offsets import OffsetRange, Slice
 from lake_platform.domain.pool import Pool
@@ -248,6 +248,7 @@ def build_use_cases(
 ) -> UseCases:
     """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
     the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
+    from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
     from lake_platform.raw.log import held
     from lake_platform.records.infer import infer_source, seen_source
@@ -278,27 +279,6 @@ def build_analysis(settings: Settings) -> Analyse:
     except SetupError:
         java = {}  # the child says what is missing
     return analyse_apart(java, settings.spark_conf, settings.spark_remote)
-
-
-def check_steps(dataset: Dataset) -> None:
-    """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT over `input`, a
-    `delete_when` that is no condition, and a named column the last step does not give."""
-    from lake_platform.adapters.spark.transforms import (
-        check_predicate,
-        check_select,
-        check_without_where,
-        output_columns,
-    )
-
-    for step in dataset.transforms:
-        check_select(step.sql)
-        if dataset.filtered == "delete":
-            check_without_where(step.sql)
-    if dataset.delete_when:
-        check_predicate(dataset.delete_when)
-    given = output_columns(dataset.transforms[-1].sql) if dataset.transforms else None
-    if given is not None:
-        check_columns(dataset, given)
 
 
 def shell_actor() -> str:

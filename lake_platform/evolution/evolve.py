@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from lake_platform.domain.bundle import Ports
-from lake_platform.domain.dataset import Dataset, check_against_schema, check_places, unstorable
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
+from lake_platform.domain.fitness import check_against_schema, check_places, unstorable
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge, without_unknown

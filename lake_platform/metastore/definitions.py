@@ -9,7 +9,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.fitness import check_change
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.domain.schema import Struct, to_json
 from lake_platform.errors import ConflictError, InvalidFieldError, LakeError, NameTakenError

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Literal
 
-from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.fitness import check_change
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError, LakeError, NameTakenError, SetupError
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset

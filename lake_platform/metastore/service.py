@@ -9,12 +9,8 @@ from typing import Any
 
 from croniter import CroniterError, croniter
 
-from lake_platform.domain.dataset import (
-    RESERVED_NOW,
-    Dataset,
-    check_against_schema,
-    check_reserved,
-)
+from lake_platform.domain.dataset import RESERVED_NOW, Dataset
+from lake_platform.domain.fitness import check_against_schema, check_reserved
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion

@@ -13,8 +13,9 @@ from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
 from lake_platform.domain.batches import AppliedBatch, WriteResult
-from lake_platform.domain.dataset import Dataset, Status, check_change
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.diff import Change
+from lake_platform.domain.fitness import check_change
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.ports import Clock
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion

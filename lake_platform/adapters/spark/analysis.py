@@ -13,7 +13,8 @@ from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.registration import asked
 from lake_platform.adapters.spark.rows import empty_input
 from lake_platform.adapters.spark.session import analysis_config, open_session
-from lake_platform.domain.dataset import Dataset, check_columns, check_places, unstorable
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.fitness import check_columns, check_places, unstorable
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import InvalidFieldError, LakeError
 

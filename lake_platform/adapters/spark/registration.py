@@ -14,7 +14,8 @@ from typing import Any
 from lake_platform.adapters.spark.names import Resolved, resolve, unknown
 from lake_platform.adapters.spark.paths import Path, has_path
 from lake_platform.adapters.spark.transforms import check_select
-from lake_platform.domain.dataset import Dataset, Rule, Transform, check_columns
+from lake_platform.domain.dataset import Dataset, Rule, Transform
+from lake_platform.domain.fitness import check_columns
 from lake_platform.domain.schema import Struct, struct_from_json, to_json
 from lake_platform.errors import InvalidFieldError
 

@@ -14,6 +14,8 @@ from sqlglot.errors import SqlglotError
 
 from lake_platform.adapters.spark.clauses import Clauses, selects, tokens_of
 from lake_platform.adapters.spark.functions import is_special_date, refused_calls
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.fitness import check_columns
 from lake_platform.errors import InvalidFieldError
 
 _STEP = "transforms.sql"
@@ -260,3 +262,17 @@ def _check_reach(field: str, sql: str, parsed: exp.Expr) -> None:
         )
     if isinstance(parsed, exp.Select) and parsed.find(exp.Table) is None:
         raise InvalidFieldError(field, sql, "reads nothing", "write SELECT ... FROM input")
+
+
+def check_steps(dataset: Dataset) -> None:
+    """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT over `input`, a
+    `delete_when` that is no condition, and a named column the last step does not give."""
+    for step in dataset.transforms:
+        check_select(step.sql)
+        if dataset.filtered == "delete":
+            check_without_where(step.sql)
+    if dataset.delete_when:
+        check_predicate(dataset.delete_when)
+    given = output_columns(dataset.transforms[-1].sql) if dataset.transforms else None
+    if given is not None:
+        check_columns(dataset, given)

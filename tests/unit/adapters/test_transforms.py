@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lake_platform import compose
 from lake_platform.adapters.spark.transforms import (
     carry,
     check_predicate,
     check_select,
+    check_steps,
     output_columns,
 )
 from lake_platform.domain.dataset import Dataset, Transform
@@ -165,14 +165,14 @@ def test_columns_of_a_step_are_known_unless_only_the_engine_can_tell() -> None:
 def test_star_that_would_see_the_flags_is_refused() -> None:
     steps = (Transform(sql="SELECT id, to_json(struct(*)) AS j FROM input WHERE id > 0"),)
     dataset = Dataset(topic="t", table="t", mode="upsert", primary_key=("id",), transforms=steps)
-    compose.check_steps(dataset)
+    check_steps(dataset)
     with pytest.raises(InvalidFieldError, match=r"filtered='delete': a star inside.*STRUCT"):
-        compose.check_steps(dataset.with_changes({"filtered": "delete"}))
+        check_steps(dataset.with_changes({"filtered": "delete"}))
 
 
 def test_key_that_the_last_step_does_not_give_is_named() -> None:
     steps = (Transform(sql="SELECT * FROM input"), Transform(sql="SELECT id FROM input"))
     dataset = Dataset(topic="t", table="t", mode="upsert", primary_key=("zz",), transforms=steps)
     with pytest.raises(InvalidFieldError, match=r"primary_key='zz'.*columns are: id"):
-        compose.check_steps(dataset)
-    compose.check_steps(dataset.with_changes({"primary_key": ("id",)}))
+        check_steps(dataset)
+    check_steps(dataset.with_changes({"primary_key": ("id",)}))
