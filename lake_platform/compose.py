@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -78,6 +79,9 @@ def ensure_java(settings: Settings) -> None:
 
     if not settings.spark_remote:
         os.environ.setdefault("JAVA_HOME", str(java_home()))
+        if settings.spark_master.startswith("local"):
+            # Else Spark takes the first `python3` on the path, which may be another version.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 
 def spark_config(settings: Settings) -> dict[str, str]:
