@@ -79,7 +79,8 @@ def check_against_schema(dataset: Dataset, source: Struct) -> None:
     if bad:
         raise InvalidFieldError(
             "topic", dataset.topic, f"its records have columns {bad}, which a {dataset.format} "
-            f"table cannot store", "rename them in a sql transform: SELECT `x.y` AS xy",
+            f"table cannot store", "rename them in a sql transform: SELECT `x.y` AS xy (names with "
+            "_kafka_ and _hoodie_ are ours: rename those where they are produced)",
         )  # fmt: skip
     check_columns(dataset, [f.name for f in source.fields])
     for name, column in dataset.named_columns():

@@ -46,7 +46,7 @@ class Decimal:
 
     @property
     def storable(self) -> bool:
-        return self.precision <= MAX_DIGITS and self.scale <= self.precision
+        return self.precision <= MAX_DIGITS and 0 <= self.scale <= self.precision
 
     def __str__(self) -> str:
         return f"decimal({self.precision},{self.scale})"

@@ -30,7 +30,7 @@ def laid_out(
         yield "", whole
         return
     named = list(dataset.partition_by)
-    values = whole.select(named)
+    values = _told_apart(whole.select(named))
     kept = whole if layout.columns_in_files else whole.drop_columns(named)
     # Several values may share a folder: none, the empty text, and the text that is its name.
     folders: defaultdict[str, list[dict[str, object]]] = defaultdict(list)
@@ -54,6 +54,17 @@ def _projected(table: pa.Table, columns: Struct) -> pa.Table:
         for f in schema
     ]  # fmt: skip
     return pa.Table.from_arrays(parts, schema=schema)
+
+
+def _told_apart(values: pa.Table) -> pa.Table:
+    """Floats as texts: 0.0 and -0.0 are equal, and have two folders."""
+    import pyarrow as pa
+
+    texts = [
+        column.cast(pa.string()) if pa.types.is_floating(column.type) else column
+        for column in values.columns
+    ]
+    return pa.table(dict(zip(values.column_names, texts, strict=True)))
 
 
 def _mask(values: pa.Table, folder: dict[str, object]) -> pa.ChunkedArray:

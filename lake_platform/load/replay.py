@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from lake_platform.domain.batches import BatchRange
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.errors import RawExpiredError
+from lake_platform.domain.windows import window_start_ms
+from lake_platform.errors import InvalidFieldError, RawExpiredError
 from lake_platform.load.plan import Loading, fitting
 from lake_platform.raw import log as raw_log
 
@@ -15,8 +16,11 @@ from lake_platform.raw import log as raw_log
 def replayed(loading: Loading, windows: Sequence[str]) -> Iterator[tuple[RawCommit, ...]]:
     """The commits of batches that cover all applied commits of `windows`, in order.
 
-    Raises: RawExpiredError before the first, when raw retention removed the objects of one.
+    Raises: before the first, RawExpiredError when raw retention removed the objects of one;
+    InvalidFieldError for a window that is none.
     """
+    for window in windows:
+        _check_window(window)
     table, applied = loading.table, loading.state().applied
     log = raw_log.commits_after(loading.ports.store, table, 0)
     held = [c for c in log if c.seq <= applied]
@@ -37,6 +41,15 @@ def replayed(loading: Loading, windows: Sequence[str]) -> Iterator[tuple[RawComm
         chosen = [c for c in held if whole.first_seq <= c.seq <= whole.last_seq]
         position = whole.last_seq
         yield tuple(chosen)
+
+
+def _check_window(window: str) -> None:
+    try:
+        window_start_ms(window)
+    except ValueError:
+        raise InvalidFieldError(
+            "windows", window, "is no window", "give full hours in UTC, as in 2026-11-01-10:00"
+        ) from None
 
 
 def check_kept(table: str, commits: Sequence[RawCommit]) -> None:

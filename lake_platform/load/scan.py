@@ -18,7 +18,7 @@ from lake_platform.domain.schema import Struct
 from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.report import SAMPLES, Rejected, ScanReport
 from lake_platform.raw.objects import split_lines
-from lake_platform.records.build import build
+from lake_platform.records.build import build_row
 from lake_platform.records.conform import (
     Conformer,
     Line,
@@ -131,7 +131,7 @@ class Scanner:
         if not self._projecting:
             self._note_changes(raw, head, value)
         try:
-            row = build(value, self._conformer.schema)
+            row = build_row(value, self._conformer.schema)
         except ValueError:
             # What a change that is reported asks for; any other would show as not accounted for.
             self.report.rows += bool(self.report.changes)

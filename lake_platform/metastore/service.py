@@ -14,7 +14,7 @@ from lake_platform.domain.fitness import check_against_schema, check_reserved
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
-from lake_platform.domain.schema import Field, Struct, Type, from_json
+from lake_platform.domain.schema import Decimal, Field, Struct, Type, from_json
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
@@ -118,16 +118,25 @@ class UseCases:
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
         """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
         record, active = self._changeable(table)
-        twin = next(
-            (f.name for f in active.source.fields if f.name.casefold() == name.casefold()), None
-        )
+        folded = name.casefold()
+        twin = next((f.name for f in active.source.fields if f.name.casefold() == folded), None)
         if twin is not None:
             raise InvalidFieldError("name", name, f"there is a column {twin}", "choose another")
         if not name or name.lower().startswith(RESERVED_NOW):
             raise InvalidFieldError("name", name, "reserved or empty", "choose another name")
         column = Field(name, _column_type(kind))
+        columns, own = active.columns, not record.dataset.transformed
+        dropped = next((f for f in columns.fields if f.name.casefold() == folded), None)
+        if own and dropped is not None and dropped != column:
+            raise InvalidFieldError(
+                "type" if dropped.name == name else "name", str(column.type),
+                f"the table has a column {dropped.name} {dropped.type} of before it was dropped, "
+                f"and its values stay", f"add it as {dropped.name} {dropped.type}, or choose "
+                f"another name",
+            )  # fmt: skip
         source = Struct((*active.source.fields, column))
-        derived = active.table if record.dataset.transformed else source
+        widened = columns if dropped else Struct((*columns.fields, column))
+        derived = widened if own else active.table
         return self._new_version(
             table, active, source, derived, f"ADD COLUMN {name} {column.type}", actor
         )
@@ -279,11 +288,13 @@ def _column_type(kind: str) -> Type:
         found = from_json(kind)
     except (ValueError, IndexError):
         found = None
-    if found is None or str(found) == "unknown":
+    sound = not isinstance(found, Decimal) or (found.storable and found.precision > 0)
+    if found is None or str(found) == "unknown" or not sound:
         raise InvalidFieldError(
             "type",
             kind,
             "not a column type",
-            "use boolean, int, long, float, double, string, binary, date, timestamp, decimal(p,s)",
+            "use boolean, int, long, float, double, string, binary, date, timestamp, or "
+            "decimal(p,s) with p from 1 to 38 and s from 0 to p",
         )
     return found

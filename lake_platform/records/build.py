@@ -17,6 +17,11 @@ from lake_platform.records.forms import READERS, numeric
 from lake_platform.records.observe import fits
 
 
+def build_row(value: dict[str, Any], struct: Struct) -> tuple[Any, ...]:
+    """As `build`, of a record: a row also when nothing of it is known."""
+    return tuple(build(value.get(f.name), f.type) for f in struct.fields)
+
+
 def build(value: Any, kind: Type) -> Any:
     """A struct becomes a tuple with one place for each of its fields; what `kind` does not have is
     left out.
@@ -26,8 +31,7 @@ def build(value: Any, kind: Type) -> Any:
     if value is None or without_unknown(kind) is None:  # only null, [] and {} so far
         return None
     if isinstance(kind, Struct):
-        found = _of(value, dict)
-        return tuple(build(found.get(f.name), f.type) for f in kind.fields)
+        return build_row(_of(value, dict), kind)
     if isinstance(kind, Array):
         return [build(item, kind.element) for item in _of(value, list)]
     if isinstance(kind, Map):

@@ -21,6 +21,7 @@ _YEARS_MICROS = (
     (dt.date(1, 1, 1).toordinal() - _EPOCH_DAY) * _DAY_MICROS,
     (dt.date(9999, 12, 31).toordinal() - _EPOCH_DAY + 1) * _DAY_MICROS - 1,
 )
+_WIDE = decimal.Context(prec=2000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 _DATE = r"(\d{4})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d)"
 _DATE_ONLY = re.compile(_DATE, re.ASCII)
 _TIMESTAMP = re.compile(
@@ -44,8 +45,8 @@ class Days(int):
 
 class Micros(int):
     """A timestamp as microseconds since 1970 UTC: a date, or a date, `T` or a space, and `10:30`,
-    `10:30:15`, `10:30:15.123456789` (cut to six digits) or the compact `103015`; then nothing
-    (UTC), `Z`, or an offset (`+02:00`, `+0200`, `+02`)."""
+    `10:30:15`, `10:30:15.123456789` (cut to six digits), each also without colons; then nothing
+    (UTC), `Z`, or an offset up to 18 hours (`+02:00`, `+0200`, `+02`)."""
 
     @classmethod
     def read(cls, value: object) -> Self:
@@ -74,9 +75,12 @@ class Binary(bytes):
         if not isinstance(value, str):
             raise ValueError("not base64")
         try:
-            return cls(base64.b64decode(value, validate=True))
+            data = base64.b64decode(value, validate=True)
         except binascii.Error:
             raise ValueError("not base64") from None
+        if base64.b64encode(data).decode() != value:
+            raise ValueError("bits behind the last byte")
+        return cls(data)
 
 
 class Single(float):
@@ -137,7 +141,8 @@ def numeric(value: Any, precision: int, scale: int) -> decimal.Decimal:
     whole, fraction = digits(number)
     if fraction > scale or whole > precision - scale:
         raise ValueError("more digits than the column has")
-    return number
+    # With just the digits of the column: 0E+500 and 1.000… are too long for what stores them.
+    return number.quantize(decimal.Decimal(1).scaleb(-scale), context=_WIDE)
 
 
 def _days(found: re.Match[str]) -> int:

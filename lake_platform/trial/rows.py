@@ -79,6 +79,8 @@ def _hudi(dataset: Dataset, files: ArrowFiles) -> pa.Table:
     if not names:
         return pa.table({})
     found = list(reader.batches(dataset, names))
+    if not found:
+        return pa.table({})
     return _in_order(pa.concat_tables([pa.Table.from_batches([b]) for b in found]), names)
 
 

@@ -73,6 +73,10 @@ EXACT: list[tuple[Type, str, Any]] = [
     (Decimal(12, 2), "1.10", decimal.Decimal("1.10")),
     (Decimal(12, 2), "1.1000", decimal.Decimal("1.10")),
     (Decimal(12, 2), "1e3", decimal.Decimal("1000.00")),
+    (Decimal(5, 2), "0e500", decimal.Decimal("0.00")),
+    (Decimal(5, 2), "0E-500", decimal.Decimal("0.00")),
+    (Decimal(5, 2), "1." + "0" * 40, decimal.Decimal("1.00")),
+    (Decimal(5, 2), "123" + "0" * 38 + "e-38", decimal.Decimal("123.00")),
     (Decimal(38, 0), str(10**37), decimal.Decimal(10**37)),
     (Decimal(17, 17), "0.12345678901234567", decimal.Decimal("0.12345678901234567")),
     (TEXT, '"a\\u0000b"', "a\0b"),
@@ -136,7 +140,7 @@ def test_timestamps_in_the_forms_of_the_docs(text: str, value: dt.datetime) -> N
         ("timestamp", "2026-11-01T10:00:00,5"), ("timestamp", "0001-01-01T00:00:00+01:00"),
         ("timestamp", "2026-11-01T10:00:00 Europe/Oslo"), ("timestamp", "2026-11-01T10"),
         ("timestamp", "2026-11-01Z"), ("timestamp", "2026-11-01T10:00:00+25:00"),
-        ("binary", "QUI"), ("binary", "Q U I ="), ("binary", "-_=="),
+        ("binary", "QUI"), ("binary", "AB=="), ("binary", "Q U I ="), ("binary", "-_=="),
     ],
 )  # fmt: skip
 def test_other_texts_are_a_conflict(kind: str, text: str) -> None:
@@ -314,3 +318,18 @@ def test_values_that_share_a_folder_share_a_file() -> None:
         for row in pq.read_table(io.BytesIO(store.get(f.key)), partitioning=None).to_pylist()
     ]
     assert {r["id"]: r["v"] for r in rows} == dict(enumerate(texts))
+
+
+def test_both_zeros_of_a_double_are_partitions_of_their_own() -> None:
+    source = Struct((Field("id", LONG), Field("p", DOUBLE)))
+    dataset = Dataset(topic="t", table="t", format="parquet", partition_by=("p",))
+    store = open_store("memory:///")
+    raw = raw_object(store, [b'{"id":1,"p":0.0}', b'{"id":2,"p":-0.0}', b'{"id":3,"p":null}'])
+    staged = stage(Question(dataset, source, source, "staging/t/1/n/", Layout()), [raw], store)
+    assert sum(f.rows for f in staged.files) == 3
+
+
+@pytest.mark.parametrize("text", ['{"a":null}', '{"b":[]}', '{"c":{"d":null}}', "{}"])
+def test_a_record_of_which_nothing_is_known_is_a_row(text: str) -> None:
+    staged, rows = _staged([text.encode()], Struct())
+    assert (staged.report.rows, len(rows)) == (1, 1)

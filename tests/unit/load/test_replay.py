@@ -53,6 +53,14 @@ class Unconditional(Noting):
     def judge(self, job: BatchJob) -> Judgement:  # noqa: ARG002 - port
         return Judgement()
 
+    def derive(
+        self,
+        dataset: Dataset,  # noqa: ARG002 - port
+        source: Struct,
+        seen: Struct | None = None,  # noqa: ARG002 - port
+    ) -> Struct:
+        return source
+
     def write(self, job: BatchJob) -> WriteResult:
         return super().write(replace(job, dataset=replace(job.dataset, delete_when="")))
 
