@@ -60,7 +60,7 @@ def test_one_document_tells_all(lake: Lake) -> None:
     ]  # fmt: skip
     assert told["steps"][0]["counts"] == {
         "records": 4, "written": 1, "deduplicated": 2, "deleted": 0, "dropped": 0,
-        "quarantined": 1, "difference": 0,
+        "quarantined": 1, "difference": 0, "exploded": 0, "quarantined_deletes": 0,
     }  # fmt: skip
     assert told["steps"][2]["error"]["field"] == "name"
     assert told["rows"] == [
