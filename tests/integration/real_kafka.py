@@ -142,4 +142,6 @@ def duckdb_rows(path: Path) -> list[dict[str, Any]]:
             [f"{path}/**/*.parquet"],
         )
         names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    # The folders' columns, which the files have too.
+    return [{n: v for n, v in r.items() if not n.startswith("lake_part_")} for r in rows]

@@ -84,7 +84,8 @@ def _placed(incoming: DataFrame, stored: DataFrame, dataset: Dataset, *, deletes
 
     judged = _judged(incoming, stored, dataset)
     gone = judged.where(F.col(DELETED) & ~F.col(_LATE) & F.col(_BEST).isNotNull())
-    deleted = gone.count() if deletes else 0
+    # int(): Spark Connect counts in numpy integers, which JSON does not know.
+    deleted = int(gone.count()) if deletes else 0
     if moves(dataset):
         return Upsert(_moved(judged, stored, incoming, dataset), deleted)
     if not dataset.ordering_field:
