@@ -41,7 +41,6 @@ def lab(
         Rule(column="at", min=0), Rule(column="nan", max=1), Rule(column="inf", max=1e300),
         Rule(column="dec", max=2e9), Rule(column="flag", isin=("true", "false")),
         Rule(column="day", isin=("2026-11-01",)), Rule(column="id", isin=("1", "2")),
-        Rule(column="nope", not_null=True),
     )  # fmt: skip
     lab.register(format=request.param, transforms=(Transform(sql=STEP),), rules=rules)
     yield lab
@@ -63,7 +62,6 @@ def test_each_rule_has_a_verdict(lab: Lab) -> None:
         ("inf", "less_than_or_equal_to"): 2,
         ("dec", "less_than_or_equal_to"): 1,
         ("day", "isin"): 1,
-        ("nope", "column_in_table"): 2,
     }
     assert "58804-08-12" in str(found["day", "isin"]["example"])
     rows, keys, nulls = checks.primary_key("t", lab.ports())
