@@ -19,6 +19,12 @@ from lake_platform.embedded.jars import ensure_jars
 
 _REPO = Path(__file__).parent.parent
 # Whoever uses one of these fixtures needs the real thing, so the mark cannot be forgotten.
+# What py4j leaves open when Spark sends rows to Python is closed by the collector, in whatever test
+# it comes.
+_SOCKETS_OF_SPARK = (
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 _MARK_OF_FIXTURE = {"broker": "stack", "spark": "spark"}
 
 
@@ -28,6 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, mark in _MARK_OF_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+        if item.get_closest_marker("spark"):
+            for ignored in _SOCKETS_OF_SPARK:
+                item.add_marker(pytest.mark.filterwarnings(ignored))
 
 
 @pytest.fixture(autouse=True)
