@@ -18,13 +18,13 @@ from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
 
 _REPO = Path(__file__).parent.parent
-# Whoever uses one of these fixtures needs the real thing, so the mark cannot be forgotten.
 # What py4j leaves open when Spark sends rows to Python is closed by the collector, in whatever test
 # it comes.
 _SOCKETS_OF_SPARK = (
     "ignore:unclosed <socket:ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )
+# Whoever uses one of these fixtures needs the real thing, so the mark cannot be forgotten.
 _MARK_OF_FIXTURE = {"broker": "stack", "spark": "spark"}
 
 
