@@ -18,7 +18,7 @@ import msgspec
 
 from lake_platform.domain.quality import MAX_NUMBER_CHARS
 from lake_platform.domain.schema import Array, Decimal, Map, Struct, Type, columns
-from lake_platform.records.forms import READERS, Text, numeric
+from lake_platform.records.forms import READERS, Text, numeric, parsed
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _INT32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -87,7 +87,7 @@ def _decoder(schema: Struct, lenient: bool) -> msgspec.json.Decoder[Any]:
          ("value", value | None, None)],
         gc=False,
     )  # fmt: skip
-    return msgspec.json.Decoder(line, dec_hook=_read, float_hook=decimal.Decimal)
+    return msgspec.json.Decoder(line, dec_hook=_read, float_hook=parsed)
 
 
 class Conformer:

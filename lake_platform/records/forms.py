@@ -120,7 +120,18 @@ def exact(value: float | decimal.Decimal) -> decimal.Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
         raise ValueError("not a number")
-    return decimal.Decimal(getattr(value, "text", None) or str(value))
+    return parsed(getattr(value, "text", None) or str(value))
+
+
+def parsed(text: str) -> decimal.Decimal:
+    """A JSON number, exactly. Raises: ValueError when its exponent is beyond all bounds."""
+    try:
+        number = _WIDE.create_decimal(text)
+    except decimal.DecimalException:
+        raise ValueError("an exponent beyond all bounds") from None
+    if not number and any(d in text.upper().split("E")[0] for d in "123456789"):
+        raise ValueError("an exponent beyond all bounds")
+    return number
 
 
 def digits(number: decimal.Decimal) -> tuple[int, int]:

@@ -175,6 +175,9 @@ def _plain_type(value: object) -> Type:
 
 def _grown(value: object, like: Decimal) -> Type:
     """`like`, or the decimal with as many digits more as the number needs."""
-    whole, fraction = digits(exact(value))  # type: ignore[arg-type]
+    try:
+        whole, fraction = digits(exact(value))  # type: ignore[arg-type]
+    except ValueError:
+        whole, fraction = 0, 2 * MAX_DIGITS  # no column holds it
     scale = max(like.scale, fraction)
     return Decimal(max(like.precision - like.scale, whole) + scale, scale)
