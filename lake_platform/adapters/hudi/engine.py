@@ -182,8 +182,7 @@ class HudiEngine:
     def _prepared(self, frame: DataFrame, job: BatchJob) -> AbstractContextManager[Upsert]:
         dataset, tombstones = job.dataset, None
         if job.deletes:
-            spark = self._session()
-            tombstones = delete_rows(spark, job.deletes, frame, dataset.primary_key)
+            tombstones = delete_rows(self._session(), job, self._store, frame)
         # Its creation may have been cut off: what has no commit has no rows.
         held = timeline.completed(self._store, dataset.table)
         table = self._table(dataset) if held else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.rows import DELETED, ORDER
-from lake_platform.domain.batches import Delete
+from lake_platform.domain.batches import BatchJob
+from lake_platform.domain.layout import staging_prefix
+from lake_platform.domain.ports import ObjectStore
 from lake_platform.records.forms import Binary, Days, Micros, Text
 
 if TYPE_CHECKING:
@@ -16,20 +18,14 @@ if TYPE_CHECKING:
 
 
 def delete_rows(
-    spark: SparkSession, deletes: Sequence[Delete], like: DataFrame, primary_key: Sequence[str]
+    spark: SparkSession, job: BatchJob, store: ObjectStore, like: DataFrame
 ) -> DataFrame:
     """Rows with key, coordinates and the delete mark, all else null, shaped as `like`."""
     from pyspark.sql import functions as F
-    from pyspark.sql.types import LongType, StringType, StructField, StructType
 
+    primary_key = job.dataset.primary_key
     types = {f.name: f.dataType for f in like.schema.fields}
-    named = [StructField(f"k{i}", StringType()) for i in range(len(primary_key))]
-    fixed = [StructField(n, LongType()) for n in ("partition", "offset", "order")]
-    data = [
-        (d.partition, d.offset, d.order, *(_text(d.key[c], types[c]) for c in primary_key))
-        for d in deletes
-    ]
-    frame = spark.createDataFrame(data, StructType([*fixed, *named]))
+    frame = _staged(spark, job, store, types)
     values: dict[str, Column] = {
         "_kafka_partition": F.col("partition"),
         "_kafka_offset": F.col("offset"),
@@ -44,6 +40,31 @@ def delete_rows(
             for f in like.schema.fields
         ]
     )
+
+
+def _staged(
+    spark: SparkSession, job: BatchJob, store: ObjectStore, types: Mapping[str, DataType]
+) -> DataFrame:
+    """Through a file beside the decoded records: rows that are handed over from here would pass
+    through Spark's Python workers."""
+    import pyarrow as pa
+
+    from lake_platform.records.columns import parquet_bytes
+
+    deletes = job.deletes
+    places = {
+        "partition": pa.array([d.partition for d in deletes], pa.int64()),
+        "offset": pa.array([d.offset for d in deletes], pa.int64()),
+        "order": pa.array([d.order for d in deletes], pa.int64()),
+    }
+    keys = {
+        f"k{i}": pa.array([_text(d.key[c], types[c]) for d in deletes], pa.string())
+        for i, c in enumerate(job.dataset.primary_key)
+    }
+    place = f"{staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)}deletes.parquet"
+    store.put(place, parquet_bytes(pa.table(places | keys)))
+    schema = ", ".join([*(f"`{n}` long" for n in places), *(f"{n} string" for n in keys)])
+    return spark.read.schema(schema).parquet(store.url(place))
 
 
 def _order_text(order: Column, offset: Column) -> Column:
