@@ -12,6 +12,7 @@ from tests.simulation.draw import draw
 from tests.simulation.interleave import by_name, interleavings
 from tests.simulation.plan import Schedule
 
+pytestmark = pytest.mark.timeout(900)  # a breakage may be seen late; machines are shared
 _WITHIN = 1_500
 # Two writers must stand at one certain call each: for these all interleavings are looked through.
 _RARE = {
