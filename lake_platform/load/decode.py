@@ -26,7 +26,7 @@ class Decoder:
     for: an upsert table without transforms."""
 
     def __init__(self, dataset: Dataset, source: Struct) -> None:
-        self._source = source
+        self._schema = staged_schema(source)
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self.newest = Newest(dataset, source) if _one_a_key(dataset, source) else None
@@ -42,7 +42,7 @@ class Decoder:
         """All rows so far, or the newest of each key."""
         import pyarrow as pa
 
-        table = pa.Table.from_batches(self._batches, schema=staged_schema(self._source))
+        table = pa.Table.from_batches(self._batches, schema=self._schema)
         if self.newest is None or self.newest.rows == self._rows:
             return table
         return table.take(pa.array(sorted(self.newest.places()), pa.int64()))
@@ -57,8 +57,7 @@ class Decoder:
         if not values:
             return
         parts = [*arrays(values, schema, unpack), *_technical(heads)]
-        staged = staged_schema(self._source)
-        self._batches.append(pa.RecordBatch.from_arrays(parts, schema=staged))
+        self._batches.append(pa.RecordBatch.from_arrays(parts, schema=self._schema))
         if self.newest is not None:
             self.newest.add(unpack, values, heads, self._rows)
         self._rows += len(values)

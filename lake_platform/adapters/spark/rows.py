@@ -153,15 +153,6 @@ def _input_schema(source: StructType) -> StructType:
     return StructType([*source.fields, *technical])
 
 
-def _order_text(order: Column, offset: Column) -> Column:
-    """Kafka's order as one sortable column: Hudi takes a single ordering column only."""
-    from pyspark.sql import functions as F
-
-    return F.concat_ws(
-        "-", F.lpad(order.cast("string"), 15, "0"), F.lpad(offset.cast("string"), 19, "0")
-    )
-
-
 def _without_refused(spark: SparkSession, frame: DataFrame, job: BatchJob) -> DataFrame:
     from pyspark.sql import functions as F
 
