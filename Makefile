@@ -55,7 +55,7 @@ down: $(STAMP) ## stop what `make up` started
 	@$(BIN)/lake down
 
 test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 chaos: chaos-schedules chaos-input chaos-faults chaos-kills ## all of what tries to lose a record (about three hours)
 

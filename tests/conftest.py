@@ -1,7 +1,7 @@
 """Fixtures every kind of test may use: jars, Java, a real Kafka broker.
 
-`broker` is one broker per pytest process. Tests that use it run without xdist (`make test` does
-that): a broker per worker would only make them slower.
+`broker` and `spark` are one per pytest process. `make test` runs two processes: tests that start
+real servers stay together in one of them (their xdist group), the others run beside them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, mark in _MARK_OF_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+        if item.get_closest_marker("spark") or item.get_closest_marker("stack"):
+            item.add_marker(pytest.mark.xdist_group("servers"))
         if item.get_closest_marker("spark"):
             for ignored in _SOCKETS_OF_SPARK:
                 item.add_marker(pytest.mark.filterwarnings(ignored))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import structlog
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
@@ -37,12 +39,19 @@ class _OneSentence(TyperGroup):
             raise typer.Exit(1) from None
 
 
+def log_to_stderr(*_: Any) -> structlog.PrintLogger:
+    """Looks at `sys.stderr` when it writes: tests and shells put others in its place."""
+    return structlog.PrintLogger(sys.stderr)
+
+
 app = typer.Typer(cls=_OneSentence, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def lake() -> None:
     """Kafka topics to complete, correct and fresh lake tables."""
+    # stdout is the answer's, which may be JSON.
+    structlog.configure(logger_factory=log_to_stderr)
 
 
 _PARTS = (stack, demo, code, phases, try_, compact, audit, operations, jars)

@@ -9,6 +9,7 @@ from lake_platform.domain.progress import Progress
 from lake_platform.errors import (
     BatchClaimedError,
     CommitRaceError,
+    DatasetNotFoundError,
     EngineError,
     EngineUnavailableError,
     LakeError,
@@ -23,8 +24,10 @@ _LONGEST = 2_000
 
 
 def is_failure(error: Exception) -> bool:
-    """Not that another writer was faster, nor that the dataset was not to run at all."""
-    return not isinstance(error, BatchClaimedError | CommitRaceError | NotRunnableError)
+    """Not that another writer was faster, nor that there is no such dataset or it was not to run
+    at all."""
+    not_run = DatasetNotFoundError | NotRunnableError
+    return not isinstance(error, BatchClaimedError | CommitRaceError | not_run)
 
 
 def stops(kind: str) -> bool:

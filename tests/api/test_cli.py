@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from lake_platform import compose
@@ -282,3 +283,13 @@ def test_what_keeps_failing_is_listed_shown_and_tried_again(lake: Lake, store: R
     assert "orders is LIVE" in lake("datasets", "resume", "orders").output
     store.block("orders", (), "c", ())
     assert "lake incidents list --table orders" in lake("datasets", "resume", "orders").output
+
+
+def test_warnings_on_the_way_leave_stdout_to_the_answer(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert data(lake("datasets", "list", "--json"))["datasets"] == []
+    structlog.get_logger().warning("the error was not noted")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "the error was not noted" in said.err

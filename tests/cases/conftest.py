@@ -55,6 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder, _, name = item.nodeid.partition("tests/cases/")
         if name:
+            item.add_marker(pytest.mark.xdist_group("cases"))  # one Spark session for all of them
             for line in _SOCKETS:
                 item.add_marker(pytest.mark.filterwarnings(line))
         if not folder and (owner := WAITING.get(name)):

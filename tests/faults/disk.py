@@ -19,7 +19,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from lake_platform.adapters.storage.object_store import open_store
+from lake_platform.cli.main import log_to_stderr
 from lake_platform.errors import LakeError, MetastoreUnavailableError, StorageUnavailableError
 from tests.faults.clear import check_clear
 from tests.faults.life import Life
@@ -135,6 +138,7 @@ def check_whole(storage: Path) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=log_to_stderr)  # stdout is read line by line
     root, place, phase, mode, *left = sys.argv[1:]
     each = (meet(Path(root), place, phase, mode, int(n)) for n in left)
     for found in each if left else fill(Path(root), place, phase, mode):
