@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 from bench.audit import audit_table
 from bench.records import Expected
 from lake_platform.adapters.hudi import options as hudi
-from lake_platform.adapters.spark.rows import spark_type
+from lake_platform.adapters.spark.types import spark_type
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.schema import Struct
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def hudi_options(dataset: Dataset, raw_bytes: int, lock_url: str = "") -> dict[s
     tasks = str(hudi.tasks(raw_bytes))
     return {
         **hudi.COMMON,
-        **hudi.key_options(dataset, dataset.primary_key or hudi.APPEND_KEY),
+        **hudi.key_options(dataset, dataset.primary_key or PLACE),
         **hudi.mode_options(job),
         # Nobody has made one row a key before.
         "hoodie.combine.before.upsert": "true",

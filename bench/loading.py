@@ -1,4 +1,4 @@
-"""Rows 3 and 4: phase 2 on a warm session, and bare Spark on the same raw objects."""
+"""Rows 3, 4 and 8: phase 2, and bare Spark on the same raw objects."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from lake_platform.raw import log as raw_log
 
 def measure_load(order: Order) -> Reading:
     opened, limits = ports(order), compose.build_limits(order.settings)
-    list(load("warm", opened, limits))
+    if order.warm_up:
+        list(load("warm", opened, limits))
     if order.base_seq:
         _load_base(order, opened, limits)
-    with Meter() as meter:
+    with Meter(sampled=order.sampled) as meter:
         results = list(load("t", opened, limits))
     counted = sum(r.applied.balance.records for r in results)
     timed = sum(c.records for c in _commits(opened, "t", order.base_seq))
@@ -34,7 +35,8 @@ def measure_load(order: Order) -> Reading:
 
 def measure_bare(order: Order) -> Reading:
     opened = ports(order)
-    _write(order, opened, "warm", _commits(opened, "warm", 0))
+    if order.warm_up:
+        _write(order, opened, "warm", _commits(opened, "warm", 0))
     base = [c for c in _commits(opened, "t", 0) if c.seq <= order.base_seq]
     if base:
         _write(order, opened, "t", base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import psutil
 class Reading:
     """`elsewhere_cpu_seconds`: what all other processes of the machine used meanwhile, the broker
     among them; it tells a quiet run from a disturbed one. Peaks are since the process started;
-    `child_peak_rss_bytes`: of the largest of its processes that ended."""
+    `child_peak_rss_bytes`: of the largest of its processes that ended; `sampled_peak_bytes`: of
+    all its processes together, shared pages counted once, 0 where it was not asked for."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -26,6 +28,7 @@ class Reading:
     peak_rss_bytes: int
     jvm_peak_rss_bytes: int
     child_peak_rss_bytes: int
+    sampled_peak_bytes: int
 
 
 class Meter:
@@ -33,7 +36,12 @@ class Meter:
 
     reading: Reading
 
+    def __init__(self, *, sampled: bool = False) -> None:
+        self._sampler = _Sampler() if sampled else None
+
     def __enter__(self) -> Self:
+        if self._sampler:
+            self._sampler.start()
         self._own, self._machine = _own_cpu(), _machine_cpu()
         self._started = time.perf_counter()
         return self
@@ -46,6 +54,8 @@ class Meter:
     ) -> None:
         wall = time.perf_counter() - self._started
         own = _own_cpu() - self._own
+        if self._sampler:
+            self._sampler.stop()
         self.reading = Reading(
             wall_seconds=round(wall, 3),
             cpu_seconds=round(own, 3),
@@ -53,7 +63,33 @@ class Meter:
             peak_rss_bytes=_peak(psutil.Process().pid),
             jvm_peak_rss_bytes=max((_peak(p.pid) for p in _children()), default=0),
             child_peak_rss_bytes=_in_bytes(resource.getrusage(resource.RUSAGE_CHILDREN)),
+            sampled_peak_bytes=self._sampler.peak if self._sampler else 0,
         )
+
+
+class _Sampler(threading.Thread):
+    """Looks ten times a second: a peak between two looks is not seen."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.1):
+            self.peak = max(self.peak, sum(map(_memory, (psutil.Process(), *_children()))))
+
+    def stop(self) -> None:
+        self._ended.set()
+        self.join()
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        used = process.memory_full_info()
+    except psutil.Error:
+        return 0
+    return int(getattr(used, "pss", used.rss))
 
 
 def _children() -> list[psutil.Process]:

@@ -22,7 +22,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from lake_platform.adapters.hudi.options import (
-    APPEND_KEY,
     COMMON,
     fence_options,
     key_options,
@@ -31,6 +30,7 @@ from lake_platform.adapters.hudi.options import (
 from lake_platform.adapters.spark.session import open_session, session_config
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.embedded.java import java_home
 from lake_platform.errors import EngineError
 
@@ -121,7 +121,7 @@ class Trial:
             rows(spark, first, size, order).write.parquet(str(home / f"{name}.parquet"))
 
     def append(self, changed: Options) -> dict[str, Cost]:
-        own = _own(Dataset(topic="t", table="t"), APPEND_KEY)
+        own = _own(Dataset(topic="t", table="t"), PLACE)
         return self._run({"append": ("full", {**own, **changed})})
 
     def upsert(self, changed: Options) -> dict[str, Cost]:

@@ -30,7 +30,9 @@ MASTER = "local[2]"
 @dataclass(frozen=True)
 class Order:
     """`home` is this worker's own directory; `kind` one of KINDS; `base_seq` the newest raw commit
-    that belongs to the table before the timed batch; `processes` the most of one dump, 0 all cores.
+    that belongs to the table before the timed batch; `processes` the most of one dump, 0 all cores;
+    `warm_up`: another table is loaded first; `sampled`: the
+    memory of all processes is.
     """
 
     home: str
@@ -44,6 +46,8 @@ class Order:
     base_seq: int = 0
     rounds: int = 10
     processes: int = 1
+    warm_up: bool = True
+    sampled: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

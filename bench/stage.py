@@ -24,6 +24,7 @@ from lake_platform.embedded.java import java_home
 _WORKER_SECONDS = 1_200
 _OTHERS_SECONDS = 900
 _WARM_RECORDS = 50_000
+_LARGE_RECORDS = 500_000
 BASE_SHARE = 2  # half of an upsert table is there before the timed batch
 
 
@@ -46,12 +47,16 @@ class Stage:
     _runs: int = 0
 
     def topic(self, name: str) -> tuple[str, Expected]:
-        """`A`, `B`: by the size of the records; `load`: A for phase 2, `warm`: a little of it."""
+        """`A`, `B`: by the size of the records; for phase 2 `load`: A, `warm`: a little of it,
+        `large`: 500 MB of B."""
         topic = f"events-{name.lower()}"
         if topic not in self._topics:
             warm = min(_WARM_RECORDS, self.load_records // 4)
-            count = {"load": self.load_records, "warm": warm}.get(name, self.records)
-            events = Events(name if name in SIZES else "A", spread_over=count)
+            large = min(_LARGE_RECORDS, self.records)
+            counts = {"load": self.load_records, "warm": warm, "large": large}
+            count = counts.get(name, self.records)
+            shape = {"large": "B"}.get(name, name if name in SIZES else "A")
+            events = Events(shape, spread_over=count)
             self.say(f"producing {count:,} records to {topic}")
             self.create(topic)
             self._topics[topic] = produce(self.broker.bootstrap, topic, events, count)
@@ -75,19 +80,21 @@ class Stage:
             **more,
         )
 
-    def prepared(self, kind: str) -> tuple[Path, Order]:
-        """A home with everything dumped and nothing loaded, and the order of a run on a copy."""
+    def prepared(self, kind: str, source: str = "load") -> tuple[Path, Order]:
+        """A home with everything dumped and nothing loaded, and the order of a run on a copy. For
+        upsert tables `load` is the topic of updates, in two dumps."""
         warm_topic, warm = self.topic("warm")
-        upsert = kind == "upsert"
-        topic = "events-updates" if upsert else self.topic("load")[0]
-        home = self.work / f"prepared-{kind}"
-        if kind not in self._prepared:
+        updates = kind == "upsert" and source == "load"
+        topic = "events-updates" if updates else self.topic(source)[0]
+        name = f"{kind}-{source}"
+        home = self.work / f"prepared-{name}"
+        if name not in self._prepared:
             order = self.order(topic, Expected(), kind=kind, warm_topic=warm_topic)
             order = replace(order, home=str(home))
-            self._prepared[kind] = home, self._prepare(order) if upsert else 0
-            if not upsert:
+            self._prepared[name] = home, self._prepare(order) if updates else 0
+            if not updates:
                 self.run("prepare", order)
-        base_seq = self._prepared[kind][1]
+        base_seq = self._prepared[name][1]
         return home, self.order(
             topic, self._topics[topic], kind=kind, warm_topic=warm_topic, warm=warm,
             base_seq=base_seq,

@@ -10,7 +10,7 @@ from bench.jars import STREAMING
 from bench.meter import Meter, Reading
 from bench.order import Order, dataset, ports, register, spark_session
 from lake_platform import compose
-from lake_platform.adapters.spark.rows import spark_type
+from lake_platform.adapters.spark.types import spark_type
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.schema import Struct

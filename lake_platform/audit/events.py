@@ -14,6 +14,7 @@ from lake_platform.audit.sources import TableReader
 from lake_platform.audit.subject import Subject
 from lake_platform.audit.values import Projector, UnfitError
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.ports import KafkaMessage
 from lake_platform.errors import UnsupportedError
 
@@ -147,7 +148,7 @@ def put_keys(
 ) -> None:
     """Key of every row of the table, and the hash of its values where it can be compared."""
     names = projector.schema.names if hashes else list(dataset.primary_key)
-    for batch in reader.batches(dataset, [*names, "_kafka_partition", "_kafka_offset"]):
+    for batch in reader.batches(dataset, [*names, *PLACE]):
         for row in batch.to_pylist():
             place = _number(row.pop("_kafka_partition")), _number(row.pop("_kafka_offset"))
             values = projector.project(row)

@@ -18,11 +18,11 @@ from lake_platform.audit.report import Problem
 from lake_platform.audit.sources import Sources, TableReader, TopicLook
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit
+from lake_platform.domain.own_columns import ORDINAL, PLACE
 from lake_platform.domain.ports import KafkaMessage
 
 # Lines as DuckDB takes them: coordinates that are null must count as alien, not vanish in a join.
 _LAKE_COLUMNS = "coalesce(_kafka_partition, -1), coalesce(_kafka_offset, -1)"
-_ORDINAL = "_lake_ordinal"
 # Of an exploded record: its rows are one, and each that is there twice is one more.
 _ONE_A_RECORD = """
 INSERT INTO lake
@@ -75,14 +75,14 @@ def put_log(ledger: Ledger, commits: Sequence[RawCommit], gaps: Sequence[Gap]) -
 
 
 def put_table(ledger: Ledger, reader: TableReader, dataset: Dataset) -> None:
-    columns = ["_kafka_partition", "_kafka_offset", "_kafka_timestamp"]
+    columns = [*PLACE, "_kafka_timestamp"]
     select = f"{_LAKE_COLUMNS}, epoch_ms(_kafka_timestamp)"
     if not dataset.explode:
         for batch in reader.batches(dataset, columns):
             ledger.add_arrow("lake", batch, select)
         return
-    for batch in reader.batches(dataset, [*columns, _ORDINAL]):
-        ledger.add_arrow("lake_elements", batch, f"{select}, {_ORDINAL}")
+    for batch in reader.batches(dataset, [*columns, ORDINAL]):
+        ledger.add_arrow("lake_elements", batch, f"{select}, {ORDINAL}")
     ledger.run(_ONE_A_RECORD)
 
 

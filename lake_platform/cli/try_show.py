@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.trial.report import ERROR, WAITS, Report
-from lake_platform.trial.rows import COORDINATES
 from lake_platform.trial.steps import Step
 
 SHOWN_ROWS = 20
@@ -97,11 +97,11 @@ def _rows(console: Console, report: Report, told: dict[str, Any]) -> None:
     if not rows:
         _say(console, "no row in the table")
         return
-    columns = [name for name in rows[0] if name not in COORDINATES]
+    columns = [name for name in rows[0] if name not in PLACE]
     title = f"{told['rows_total']} rows, read by {told['rows_read_by']}"
     grid = Table("line", *columns, title=title)
     for row in rows[:SHOWN_ROWS]:
-        origin = report.trial.feed.origin(*(row.get(name, -1) for name in COORDINATES))
+        origin = report.trial.feed.origin(*(row.get(name, -1) for name in PLACE))
         line = _line(*origin) if origin else ""
         grid.add_row(line, *(_cut(_text(row[name])) for name in columns))
     console.print(grid)

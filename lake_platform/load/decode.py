@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import COORDINATES, ORDER
 from lake_platform.domain.schema import Struct
 from lake_platform.load.newest import Newest
 from lake_platform.load.scan import Rows
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from lake_platform.records.columns import Unpack
 
-COORDINATES = ("_kafka_partition", "_kafka_offset", "_kafka_timestamp", "_kafka_key")
-ORDER = "_kafka_order"
 _STORABLE_MS = (-62_135_596_800_000, 253_402_300_799_999)  # years 1 to 9999, as Parquet's readers
 
 

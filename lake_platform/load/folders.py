@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from lake_platform.domain.batches import Layout
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import COORDINATES
 from lake_platform.domain.schema import Struct
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ def laid_out(
 def _projected(table: pa.Table, columns: Struct) -> pa.Table:
     import pyarrow as pa
 
-    from lake_platform.load.decode import COORDINATES
     from lake_platform.records.columns import arrow_fields
 
     schema = pa.schema([*arrow_fields(columns), *(table.schema.field(n) for n in COORDINATES)])

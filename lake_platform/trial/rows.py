@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import table_prefix
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.schema import Decimal, Struct, Type
 from lake_platform.errors import LakeError, TableUnreadableError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from lake_platform.audit.files import ArrowFiles
 
-COORDINATES = ("_kafka_partition", "_kafka_offset")
 _OWN = ("_kafka_", "_hoodie_", "_lake_key", "_lake_order")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 SparkRows = Callable[[Dataset], Sequence[Mapping[str, Any]]]
@@ -63,10 +63,8 @@ def _as_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _own_left_out(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    kept = [
-        {n: v for n, v in row.items() if n in COORDINATES or not n.startswith(_OWN)} for row in rows
-    ]
-    return sorted(kept, key=lambda row: tuple(row[name] for name in COORDINATES))
+    kept = [{n: v for n, v in row.items() if n in PLACE or not n.startswith(_OWN)} for row in rows]
+    return sorted(kept, key=lambda row: tuple(row[name] for name in PLACE))
 
 
 def _hudi(dataset: Dataset, files: ArrowFiles) -> pa.Table:
@@ -142,11 +140,11 @@ def _arrow_type(kind: Type) -> Any:
 
 
 def _shown(names: Sequence[str]) -> list[str]:
-    return [n for n in names if n in COORDINATES or not n.startswith(_OWN)]
+    return [n for n in names if n in PLACE or not n.startswith(_OWN)]
 
 
 def _in_order(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    own = [n for n in COORDINATES if n in names]
+    own = [n for n in PLACE if n in names]
     if own:
         table = table.sort_by([(name, "ascending") for name in own])
     return table.select([*(n for n in names if n not in own), *own])

@@ -12,12 +12,12 @@ import duckdb
 import pytest
 
 from lake_platform.domain.layout import table_prefix
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.errors import LakeError
 from lake_platform.metastore.model import parse_dataset
 from lake_platform.trial.acts import parse_act
 from lake_platform.trial.records import Record
 from lake_platform.trial.report import quarantined
-from lake_platform.trial.rows import COORDINATES
 from lake_platform.trial.steps import Step
 from lake_platform.trial.trial import CheckResult, Trial
 from tests.corpora import DATA
@@ -88,7 +88,7 @@ class Tried:
         found = self.trial.rows()
         assert found.error is None, found.error
         rows = [
-            {n: v for n, v in row.items() if n in columns or not (columns or n in COORDINATES)}
+            {n: v for n, v in row.items() if n in columns or not (columns or n in PLACE)}
             for row in found.rows
         ]
         return sorted(rows, key=repr)

@@ -6,12 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lake_platform.adapters.hudi.upsert import moves
-from lake_platform.adapters.spark.names import ORDER, ORDINAL
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
-
-APPEND_KEY = ("_kafka_partition", "_kafka_offset")
-
+from lake_platform.domain.own_columns import ORDER, ORDINAL, PLACE
 
 _SMALL_BYTES = 16 << 20
 
@@ -65,7 +62,7 @@ def table_type(dataset: Dataset) -> str:
 
 def append_key(dataset: Dataset) -> tuple[str, ...]:
     """What a row of an append table is known by: its record, and its place in it."""
-    return (*APPEND_KEY, ORDINAL) if dataset.explode else APPEND_KEY
+    return (*PLACE, ORDINAL) if dataset.explode else PLACE
 
 
 def key_options(dataset: Dataset, key: Sequence[str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lake_platform.adapters.hudi import timeline
-from lake_platform.adapters.spark.names import ORDER
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import ORDER
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lake_platform.adapters.hudi.keys import IDENTITY, KEY, identity
-from lake_platform.adapters.spark.rows import DELETED, ORDER
+from lake_platform.adapters.spark.rows import DELETED
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import ORDER
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -27,6 +27,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.ports import ObjectStore, put_first
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
@@ -37,7 +38,6 @@ from lake_platform.errors import (
 )
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-COORDINATES = ("_kafka_partition", "_kafka_offset")
 Row = dict[str, Any]
 
 
@@ -117,7 +117,7 @@ class MemoryEngine:
 
     def profile(self, dataset: Dataset) -> TableProfile:
         rows = self.rows(dataset)
-        named = dataset.primary_key if dataset.mode == "upsert" else COORDINATES
+        named = dataset.primary_key if dataset.mode == "upsert" else PLACE
         keys = [tuple(row.get(c) for c in named) for row in rows]
         return TableProfile(len(rows), len(set(keys)), sum(None in k for k in keys))
 

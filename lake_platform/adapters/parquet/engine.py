@@ -18,7 +18,6 @@ from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import look_errors, write_errors
-from lake_platform.adapters.spark.names import ORDINAL
 from lake_platform.adapters.spark.rows import (
     derive,
     newest_rows,
@@ -39,6 +38,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import seq_name, staging_prefix, table_prefix
+from lake_platform.domain.own_columns import ORDINAL, PLACE
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct, to_json
@@ -77,7 +77,7 @@ class ParquetEngine:
         if found is not None:
             return found
         with look_errors(dataset.table):
-            key = ["_kafka_partition", "_kafka_offset", *([ORDINAL] if dataset.explode else [])]
+            key = [*PLACE, *([ORDINAL] if dataset.explode else [])]
             return profile(self._table(dataset), key)
 
     def newest_rows(

@@ -15,12 +15,10 @@ from sqlglot import exp
 from lake_platform.adapters.spark.paths import Path, below, can_have, element_in_place, find
 from lake_platform.adapters.spark.transforms import check_select, doubled, source_of
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import COORDINATES, ORDER, ORDINAL
 from lake_platform.domain.schema import UNKNOWN, Array, Struct, Type
 from lake_platform.errors import InvalidFieldError
 
-COORDINATES = ("_kafka_partition", "_kafka_offset", "_kafka_timestamp", "_kafka_key")
-ORDER = "_kafka_order"
-ORDINAL = "_lake_ordinal"
 _OURS = (*COORDINATES, ORDER, ORDINAL)
 _OF_ARRAYS = frozenset(
     ["SIZE", "TRANSFORM", "FILTER", "EXISTS", "FORALL", "AGGREGATE", "REDUCE", "ELEMENT_AT"]

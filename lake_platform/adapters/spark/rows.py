@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark import steps
 from lake_platform.adapters.spark.errors import first_record
-from lake_platform.adapters.spark.names import COORDINATES, ORDER, ORDINAL
 from lake_platform.adapters.spark.types import output_struct, shaped, spark_type
 from lake_platform.domain.batches import BatchJob, TableProfile
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import COORDINATES, ORDER, ORDINAL, PLACE
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import TransformError
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from lake_platform.domain.ports import ObjectStore
 
-__all__ = ["COORDINATES", "ORDER", "spark_type"]  # engines take them from here
 DELETED = "_hoodie_is_deleted"
 _SHOWN_CHARS = 10_000  # of a value that a rule looks at
 
@@ -160,7 +159,7 @@ def _without_refused(spark: SparkSession, frame: DataFrame, job: BatchJob) -> Da
         [(e.partition, e.offset) for e in job.refused],
         "_kafka_partition long, _kafka_offset long",
     )
-    return frame.join(F.broadcast(bad), ["_kafka_partition", "_kafka_offset"], "left_anti")
+    return frame.join(F.broadcast(bad), [*PLACE], "left_anti")
 
 
 def target_columns(frame: DataFrame, target: Struct) -> dict[str, Column]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lake_platform.adapters.spark.errors import short
-from lake_platform.adapters.spark.names import COORDINATES, ORDER, ORDINAL, resolve
+from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.paths import with_missing
 from lake_platform.adapters.spark.registration import check_names
 from lake_platform.adapters.spark.transforms import PASSED, carry, check_predicate
@@ -20,6 +20,7 @@ from lake_platform.adapters.spark.types import (
     spark_type_of,
 )
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import COORDINATES, ORDER, ORDINAL
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import InvalidFieldError
 

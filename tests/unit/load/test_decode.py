@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import Layout
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.own_columns import COORDINATES, ORDER
 from lake_platform.domain.schema import (
     Array,
     Decimal,
@@ -27,7 +28,6 @@ from lake_platform.domain.schema import (
     Type,
     merge,
 )
-from lake_platform.load.decode import COORDINATES, ORDER
 from lake_platform.load.stage import Question, Staged, stage
 from lake_platform.records.infer import infer_records
 from lake_platform.records.observe import merge_observed
