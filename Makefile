@@ -54,16 +54,20 @@ up: $(STAMP) ## start Kafka, the API and Dagster; Ctrl-C stops them
 down: $(STAMP) ## stop what `make up` started
 	@$(BIN)/lake down
 
-test: $(STAMP) ## the whole test suite, real Kafka, Spark and Hudi included
+test: $(STAMP) ## the test suite, real Kafka, Spark and Hudi included
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not deep"
+
+test-all: $(STAMP) ## the test suite with every sibling on real engines and the long trials
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-chaos: chaos-schedules chaos-input chaos-faults chaos-kills ## all of what tries to lose a record (about three hours)
+chaos-deep: $(STAMP) ## only what `make test-all` has and `make test` has not
+	$(BIN)/pytest -n 2 --dist loadgroup -m deep
+
+chaos: chaos-deep chaos-schedules chaos-input chaos-faults chaos-kills ## all of what tries to lose a record (about three hours)
 
 chaos-schedules: $(STAMP) ## 20,000 simulated schedules and all interleavings of two writers (SCHEDULES=n)
 	$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),20000)
 	$(BIN)/python -m tests.simulation --interleavings
-
-test-all: test ## the same as `make test`
 
 test-fast: $(STAMP) ## the tests without Spark, Kafka and long trials, under one minute
 	$(BIN)/pytest -m "not spark and not stack and not slow" -n 2 tests/unit tests/contract tests/api tests/dagster

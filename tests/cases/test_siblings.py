@@ -11,6 +11,7 @@ from tests.cases.runner import Open, Tried, text, value
 from tests.cases.siblings_values import (
     CONFLICTS,
     FOLDERS,
+    QUICK_WIDENINGS,
     SPELLINGS,
     WIDENINGS,
     Conflict,
@@ -18,6 +19,7 @@ from tests.cases.siblings_values import (
     Spelling,
     Widening,
 )
+from tests.sampling import sampled
 
 
 def _held_back(one: Tried, path: str, bad: str) -> bool:
@@ -115,7 +117,7 @@ def _as_text(found: Any) -> str | None:
     return None if found is None else str(found).lower() if isinstance(found, bool) else str(found)
 
 
-@pytest.mark.parametrize("case", WIDENINGS, ids=lambda c: c.name)
+@pytest.mark.parametrize("case", sampled(WIDENINGS, *QUICK_WIDENINGS), ids=lambda c: c.name)
 def test_column_widens_by_data(tried: Open, case: Widening) -> None:
     one = tried(**case.layout)
     one.load(value(id=1))

@@ -43,7 +43,11 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 APPENDS = ["memory-append", "hudi-append", "parquet"]
 UPSERTS = ["hudi-upsert", "hudi-moving"]
-REAL = [pytest.param(k, marks=() if "memory" in k else pytest.mark.spark) for k in KINDS]
+_MARKS = {"memory": [], "moving": [pytest.mark.spark, pytest.mark.deep]}
+REAL = [
+    pytest.param(k, marks=next((m for n, m in _MARKS.items() if n in k), [pytest.mark.spark]))
+    for k in KINDS
+]
 
 
 @pytest.fixture

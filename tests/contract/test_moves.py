@@ -14,6 +14,7 @@ from lake_platform.adapters.hudi import options
 from lake_platform.domain.dataset import Transform
 from lake_platform.errors import InvalidFieldError, OldTableError
 from tests.hudi_support import HudiLab, hudi_lab, schema
+from tests.sampling import sampled
 from tests.spark_support import spark
 
 __all__ = ["hudi_lab", "spark"]
@@ -46,7 +47,7 @@ def put(lab: HudiLab, ident: int, c: str | None, v: int, u: Any, op: str = "") -
     lab.send({"id": ident, "c": c, "v": v, "u": u, "op": op}, key=json.dumps({"id": ident}))
 
 
-@pytest.mark.parametrize("kind", ORDERINGS)
+@pytest.mark.parametrize("kind", sampled(ORDERINGS, "timestamp", "string"))
 def test_a_row_that_moves_is_one_row_for_every_reader(hudi_lab: HudiLab, kind: str) -> None:
     lab, (first, second, third) = hudi_lab, ORDERINGS[kind]
     moving(lab, kind, ordering_field="u", delete_when="op = 'D'")
@@ -135,6 +136,7 @@ def test_a_delete_of_an_unknown_key_deletes_nothing(hudi_lab: HudiLab) -> None:
     assert hudi_lab.both("id") == []
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("also", [("id",), ("id", "u")], ids=["key", "key and ordering"])
 def test_the_ordering_field_may_be_part_of_the_place(
     hudi_lab: HudiLab, also: tuple[str, ...]

@@ -76,7 +76,10 @@ def test_spark_connect_needs_no_jars(started: Started, tmp_path: Path) -> None:
     assert started.set.items() <= ENGINE_CONFIG.items()
 
 
-def test_missing_jars_are_a_setup_error(started: Started, tmp_path: Path) -> None:
+def test_missing_jars_are_a_setup_error(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LAKE_JARS_DIR", raising=False)  # a developer's
     with pytest.raises(SetupError, match="lake jars"):
         RunSpark(load_settings(tmp_path)).session()
     assert not started.configs

@@ -51,6 +51,7 @@ def test_demo_loses_and_doubles_nothing(environ: dict[str, str]) -> None:
         assert f'\n{name}{{dataset="flights"}}' in metrics
 
 
+@pytest.mark.deep
 def test_demo_survives_kill_9_of_worker_and_spark(environ: dict[str, str]) -> None:
     demo = _demo(environ)
     killed = [_kill(demo, environ, is_spark) for is_spark in (_spark, _worker, _spark)]

@@ -118,7 +118,8 @@ def _instant(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("format_", "partition_by"), [("hudi", ()), ("hudi", ("day",)), ("parquet", ("day",))]
+    ("format_", "partition_by"),
+    [pytest.param("hudi", (), marks=pytest.mark.deep), ("hudi", ("day",)), ("parquet", ("day",))],
 )
 def test_append(
     lab: Lab, run: Callable[..., AuditReport], format_: str, partition_by: tuple[str, ...]

@@ -26,17 +26,14 @@ CORE = {
         ("raw commit, reply lost", "group", 1),
         ("shared dump: a part uploaded, not told", "part", 1),
         ("shared dump: an object half built", "parent", 1),
-        ("parquet: between two staged files", "group", 1),
+        ("staged, before the verdict is told", "group", 1),
         ("parquet: between two moves", "group", 1),
     ],
     "append": [
         ("hudi: hoodie.properties half written", "group", 1),
-        ("staged, before the verdict is told", "group", 1),
-        ("hudi: data file half written", "jvm", 1),
         ("hudi: commit file there, lock held", "group", 1),
     ],
     "upsert": [
-        ("fenced", "group", 1),
         ("hudi: compaction file half written", "group", 1),
     ],
 }

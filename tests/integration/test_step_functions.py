@@ -47,6 +47,7 @@ def deterministic(session: SparkSession, name: str) -> bool:
     return True
 
 
+@pytest.mark.deep  # holds the lists against Spark's: only another Spark has others
 def test_every_non_deterministic_function_is_refused(spark: SparkSession) -> None:
     own = [n for n, kind in builtins(spark) if kind.startswith("org.apache.spark.sql.catalyst")]
     assert len(own) > 400

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
+
 from tests.simulation.check import broken
 from tests.simulation.draw import draw
 from tests.simulation.interleave import CASES, by_name, interleavings
@@ -58,10 +60,12 @@ def test_a_dump_and_the_cleaner_in_every_interleaving() -> None:
     _all_hold("phase 1 and cleaner", 390)
 
 
+@pytest.mark.deep
 def test_a_load_and_a_replay_in_every_interleaving() -> None:
     _all_hold("phase 2: load, replay", 3_500)
 
 
+@pytest.mark.deep
 def test_two_loads_interleaved() -> None:
     """Every 4th here, all of them in `make chaos-schedules`."""
     _all_hold("phase 2: load, load", 2_000, each=4)
