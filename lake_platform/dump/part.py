@@ -10,6 +10,7 @@ from lake_platform.domain.offsets import OffsetRange, RawObject, Slice
 from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader, ObjectStore
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError
+from lake_platform.records.uncollected import uncollected
 
 _STALL_MS = 60_000
 
@@ -72,7 +73,8 @@ class PartJob:
             messages = self._poll(reader)
             now = clock()
             if messages:
-                content.add(messages, now)
+                with uncollected():
+                    content.add(messages, now)
                 moved_at = now
             elif now - moved_at > _STALL_MS and not reader.finished():
                 raise self._stalled(reader)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.own_columns import COORDINATES, ORDER
 from lake_platform.domain.schema import Struct
+from lake_platform.load import newest
 from lake_platform.load.newest import Newest
 from lake_platform.load.scan import Rows
 from lake_platform.records.conform import Line
@@ -25,7 +26,8 @@ class Decoder:
     for: an upsert table without transforms."""
 
     def __init__(self, dataset: Dataset, source: Struct) -> None:
-        self._schema = staged_schema(source)
+        self._ordered = dataset.mode == "upsert"
+        self._schema = staged_schema(source, ordered=self._ordered)
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self.newest = Newest(dataset, source) if _one_a_key(dataset, source) else None
@@ -33,9 +35,10 @@ class Decoder:
     def add(self, rows: Rows) -> None:
         from lake_platform.records.columns import of_struct
 
-        self._add(rows.schema, [r.value for r in rows.fast], rows.fast, of_struct)
+        fast = [r.value for r in rows.fast]
+        self._add(rows.schema, fast, rows.fast, of_struct, newest.of_struct)
         slow = [head for head, _ in rows.slow]
-        self._add(rows.schema, [values for _, values in rows.slow], slow, tuple)
+        self._add(rows.schema, [v for _, v in rows.slow], slow, tuple, newest.of_tuple)
 
     def table(self) -> pa.Table:
         """All rows so far, or the newest of each key."""
@@ -47,39 +50,40 @@ class Decoder:
         return table.take(pa.array(sorted(self.newest.places()), pa.int64()))
 
     def _add(
-        self, schema: Struct, values: Sequence[Any], heads: Sequence[Any], unpack: Unpack
-    ) -> None:
+        self, schema: Struct, values: Sequence[Any], heads: Sequence[Any],
+        unpack: Unpack, pick: newest.Pick,
+    ) -> None:  # fmt: skip
         import pyarrow as pa
 
         from lake_platform.records.columns import arrays
 
         if not values:
             return
-        parts = [*arrays(values, schema, unpack), *_technical(heads)]
+        parts = [*arrays(values, schema, unpack), *_technical(heads, ordered=self._ordered)]
         self._batches.append(pa.RecordBatch.from_arrays(parts, schema=self._schema))
         if self.newest is not None:
-            self.newest.add(unpack, values, heads, self._rows)
+            self.newest.add(pick, values, heads, self._rows)
         self._rows += len(values)
 
 
-def staged_schema(source: Struct) -> pa.Schema:
+def staged_schema(source: Struct, *, ordered: bool) -> pa.Schema:
+    """`ordered`: with Kafka's order, which only upserts need."""
     import pyarrow as pa
 
     from lake_platform.records.columns import arrow_fields
 
-    technical = [pa.int64(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string()]
-    names = (*COORDINATES, ORDER)
-    fixed = [pa.field(n, t) for n, t in zip(names, technical, strict=True)]
-    return pa.schema([*arrow_fields(source), *fixed])
+    technical = [pa.int64(), pa.int64(), pa.timestamp("us", tz="UTC"), pa.string()]
+    fixed = [pa.field(n, t) for n, t in zip(COORDINATES, technical, strict=True)]
+    order = [pa.field(ORDER, pa.string())] if ordered else []
+    return pa.schema([*arrow_fields(source), *fixed, *order])
 
 
-def _technical(heads: Sequence[Line]) -> Iterator[pa.Array]:
+def _technical(heads: Sequence[Line], *, ordered: bool) -> Iterator[pa.Array]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     offsets = pa.array([h.offset for h in heads], pa.int64())
     at = pa.array([h.timestamp for h in heads], pa.int64())
-    order = pa.array([h.timestamp if h.order is None else h.order for h in heads], pa.int64())
     yield pa.array([h.partition for h in heads], pa.int64())
     yield offsets
     # A producer may set any 64-bit number.
@@ -88,6 +92,9 @@ def _technical(heads: Sequence[Line]) -> Iterator[pa.Array]:
     storable_at = pc.if_else(storable, at, None)
     yield pc.multiply(storable_at, 1000).view(pa.timestamp("us", tz="UTC"))
     yield pa.array([h.key for h in heads], pa.string())
+    if not ordered:
+        return
+    order = pa.array([h.timestamp if h.order is None else h.order for h in heads], pa.int64())
     # Kafka's order as one sortable column: Hudi takes a single ordering column only.
     yield pc.binary_join_element_wise(_digits(order, 15), _digits(offsets, 19), "-")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count, repeat
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from lake_platform.domain.batches import Delete
@@ -12,6 +14,18 @@ from lake_platform.records.build import build
 
 Place = tuple[Any, int, int]
 """Ordering value (the same for all without an ordering field), Kafka order (ms) and offset."""
+
+Pick = Callable[[Sequence[int]], Callable[[Any], Any]]
+"""Makes a getter of the values at some places of a row: the value of one, a tuple of several."""
+
+
+def of_struct(places: Sequence[int]) -> Callable[[Any], Any]:
+    """Of what `Conformer.decode` gives; `of_tuple` of what `build` gives."""
+    return attrgetter(*[f"f{i}" for i in places])
+
+
+def of_tuple(places: Sequence[int]) -> Callable[[Any], Any]:
+    return itemgetter(*places)
 
 
 class Newest:
@@ -23,7 +37,7 @@ class Newest:
         self._types = [source.fields[places[c]].type for c in dataset.primary_key]
         self._key = [places[c] for c in dataset.primary_key]
         self._names = dataset.primary_key
-        self._ordering = places[dataset.ordering_field] if dataset.ordering_field else None
+        self._ordering = [places[dataset.ordering_field]] if dataset.ordering_field else []
         self._held: dict[Any, tuple[Place, int | None]] = {}
 
     @property
@@ -34,34 +48,29 @@ class Newest:
         """The numbers of the rows that are the newest of their key."""
         return (number for _, number in self._held.values() if number is not None)
 
-    def add(
-        self,
-        unpack: Callable[[Any], tuple[Any, ...]],
-        values: Sequence[Any],
-        heads: Sequence[Any],
-        first: int,
-    ) -> None:
+    def add(self, pick: Pick, values: Sequence[Any], heads: Sequence[Any], first: int) -> None:
         """Rows numbered from `first`."""
-        ordering, key = self._ordering, self._key
-        for number, (value, head) in enumerate(zip(values, heads, strict=True), first):
-            row = unpack(value)
+        keys = map(pick(self._key), values)
+        ordered = map(pick(self._ordering), values) if self._ordering else repeat(None)
+        rows = zip(count(first), keys, ordered, heads)
+        for number, key, ordering, head in rows:
             order = head.timestamp if head.order is None else head.order
-            place = (None if ordering is None else row[ordering], order, head.offset)
-            self._take(tuple(row[i] for i in key), place, number)
+            self._take(key, (ordering, order, head.offset), number)
 
     def add_deletes(self, deletes: Sequence[Delete]) -> list[Delete]:
         """Takes tombstones; gives back those that are the newest of their key."""
-        if self._ordering is not None:
+        if self._ordering:
             return list(deletes)
         keyed = [(self._key_of(d), (None, d.order, d.offset), d) for d in deletes]
         for key, place, _ in keyed:
             self._take(key, place, None)
         return [d for key, place, d in keyed if self._held[key] == (place, None)]
 
-    def _key_of(self, delete: Delete) -> tuple[Any, ...]:
-        """In the form that decoded values have."""
+    def _key_of(self, delete: Delete) -> Any:
+        """As `Pick` gives that of decoded values."""
         named = zip(self._names, self._types, strict=True)
-        return tuple(build(delete.key[name], kind) for name, kind in named)
+        parts = tuple(build(delete.key[name], kind) for name, kind in named)
+        return parts if len(parts) > 1 else parts[0]
 
     def _take(self, key: Any, place: Place, number: int | None) -> None:
         held = self._held.get(key)

@@ -22,6 +22,7 @@ from lake_platform.load.report import ScanReport
 from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
 from lake_platform.records.columns import parquet_bytes
+from lake_platform.records.uncollected import uncollected
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,9 +96,10 @@ def stage_objects(
 ) -> Staged:
     scanner = Scanner(question.dataset, question.source, question.projecting, question.columns)
     decoder = Decoder(question.dataset, question.source)
-    for raw in objects:
-        for rows in scanner.scan(raw, read_text(store, raw)):
-            decoder.add(rows)
+    with uncollected():
+        for raw in objects:
+            for rows in scanner.scan(raw, read_text(store, raw)):
+                decoder.add(rows)
     report = scanner.report
     if report.changes:  # decoded again with the schema that comes of them
         return Staged(report, ())
@@ -120,7 +122,7 @@ def _written(
     if not table.num_rows:
         return
     for folder, rows in laid_out(table, question.dataset, question.columns, question.layout):
-        data = parquet_bytes(rows)
+        data = parquet_bytes(rows, kept=question.layout is not None)
         key = f"{question.prefix}{folder}part-{number:05d}.zstd.parquet"
         store.put(key, data)
         yield StagedFile(key, rows.num_rows, len(data))

@@ -104,12 +104,14 @@ def _offsets(values: Sequence[Any]) -> pa.Array:
     return pa.array([*starts, last], pa.int32())
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A Parquet file as Spark, DuckDB, Arrow and hudi-rs read it alike."""
+def parquet_bytes(table: pa.Table, *, kept: bool = True) -> bytes:
+    """A Parquet file as Spark, DuckDB, Arrow and hudi-rs read it alike. What is not `kept` is read
+    once and whole: it has no dictionaries and statistics."""
     import pyarrow.parquet as pq
 
     out = pa.BufferOutputStream()
     pq.write_table(
-        table, out, compression="zstd", row_group_size=_ROW_GROUP_ROWS, coerce_timestamps="us"
-    )
+        table, out, compression="zstd", row_group_size=_ROW_GROUP_ROWS, coerce_timestamps="us",
+        use_dictionary=kept, write_statistics=kept,
+    )  # fmt: skip
     return bytes(out.getvalue())

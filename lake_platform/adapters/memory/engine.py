@@ -27,7 +27,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
-from lake_platform.domain.own_columns import PLACE
+from lake_platform.domain.own_columns import ORDER, PLACE
 from lake_platform.domain.ports import ObjectStore, put_first
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
@@ -164,7 +164,8 @@ class MemoryEngine:
             yield _Event(d.partition, d.offset, d.order, key, None)
         for staged in job.staged:
             for row in self._rows(staged.key):
-                order = int(row.pop("_kafka_order").split("-")[-2])
+                given = row.pop(ORDER, None)  # upsert tables have it
+                order = int(given.split("-")[-2]) if given else 0
                 known = {n: v for n, v in row.items() if n.startswith("_kafka_")}
                 shaped = _shaped(row, job.table_schema)
                 key = tuple(shaped.get(c) for c in job.dataset.primary_key)

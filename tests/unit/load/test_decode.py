@@ -35,6 +35,7 @@ from tests.raw_objects import raw_object
 
 LONG, DOUBLE, TEXT = Scalar("long"), Scalar("double"), Scalar("string")
 APPEND = Dataset(topic="t", table="t")
+UPSERT_A = Dataset(topic="t", table="t", mode="upsert", primary_key=("a",))
 
 
 def _staged(values: list[bytes], source: Struct, dataset: Dataset = APPEND) -> tuple[Staged, Any]:
@@ -225,13 +226,16 @@ def test_names_that_json_must_escape() -> None:
 
 
 def test_coordinates() -> None:
-    _, rows = _staged([b'{"a":1}', b'{"a":2}'], Struct((Field("a", LONG),)))
+    values, source = [b'{"a":1}', b'{"a":2}'], Struct((Field("a", LONG),))
+    _, rows = _staged(values, source, UPSERT_A)
     assert [(r["_kafka_partition"], r["_kafka_offset"], r["_kafka_key"]) for r in rows] == [
         (0, 0, "k0"), (0, 1, "k1"),
     ]  # fmt: skip
     assert rows[1][ORDER] == "001793491200001-0000000000000000001"
     assert rows[1]["_kafka_timestamp"] == dt.datetime(2026, 11, 1, 0, 0, 0, 1000, tzinfo=UTC)
-    assert list(rows[0])[-5:] == [*COORDINATES, ORDER]
+    assert list(rows[0]) == ["a", *COORDINATES, ORDER]
+    _, rows = _staged(values, source)
+    assert list(rows[0]) == ["a", *COORDINATES]
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
