@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lake_platform.adapters.hudi import options
+from lake_platform.adapters.hudi import engine, options
 from lake_platform.domain.dataset import Transform
 from lake_platform.errors import InvalidFieldError, OldTableError
 from tests.hudi_support import HudiLab, hudi_lab, schema
@@ -204,6 +204,7 @@ def test_a_table_with_folders_that_spark_cannot_read_stops(
     )  # fmt: skip
     with monkeypatch.context() as older:
         older.setattr(options, "COMMON", {**options.COMMON, consistent: "false"})
+        older.setattr(engine, "FIRST_BATCH", {})
         hudi_lab.send({"id": 1, "at": "2026-11-01T10:00:00Z"}, key="1")
         hudi_lab.cycle()
     assert hudi_lab.folders() == {"at=1793527200000000"}

@@ -18,6 +18,7 @@ from lake_platform.adapters.hudi.keys import (
     record_key,
 )
 from lake_platform.adapters.hudi.options import (
+    FIRST_BATCH,
     append_key,
     fenced_options,
     key_options,
@@ -31,6 +32,7 @@ from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
+    DELETED,
     derive,
     newest_rows,
     profile,
@@ -174,18 +176,22 @@ class HudiEngine:
             check_old_keys(frame, job.dataset)
         check_old_folders(self._store, job.dataset, job.table_schema)
         by = ordering_column(self._store, job.dataset, job.table_schema)
-        with self._prepared(frame, job) as upsert:
+        # Its creation may have been cut off: what has no commit has no rows.
+        first = not timeline.completed(self._store, job.dataset.table)
+        with self._prepared(frame, job, first=first) as upsert:
             options = self._options(job, key, upsert.deleted, by)
             rows = ordered(keyed(upsert.rows, key), job.dataset, by)
+            if first:
+                rows, options = rows.where(~rows[DELETED]), {**options, **FIRST_BATCH}
             return self._saved(rows, job, options)
 
-    def _prepared(self, frame: DataFrame, job: BatchJob) -> AbstractContextManager[Upsert]:
+    def _prepared(
+        self, frame: DataFrame, job: BatchJob, *, first: bool
+    ) -> AbstractContextManager[Upsert]:
         dataset, tombstones = job.dataset, None
         if job.deletes:
             tombstones = delete_rows(self._session(), job, self._store, frame)
-        # Its creation may have been cut off: what has no commit has no rows.
-        held = timeline.completed(self._store, dataset.table)
-        table = self._table(dataset) if held else None
+        table = None if first else self._table(dataset)
         # Two keys that differ may be one behind a step.
         unique = job.unique and not dataset.transformed
         return prepared(frame, tombstones, table, dataset, unique=unique)
