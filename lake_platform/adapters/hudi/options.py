@@ -51,7 +51,15 @@ def fence_options(lock_url: str) -> dict[str, str]:
 
 def fenced_options(lock_url: str) -> dict[str, str]:
     """What everything that writes the table has in common, under the lock of a claim."""
-    return {**COMMON, **fence_options(lock_url)}
+    return {**COMMON, **fence_options(lock_url), **_clock_options(lock_url)}
+
+
+def _clock_options(url: str) -> dict[str, str]:
+    """Hudi sleeps as long as clocks may differ, twice a commit (0.4 s), so that a later instant is
+    a greater one. The writers of a table on this machine's disk have one clock."""
+    if not url.startswith("file:"):
+        return {}
+    return {"hoodie.time.generator.max_expected_clock_skew_ms": "1"}
 
 
 def table_type(dataset: Dataset) -> str:
