@@ -26,6 +26,8 @@ CORE = {
         ("raw commit, reply lost", "group", 1),
         ("shared dump: a part uploaded, not told", "part", 1),
         ("shared dump: an object half built", "parent", 1),
+        ("shared decoding: staged, not told", "part", 1),
+        ("shared decoding: in the scan", "parent", 1),
         ("staged, before the verdict is told", "group", 1),
         ("parquet: between two moves", "group", 1),
     ],

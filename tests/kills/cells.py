@@ -14,8 +14,8 @@ RETRYABLE = frozenset(["ok", "EngineError", "WorkerLostError"])
 
 @dataclass(frozen=True)
 class Cell:
-    """`style`: "group" kills Python and its JVM, "jvm" the JVM alone; of a dump by several
-    processes "part" kills one of these alone, "parent" the one that commits."""
+    """`style`: "group" kills Python and its JVM, "jvm" the JVM alone; of a dump or a
+    decoding by several processes "part" kills one of these alone, "parent" the one that commits."""
 
     point: Point
     kind: str
@@ -97,7 +97,7 @@ class Chain:
     def _send(self, point: Point) -> None:
         """What the command will work on."""
         self.table.send_round(point.new_column)
-        if point.command == "load":
+        if point.command in {"load", "crew"}:
             self._ok("dump")
         elif point.command == "compact":
             self._ok("dump")

@@ -1,9 +1,9 @@
 """The process that is killed: does what its standard input says, one word a line.
 
-`dump`, `spread` (a dump by two processes), `load`, `cycle` (dump and load), `compact`, `replay`,
-`clean`, `warm` (start the JVM), `often` (Hudi cleans and archives at every batch, and a cycle ends
-in a compaction). Answers are lines in `<home>/answers`: `ok`, or the name of our error. Any other
-exception ends the process.
+`dump`, `spread` (a dump by two processes), `load`, `crew` (a load decoded by two), `cycle` (dump
+and load), `compact`, `replay`, `clean`, `warm` (start the JVM), `often` (Hudi cleans and archives
+at every batch, and a cycle ends in a compaction). Answers are lines in `<home>/answers`: `ok`, or
+the name of our error. Any other exception ends the process.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from lake_platform.domain.ports import Kafka, Metastore, ObjectStore
 from lake_platform.dump import shares
 from lake_platform.dump.dump import dump
 from lake_platform.errors import LakeError
+from lake_platform.load import crew, stage
 from lake_platform.load.load import load
 from lake_platform.maintain import cleaner as compact_log
 from lake_platform.maintain.compaction import compact_table
@@ -68,7 +69,7 @@ class Child:
         words: dict[str, Callable[[], None]] = {
             "dump": self._dump, "spread": self._spread, "load": self._load, "cycle": self._cycle,
             "compact": self._compact, "replay": self._replay, "clean": self._clean,
-            "often": self._often, "warm": self._warm,
+            "often": self._often, "warm": self._warm, "crew": self._crew,
         }  # fmt: skip
         words[command]()
 
@@ -108,6 +109,11 @@ class Child:
 
     def _load(self) -> None:
         list(load(self._table, self._ports, self._limits))
+
+    def _crew(self) -> None:
+        crew._POOL_BYTES = stage._LEAST_BYTES = 0
+        pool = ProcessPool(StandingOutside.of(self._settings, self._place))
+        list(load(self._table, replace(self._ports, pool=pool), self._limits))
 
     def _cycle(self) -> None:
         self._dump()

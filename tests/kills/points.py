@@ -1,7 +1,8 @@
 """The named moments at which a writer is killed.
 
 `armed` is "<port> <before|after|lost> <call> <which one> <pattern of its first argument>"; port
-`jvm` is a call of Hudi or Spark on a file, `part-...` one of a process that reads partitions.
+`jvm` is a call of Hudi or Spark on a file, `part-...` one of a process that reads partitions or
+decodes.
 docs/delivery.md has the order in which they come.
 """
 
@@ -42,7 +43,7 @@ class Point:
     @property
     def styles(self) -> tuple[str, ...]:
         """What there is to be killed apart from everything at once."""
-        if self.command == "spread":
+        if self.command in {"spread", "crew"}:
             return ("group", "part", "parent")
         return ("group",) if self.command in {"dump", "clean"} else ("group", "jvm")
 
@@ -107,6 +108,20 @@ def _phase_2() -> list[Point]:
         Point("published, before the claim ends", r"store before put 1 /claims/.*\.done"),
         Point("replay written", "engine after write 1 .", command="replay"),
     ]  # fmt: skip
+
+
+def _shared_decoding() -> list[Point]:
+    """A load whose raw objects are decoded by two processes; `part` is one of these."""
+
+    def point(name: str, armed: str) -> Point:
+        return Point(f"shared decoding: {name}", armed, command="crew")
+
+    return [
+        point("in the scan", "part-store before get 1 ^raw/"),
+        point("decoded, before it is staged", "part-store before put 1 ^staging/"),
+        point("staged, not told", "part-store after put 1 ^staging/"),
+        point("told, before the write", "engine before write 1 ."),
+    ]
 
 
 def _parquet() -> list[Point]:
@@ -180,7 +195,7 @@ def _hudi_housekeeping() -> list[Point]:
 
 
 POINTS: tuple[Point, ...] = (
-    *_phase_1(), *_shared_phase_1(), *_phase_2(), *_parquet(), *_hudi_write(),
+    *_phase_1(), *_shared_phase_1(), *_phase_2(), *_shared_decoding(), *_parquet(), *_hudi_write(),
     *_hudi_housekeeping(), *_cleaner(),
 )  # fmt: skip
 BY_NAME = {p.name: p for p in POINTS}

@@ -105,11 +105,11 @@ class Victim:
         return jvm is not None
 
     def parts(self) -> list[psutil.Process]:
-        """The processes of a dump that read partitions."""
+        """The processes that read partitions or decode."""
         return [c for c in psutil.Process(self._process.pid).children() if c.name() != "java"]
 
     def kill_part(self) -> None:
-        """kill -9 of one that reads partitions."""
+        """kill -9 of one of its parts."""
         part = self.parts()[0]
         part.kill()
         wait_for_end(part)
