@@ -74,11 +74,11 @@ def finish(trial: Trial, limit: int | None) -> Report:
     if report.rows.error:
         report.errors.append(report.rows.error)
     report.checks = trial.checks(report.rows)
-    report.errors += [c.error or _Failed(c.name, c.message) for c in report.checks if _counts(c)]
+    report.errors += [c.error or CheckFailedError(c.name, c.message) for c in report.checks if _counts(c)]
     return report
 
 
-class _Failed(LakeError):
+class CheckFailedError(LakeError):
     def __init__(self, check: str, message: str) -> None:
         super().__init__(f"check {check} failed: {message}")
 
