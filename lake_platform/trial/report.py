@@ -74,7 +74,8 @@ def finish(trial: Trial, limit: int | None) -> Report:
     if report.rows.error:
         report.errors.append(report.rows.error)
     report.checks = trial.checks(report.rows)
-    report.errors += [c.error or CheckFailedError(c.name, c.message) for c in report.checks if _counts(c)]
+    failed = [c for c in report.checks if _counts(c)]
+    report.errors += [c.error or CheckFailedError(c.name, c.message) for c in failed]
     return report
 
 
