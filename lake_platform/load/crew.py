@@ -40,7 +40,16 @@ class _Decoding:
         store: ObjectStore,
         clock: Clock,  # noqa: ARG002 - port
     ) -> Iterator[Callable[[_Task], Staged]]:
-        yield lambda task: stage_objects(store, task.question, task.objects, task.number)
+        yield lambda task: _stage(store, task)
+
+
+def _stage(store: ObjectStore, task: _Task) -> Staged:
+    import pyarrow as pa
+
+    try:
+        return stage_objects(store, task.question, task.objects, task.number)
+    finally:
+        pa.default_memory_pool().release_unused()  # what comes next is the engine's: half of ours
 
 
 class Decoders:
