@@ -302,6 +302,24 @@ def test_record_that_no_longer_passes(
     assert [r["id"] for r in values(lab)] == ([1, 2] if filtered == "keep" else [2])
 
 
+def test_record_that_no_longer_passes_is_found_in_the_partition_it_was_in(
+    make_lab: MakeLab,
+) -> None:
+    lab = make_lab(
+        {"id": 1, "p": "a", "active": True}, {"id": 2, "p": "a", "active": True},
+        steps=("SELECT id, p FROM input WHERE active",), filtered="delete", partition_by=("p",),
+        **UPSERT,
+    )  # fmt: skip
+    assert balance(lab).written == 2
+    lab.send({"id": 1, "p": "b", "active": False})
+    found = balance(lab)
+    assert (found.dropped, found.deleted) == (0, 1)
+    assert [r["id"] for r in values(lab)] == [2]
+    lab.send({"id": 2, "p": "b", "active": True})
+    balance(lab)
+    assert [(r["id"], r["p"]) for r in values(lab)] == [(2, "b")]
+
+
 TWO = ("SELECT id, a FROM input", "SELECT id, if(a = 5, raise_error('no'), a) AS a FROM input")
 
 
