@@ -82,7 +82,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         for times in options.times:
             for point in points:
                 for kind in point.kinds:
-                    if kind in options.kind and style in point.styles:
+                    if kind in options.kind and style in point.styles(kind):
                         yield Cell(point, kind, style, times)
 
 

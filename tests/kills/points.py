@@ -40,12 +40,13 @@ class Point:
     def in_phase_1(self) -> bool:
         return self.command in {"dump", "spread"}
 
-    @property
-    def styles(self) -> tuple[str, ...]:
-        """What there is to be killed apart from everything at once."""
+    def styles(self, kind: str) -> tuple[str, ...]:
+        """What there is to be killed apart from everything at once. A Parquet table without steps
+        has no JVM."""
         if self.command in {"spread", "crew"}:
             return ("group", "part", "parent")
-        return ("group",) if self.command in {"dump", "clean"} else ("group", "jvm")
+        alone = kind == "parquet" or self.command in {"dump", "clean"}
+        return ("group",) if alone else ("group", "jvm")
 
 
 def _phase_1() -> list[Point]:
