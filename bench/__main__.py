@@ -33,6 +33,9 @@ def main(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Where to write all data.")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option(help="Rows that are not run are those in the file of --json.")
+    ] = False,
     write: Annotated[bool, typer.Option(help="Write docs/performance.md.")] = False,
     work: Annotated[Path, typer.Option(help="Directory of the run, emptied.")] = Path(
         ".lake/bench"
@@ -58,6 +61,8 @@ def main(
             lines += found
             for line in found:
                 console.print(f"row {line.row} {line.what}: {line.failed or line.numbers}")
+    if keep and json_file and json_file.exists():
+        lines = report.completed(lines, json.loads(json_file.read_text())["lines"])
     console.print(report.table(lines))
     if json_file:
         json_file.write_text(json.dumps(report.as_json(lines, setting), indent=1))

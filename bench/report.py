@@ -63,6 +63,13 @@ def table(lines: Sequence[Line]) -> Table:
     return shown
 
 
+def completed(lines: Sequence[Line], before: Sequence[dict[str, Any]]) -> list[Line]:
+    """With the rows of an earlier run that are not among these."""
+    run = {line.row for line in lines}
+    kept = [Line(**fields) for fields in before if fields["row"] not in run]
+    return sorted([*lines, *kept], key=lambda line: line.row)
+
+
 def as_json(lines: Sequence[Line], setting: Setting) -> dict[str, Any]:
     return {
         **asdict(setting),

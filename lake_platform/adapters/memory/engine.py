@@ -184,7 +184,8 @@ class MemoryEngine:
             raise EngineError(
                 f"staged file {key!r} went away while it was read; nothing was written, load again"
             ) from None
-        plain: list[Row] = pq.read_table(pa.BufferReader(data)).to_pylist(maps_as_pydicts="strict")
+        table = pq.read_table(pa.BufferReader(data), use_threads=False)  # a few rows
+        plain: list[Row] = table.to_pylist(maps_as_pydicts="strict")
         return [{n: _as_json(v) for n, v in row.items()} for row in plain]
 
     def _fenced(self, job: BatchJob) -> bool:
