@@ -58,7 +58,7 @@ def without_spark(monkeypatch: Any) -> None:
         for file in job.staged:
             table = pq.read_table(pa.BufferReader(store.get(file.key)))
             kept = [v["id"] % 5 != 0 for v in table.select(["id"]).to_pylist()]
-            table = table.filter(pa.array(kept)).drop_columns(["_kafka_order"])
+            table = table.filter(pa.array(kept))
             out = pa.BufferOutputStream()
             pq.write_table(table, out)
             key = file.key.replace("/part-", "/transformed/part-")
