@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from isal import isal_zlib
@@ -13,6 +14,8 @@ from lake_platform import compose
 from lake_platform.adapters.kafka.client import _POLL_MESSAGES, _POLL_SECONDS, ConfluentKafka
 from lake_platform.dump.dump import dump
 
+_WARM_SLICE = 25_000  # records of a raw commit of the table that warms the session up
+
 
 def prepare(order: Order) -> int:
     """Registers and dumps what the load rows read; returns the newest raw commit's seq."""
@@ -22,7 +25,8 @@ def prepare(order: Order) -> int:
     register(order, tables)
     opened, limits = ports(order), compose.build_limits(order.settings)
     for table in tables:
-        for _ in dump(table, opened, limits):
+        small = replace(limits, slice=replace(limits.slice, max_records=_WARM_SLICE))
+        for _ in dump(table, opened, small if table == "warm" else limits):
             pass
     return opened.metastore.progress("t").head_seq
 

@@ -19,7 +19,8 @@ from lake_platform.raw import log as raw_log
 def measure_load(order: Order) -> Reading:
     opened, limits = ports(order), compose.build_limits(order.settings)
     if order.warm_up:
-        list(load("warm", opened, limits))
+        # Each raw commit a batch: the first one and those that follow take other paths.
+        list(load("warm", opened, replace(limits, batch_bytes=1)))
     if order.base_seq:
         _load_base(order, opened, limits)
     with Meter(sampled=order.sampled) as meter:
@@ -36,7 +37,8 @@ def measure_load(order: Order) -> Reading:
 def measure_bare(order: Order) -> Reading:
     opened = ports(order)
     if order.warm_up:
-        _write(order, opened, "warm", _commits(opened, "warm", 0))
+        for commit in _commits(opened, "warm", 0):
+            _write(order, opened, "warm", [commit])
     base = [c for c in _commits(opened, "t", 0) if c.seq <= order.base_seq]
     if base:
         _write(order, opened, "t", base)
