@@ -2,12 +2,12 @@
 
 `armed` is "<port> <before|after|lost> <call> <which one> <pattern of its first argument>"; port
 `jvm` is a call of Hudi or Spark on a file, `part-...` one of a process that reads partitions or
-decodes.
-docs/delivery.md has the order in which they come.
+decodes. docs/delivery.md has the order in which they come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ALL = ("parquet", "append", "upsert")
@@ -63,19 +63,21 @@ def _phase_1() -> list[Point]:
     ]
 
 
-def _shared_phase_1() -> list[Point]:
-    """A dump whose partitions are read by two processes; `part` is a call of one of these."""
-
-    def point(name: str, armed: str) -> Point:
-        return Point(f"shared dump: {name}", armed, command="spread")
-
+def _shared(work: str, command: str, named: Mapping[str, str]) -> list[Point]:
+    """Of work done by two processes; `part` is a call of one of these."""
     return [
-        point("an object half built", "part-reader after poll 1 records"),
-        point("a part before its upload", "part-store before put 1 ^raw/"),
-        point("a part uploaded, not told", "part-store after put 1 ^raw/"),
-        point("parts uploaded, before the raw commit", "store before put_new 1 /phase1/"),
-        point("raw commit, parts waiting", "store after put_new 1 /phase1/"),
+        Point(f"shared {work}: {name}", armed, command=command) for name, armed in named.items()
     ]
+
+
+def _shared_phase_1() -> list[Point]:
+    return _shared("dump", "spread", {
+        "an object half built": "part-reader after poll 1 records",
+        "a part before its upload": "part-store before put 1 ^raw/",
+        "a part uploaded, not told": "part-store after put 1 ^raw/",
+        "parts uploaded, before the raw commit": "store before put_new 1 /phase1/",
+        "raw commit, parts waiting": "store after put_new 1 /phase1/",
+    })  # fmt: skip
 
 
 def _cleaner() -> list[Point]:
@@ -112,17 +114,12 @@ def _phase_2() -> list[Point]:
 
 
 def _shared_decoding() -> list[Point]:
-    """A load whose raw objects are decoded by two processes; `part` is one of these."""
-
-    def point(name: str, armed: str) -> Point:
-        return Point(f"shared decoding: {name}", armed, command="crew")
-
-    return [
-        point("in the scan", "part-store before get 1 ^raw/"),
-        point("decoded, before it is staged", "part-store before put 1 ^staging/"),
-        point("staged, not told", "part-store after put 1 ^staging/"),
-        point("told, before the write", "engine before write 1 ."),
-    ]
+    return _shared("decoding", "crew", {
+        "in the scan": "part-store before get 1 ^raw/",
+        "decoded, before it is staged": "part-store before put 1 ^staging/",
+        "staged, not told": "part-store after put 1 ^staging/",
+        "told, before the write": "engine before write 1 .",
+    })  # fmt: skip
 
 
 def _parquet() -> list[Point]:
