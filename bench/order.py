@@ -31,8 +31,7 @@ MASTER = "local[2]"
 class Order:
     """`home` is this worker's own directory; `kind` one of KINDS; `base_seq` the newest raw commit
     that belongs to the table before the timed batch; `processes` the most of one dump, 0 all cores;
-    `warm_up`: another table is loaded first; `sampled`: the
-    memory of all processes is.
+    `warm_up`: another table is loaded first; `sampled`: the memory of all processes is.
     """
 
     home: str

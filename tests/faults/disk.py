@@ -22,7 +22,6 @@ from pathlib import Path
 import structlog
 
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.cli.main import log_to_stderr
 from lake_platform.errors import LakeError, MetastoreUnavailableError, StorageUnavailableError
 from tests.faults.clear import check_clear
 from tests.faults.life import Life
@@ -138,7 +137,8 @@ def check_whole(storage: Path) -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=log_to_stderr)  # stdout is read line by line
+    # stdout is read line by line
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     root, place, phase, mode, *left = sys.argv[1:]
     each = (meet(Path(root), place, phase, mode, int(n)) for n in left)
     for found in each if left else fill(Path(root), place, phase, mode):
