@@ -19,7 +19,6 @@ from lake_platform.adapters.hudi.keys import (
 )
 from lake_platform.adapters.hudi.options import (
     FIRST_BATCH,
-    append_key,
     fenced_options,
     key_options,
     mode_options,
@@ -52,6 +51,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
+from lake_platform.domain.own_columns import append_key
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from lake_platform.adapters.hudi.upsert import moves
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.own_columns import ORDER, ORDINAL, PLACE
+from lake_platform.domain.own_columns import ORDER
 
 _SMALL_BYTES = 16 << 20
 _TASK_BYTES = 64 << 20
@@ -66,11 +66,6 @@ def table_type(dataset: Dataset) -> str:
     """MOR takes a small upsert in 0.8 s where COW rewrites every touched file (2.8 s and growing
     with the table); appends gain nothing from it."""
     return dataset.table_type or ("mor" if dataset.mode == "upsert" else "cow")
-
-
-def append_key(dataset: Dataset) -> tuple[str, ...]:
-    """What a row of an append table is known by: its record, and its place in it."""
-    return (*PLACE, ORDINAL) if dataset.explode else PLACE
 
 
 def key_options(dataset: Dataset, key: Sequence[str]) -> dict[str, str]:

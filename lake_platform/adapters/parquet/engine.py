@@ -38,7 +38,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import seq_name, staging_prefix, table_prefix
-from lake_platform.domain.own_columns import ORDINAL, PLACE
+from lake_platform.domain.own_columns import append_key
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct, to_json
@@ -77,8 +77,7 @@ class ParquetEngine:
         if found is not None:
             return found
         with look_errors(dataset.table):
-            key = [*PLACE, *([ORDINAL] if dataset.explode else [])]
-            return profile(self._table(dataset), key)
+            return profile(self._table(dataset), append_key(dataset))
 
     def newest_rows(
         self, dataset: Dataset, columns: Sequence[str], limit: int

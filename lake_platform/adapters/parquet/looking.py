@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.batches import TableProfile
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.ports import ObjectStore
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def profiled(store: ObjectStore, keys: Iterable[str]) -> TableProfile | None:
 
     offsets: defaultdict[int, list[pa.Array]] = defaultdict(list)
     rows = nulls = 0
-    for table in _read(store, keys, ["_kafka_partition", "_kafka_offset"]):
+    for table in _read(store, keys, [*PLACE]):
         rows += table.num_rows
         if rows > MOST_ROWS:
             return None
