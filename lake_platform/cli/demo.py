@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from lake_platform.cli.stack import interruptible
 from lake_platform.embedded import demo
 from lake_platform.embedded.demo import Round, Sent, Verdict
 from lake_platform.embedded.stack import Stack
@@ -49,11 +50,10 @@ def run_demo(
     console = Console()
     stack = Stack(settings)
     try:
-        chosen, sent = _up(stack, console, lambda: _send(settings, records, console))
-        verdicts = _prove(settings, chosen, sent, console)
+        with interruptible(stack, console):
+            chosen, sent = _up(stack, console, lambda: _send(settings, records, console))
+            verdicts = _prove(settings, chosen, sent, console)
     except KeyboardInterrupt:
-        console.print("stopping ...")
-        stack.stop()
         raise typer.Exit(130) from None
     _tell(verdicts, stack, console)
     if not keep:

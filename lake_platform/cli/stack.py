@@ -92,21 +92,66 @@ def run(stack: Stack, console: Console, environ: Mapping[str, str], *, detach: b
     Whatever goes wrong while starting, nothing is left running.
     """
     ready = False
-    with _signals_as_interrupt():
-        try:
-            _start(stack, console, environ)
-            ready = True
-            show_urls(console, stack)
-            _show_problem(console, stack)
-            if not detach:
-                console.print("Ctrl-C stops everything; see also: lake status, lake logs")
-                _watch(stack, console)
-        except KeyboardInterrupt:
-            _stop(stack, console)
-        except Exception:
-            _stop(stack, console)
-            raise
+    try:
+        with interruptible(stack, console):
+            try:
+                _start(stack, console, environ)
+                ready = True
+                show_urls(console, stack)
+                _show_problem(console, stack)
+                if not detach:
+                    console.print("Ctrl-C stops everything; see also: lake status, lake logs")
+                    _watch(stack, console)
+            except Exception:
+                if stack.launched:
+                    stack.stop()
+                raise
+    except KeyboardInterrupt:
+        return ready
     return ready
+
+
+@contextlib.contextmanager
+def interruptible(stack: Stack, console: Console) -> Iterator[None]:
+    """Ctrl-C, a SIGTERM or a closed terminal stops what `stack` launched; one more kills it.
+
+    Raises:
+        KeyboardInterrupt: was stopped so.
+    """
+    interrupts = _Interrupts(stack)
+    # SIGINT too: a shell starts background jobs with it ignored.
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupts) for number in numbers}
+    try:
+        yield
+    except KeyboardInterrupt:
+        if stack.launched:  # else what runs there, if anything, is not ours to stop
+            console.print("\nstopping (Ctrl-C again kills)", highlight=False)
+            stopped = stack.stop()
+            ended = f"stopped: {', '.join(stopped) or 'nothing ran'}"
+            console.print("killed" if interrupts.killed else ended, highlight=False)
+        raise
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Interrupts:
+    """The first signal interrupts. Each later one kills where it arrives: raised, it could meet
+    any line of the stopping, and what still runs would be left behind."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._interrupted = False
+        self.killed = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._interrupted:
+            self._interrupted = True
+            raise KeyboardInterrupt
+        if self._stack.launched:
+            self.killed = True
+            self._stack.kill()
 
 
 def show_urls(console: Console, stack: Stack) -> None:
@@ -168,37 +213,6 @@ def _watch(stack: Stack, console: Console) -> None:
             elif part.state == "FATAL" and pids[part.name]:
                 pids[part.name] = 0
                 console.print(f"[red]{part.name} keeps failing[/red]: lake logs {part.name}")
-
-
-def _stop(stack: Stack, console: Console) -> None:
-    if not stack.launched:  # then what runs there, if anything, is not ours to stop
-        return
-    console.print("\nstopping (Ctrl-C again kills)", highlight=False)
-    try:
-        stopped = stack.stop()
-        console.print(f"stopped: {', '.join(stopped) or 'nothing ran'}", highlight=False)
-    except KeyboardInterrupt:
-        # A third Ctrl-C must not leave processes behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        stack.kill()
-        console.print("killed")
-
-
-@contextlib.contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """A closed terminal or a SIGTERM stops the stack in order, as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    # SIGINT too: a shell starts background jobs with it ignored.
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _table(parts: list[PartStatus]) -> Table:

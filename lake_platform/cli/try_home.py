@@ -62,14 +62,17 @@ class Once:
 def home_for_once() -> Iterator[Once]:
     """A directory that is gone afterwards, with all processes started meanwhile, also after
     Ctrl-C, SIGTERM and SIGHUP."""
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    stop = _FirstSignal()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     once = Once(Path(tempfile.mkdtemp(prefix="lake-try-")), _children())
     try:
         yield once
     finally:
+        stop.armed = False
+        once.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
-        once.clear()
 
 
 def _ask(end: Callable[[], None]) -> None:
@@ -87,8 +90,16 @@ def _children() -> frozenset[int]:
     return frozenset(p.pid for p in psutil.Process().children(recursive=True))
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+class _FirstSignal:
+    """Ends what runs; those that follow are ignored, for cleaning up takes seconds and must end."""
+
+    def __init__(self) -> None:
+        self.armed = True
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextmanager

@@ -30,6 +30,14 @@ _STUCK = """
     with try_home.at_most(0.1, once, sys.stderr):
         time.sleep(600)
 """
+_AGAIN = """
+    clear = try_home.Once.clear
+    def interrupted(once):
+        signal.raise_signal(signal.SIGINT)
+        clear(once)
+    try_home.Once.clear = interrupted
+    time.sleep(600)
+"""
 
 
 def _run(body: str) -> tuple[subprocess.Popen[str], Path, int]:
@@ -52,6 +60,15 @@ def test_signal_leaves_nothing_behind(number: signal.Signals, code: int) -> None
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == code
+    assert not home.exists()
+    assert not psutil.pid_exists(child)
+
+
+def test_a_second_ctrl_c_does_not_stop_the_cleaning() -> None:
+    process, home, child = _run(_AGAIN)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
     assert not home.exists()
     assert not psutil.pid_exists(child)
 
