@@ -20,6 +20,7 @@ SCALARS = frozenset(
         "binary",
         "date",
         "timestamp",
+        "json",
         "unknown",
     ]
 )
@@ -33,6 +34,8 @@ _WIDENINGS = frozenset([("int", "long"), ("float", "double")])
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
+    """`json` is a column of text that holds values as the record has them, byte for byte."""
+
     name: str
 
     def __str__(self) -> str:
@@ -72,9 +75,20 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Field:
+    """`key` is what records call it where the column's name is another, `aliases` are other keys
+    that mean the same. With `rescue` a value that does not fit goes to `_rescued`."""
+
     name: str
     type: Type
     nullable: bool = True
+    key: str | None = None
+    aliases: tuple[str, ...] = ()
+    rescue: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """In records, the column's own first."""
+        return (self.name if self.key is None else self.key, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,10 @@ class Struct:
 
     def get(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
+
+    def of_key(self, key: str) -> Field | None:
+        """The field that a record's key means."""
+        return next((f for f in self.fields if key in f.keys), None)
 
 
 @dataclass(frozen=True, slots=True)
