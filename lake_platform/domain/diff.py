@@ -9,6 +9,7 @@ from typing import Literal
 from lake_platform.domain.schema import (
     UNKNOWN,
     Array,
+    Field,
     Map,
     Struct,
     Type,
@@ -25,7 +26,9 @@ class Change:
     """One difference between two schemas at one path; `before`/`after` are types or empty."""
 
     path: str
-    kind: Literal["add", "widen", "absent", "narrow", "type", "required", "case_twin", "name"]
+    kind: Literal[
+        "add", "widen", "absent", "alias", "narrow", "type", "required", "case_twin", "name"
+    ]
     verdict: Verdict
     before: str = ""
     after: str = ""
@@ -35,6 +38,8 @@ class Change:
             return f"new column {self.path} has {self.after}"
         if self.kind == "add":
             return f"new column {self.path} {self.after}"
+        if self.kind == "alias":
+            return f"{self.before} is another spelling of column {self.after}"
         if self.kind == "absent":
             return f"column {self.path} {self.before} is absent"
         if self.kind == "case_twin":
@@ -55,11 +60,12 @@ def diff(active: Struct, observed: Struct, *, partial: bool = False) -> list[Cha
 
 
 def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -> Iterator[Change]:
-    by_fold = {f.name.casefold(): f.name for f in active.fields}
+    by_fold = {key.casefold(): f.name for f in active.fields for key in f.keys}
     for new in observed.fields:
         path = f"{prefix}{new.name}"
-        old = active.get(new.name)
+        old = active.same(new)
         if old is not None:
+            yield from _aliases(old, new, prefix)
             yield from _diff_type(old.type, new.type, path, partial)
             continue
         twin = by_fold.setdefault(new.name.casefold(), new.name)
@@ -76,8 +82,14 @@ def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -
             yield Change(path, "add", "automatic", "", str(known))
     if not partial:
         for old in active.fields:
-            if observed.get(old.name) is None:
+            if observed.same(old) is None:
                 yield Change(f"{prefix}{old.name}", "absent", "proposal", str(old.type), "")
+
+
+def _aliases(old: Field, new: Field, prefix: str) -> Iterator[Change]:
+    for alias in new.aliases:
+        if alias not in old.keys:
+            yield Change(f"{prefix}{alias}", "alias", "automatic", alias, f"{prefix}{old.name}")
 
 
 def _twins_inside(kind: Type, path: str) -> Iterator[Change]:

@@ -10,6 +10,7 @@ from lake_platform.domain.schema import Struct, Type, fields
 from lake_platform.errors import InvalidFieldError
 
 _HUDI_COLUMNS = ("_lake_key", "_lake_order")  # of upsert tables (adapters/hudi)
+_NOT_PLAIN = ("json", "rescued")
 _AVRO_NAME = re.compile(r"[^\W\d]\w*\Z")
 
 
@@ -85,7 +86,7 @@ def check_against_schema(dataset: Dataset, source: Struct) -> None:
     check_columns(dataset, [f.name for f in source.fields])
     for name, column in dataset.named_columns():
         kind = str(getattr(source.get(column), "type", ""))
-        if not kind.isalpha() and not kind.startswith("decimal"):
+        if kind in _NOT_PLAIN or not (kind.isalpha() or kind.startswith("decimal")):
             raise InvalidFieldError(
                 name, column, f"is a {kind}", "name a column with a plain value"
             )

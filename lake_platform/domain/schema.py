@@ -5,8 +5,9 @@ The JSON form is Spark's own schema JSON, so one text serves the metastore and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 SCALARS = frozenset(
@@ -21,6 +22,7 @@ SCALARS = frozenset(
         "date",
         "timestamp",
         "json",
+        "rescued",
         "unknown",
     ]
 )
@@ -34,7 +36,8 @@ _WIDENINGS = frozenset([("int", "long"), ("float", "double")])
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """`json` is a column of text that holds values as the record has them, byte for byte."""
+    """`json` is text: values as the record has them, byte for byte. `rescued` is text too: what of
+    the record fits no column, as `{"<JSON pointer>": <value>, …}`."""
 
     name: str
 
@@ -88,10 +91,12 @@ class Field:
     @property
     def keys(self) -> tuple[str, ...]:
         """In records, the column's own first."""
+        if self.type == RESCUED:
+            return ()
         return (self.name if self.key is None else self.key, *self.aliases)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Struct:
     fields: tuple[Field, ...] = ()
 
@@ -103,7 +108,26 @@ class Struct:
 
     def of_key(self, key: str) -> Field | None:
         """The field that a record's key means."""
-        return next((f for f in self.fields if key in f.keys), None)
+        return self._by_key.get(key)
+
+    def same(self, field: Field) -> Field | None:
+        """The field that has the same key in records as one of another struct."""
+        keys = field.keys
+        if not keys:
+            return next((f for f in self.fields if not f.keys), None)
+        return self._by_key.get(keys[0])
+
+    def twin_of(self, key: str) -> Field | None:
+        """The field of a key that differs from `key` in case only."""
+        return self._by_fold.get(key.casefold())
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Field]:
+        return {key: f for f in reversed(self.fields) for key in f.keys}
+
+    @cached_property
+    def _by_fold(self) -> Mapping[str, Field]:
+        return {key.casefold(): f for f in reversed(self.fields) for key in f.keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +143,21 @@ class Mixed:
 
 Type = Scalar | Decimal | Array | Map | Struct | Mixed
 UNKNOWN = Scalar("unknown")  # only nulls, or an empty array, seen so far
+JSON = Scalar("json")
+RESCUED = Scalar("rescued")
+RESCUED_FIELD = Field("_rescued", RESCUED)
 
 
 def merge(active: Type, observed: Type) -> Type:
     """`active` with all automatic changes of `observed`: new columns last, types widened."""
     if isinstance(active, Struct) and isinstance(observed, Struct):
-        fields = [
-            Field(
-                f.name, merge(f.type, o.type) if (o := observed.get(f.name)) else f.type, f.nullable
-            )
-            for f in active.fields
-        ]
-        fields += [
-            Field(f.name, known, True)
+        held = [_merge_field(f, observed.same(f)) for f in active.fields]
+        new = [
+            replace(f, type=known, nullable=True)
             for f in observed.fields
-            if active.get(f.name) is None and (known := without_unknown(f.type)) is not None
+            if active.same(f) is None and (known := without_unknown(f.type)) is not None
         ]
-        return Struct(tuple(fields))
+        return Struct((*held, *new))
     if isinstance(active, Array) and isinstance(observed, Array):
         return Array(merge(active.element, observed.element))
     if isinstance(active, Map) and isinstance(observed, Map):
@@ -145,11 +167,18 @@ def merge(active: Type, observed: Type) -> Type:
     return observed if widens(active, observed) else active
 
 
+def _merge_field(held: Field, seen: Field | None) -> Field:
+    if seen is None:
+        return held
+    aliases = dict.fromkeys((*held.aliases, *seen.aliases))
+    return replace(held, type=merge(held.type, seen.type), aliases=tuple(aliases))
+
+
 def without_unknown(kind: Type) -> Type | None:
     """`kind` less every part whose type is not known yet; None when nothing is left."""
     if isinstance(kind, Struct):
         kept = [
-            Field(f.name, known, f.nullable)
+            replace(f, type=known)
             for f in kind.fields
             if (known := without_unknown(f.type)) is not None
         ]
@@ -187,17 +216,38 @@ def fields(struct: Struct, prefix: str = "") -> Iterator[tuple[str, Field]]:
 def to_json(kind: Type) -> Any:
     """Spark's schema JSON."""
     if isinstance(kind, Struct):
-        fields = [
-            {"name": f.name, "type": to_json(f.type), "nullable": f.nullable, "metadata": {}}
-            for f in kind.fields
-        ]
-        return {"type": "struct", "fields": fields}
+        return {"type": "struct", "fields": [_field_to_json(f) for f in kind.fields]}
     if isinstance(kind, Array):
         return {"type": "array", "elementType": to_json(kind.element), "containsNull": True}
     if isinstance(kind, Map):
         value = to_json(kind.value)
         return {"type": "map", "keyType": "string", "valueType": value, "valueContainsNull": True}
     return _TO_SPARK.get(str(kind), str(kind))
+
+
+def _field_to_json(field: Field) -> dict[str, Any]:
+    """What is ours goes where Spark keeps what it does not know."""
+    ours: dict[str, Any] = {}
+    if field.key is not None:
+        ours["key"] = field.key
+    if field.aliases:
+        ours["aliases"] = list(field.aliases)
+    if field.rescue:
+        ours["rescue"] = True
+    plain = {"name": field.name, "type": to_json(field.type), "nullable": field.nullable}
+    return plain | {"metadata": ours}
+
+
+def _field_from_json(data: Any) -> Field:
+    ours = data.get("metadata") or {}
+    return Field(
+        data["name"],
+        from_json(data["type"]),
+        data.get("nullable", True),
+        ours.get("key"),
+        tuple(ours.get("aliases", ())),
+        ours.get("rescue", False),
+    )
 
 
 def from_json(data: Any) -> Type:
@@ -215,12 +265,7 @@ def from_json(data: Any) -> Type:
             return Scalar(name)
         raise ValueError(f"unknown type {data!r}")
     if data["type"] == "struct":
-        return Struct(
-            tuple(
-                Field(f["name"], from_json(f["type"]), f.get("nullable", True))
-                for f in data["fields"]
-            )
-        )
+        return Struct(tuple(map(_field_from_json, data["fields"])))
     if data["type"] == "array":
         return Array(from_json(data["elementType"]))
     if data["type"] == "map":

@@ -6,7 +6,7 @@ import json
 from typing import Any, NoReturn
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.schema import Struct, Type
+from lake_platform.domain.schema import Scalar, Struct, Type
 from lake_platform.load.origins import RAW_KEY, Origin, origins
 from lake_platform.records.forms import Text
 from lake_platform.records.observe import observe
@@ -19,6 +19,7 @@ class TombstoneKeys:
 
     def __init__(self, dataset: Dataset, source: Struct, columns: Struct) -> None:
         self._origins = origins(dataset, dataset.primary_key)
+        self._keys = {f.name: f.keys for f in source.fields}
         self._types: dict[str, Type | None] = {}
         for name in dataset.primary_key:
             column = columns.get(name) or (None if dataset.transformed else source.get(name))
@@ -51,16 +52,29 @@ class TombstoneKeys:
         if origin.source == RAW_KEY:
             return key if kind is None or _fits(key, kind) else None
         if isinstance(parsed, dict):
-            value = parsed.get(origin.source, parsed.get(origin.column))
-            return value if _fits(value, kind) else None
+            # The names that records have come first, then those of the columns.
+            own = self._keys.get(origin.source or "", ())
+            names = (*own, origin.source, origin.column)
+            value = next((v for n in names if (v := parsed.get(n)) is not None), None)
+            return _as_column(value, kind)
         if len(self._origins) > 1:
             return None
-        # 5 is text in a column of text, and so is "5" as it stands.
-        return next((v for v in (parsed, key) if _fits(v, kind)), None)
+        if kind == Scalar("string"):
+            return parsed if isinstance(parsed, str) else key
+        return _as_column(parsed, kind)
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _as_column(value: Any, kind: Type | None) -> Any:
+    """None when the column does not have it."""
+    if not _fits(value, kind):
+        return None
+    if kind == Scalar("string") and not isinstance(value, str):
+        return getattr(value, "text", None) or json.dumps(value)  # as in a record
+    return value
 
 
 def _fits(value: Any, kind: Type | None) -> bool:

@@ -11,8 +11,10 @@ from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct
 from lake_platform.records.build import build
+from lake_platform.records.place import Record
 
-Place = tuple[Any, int, int]
+_NOWHERE = Record(b"null")
+Order = tuple[Any, int, int]
 """Ordering value (the same for all without an ordering field), Kafka order (ms) and offset."""
 
 Pick = Callable[[Sequence[int]], Callable[[Any], Any]]
@@ -38,7 +40,7 @@ class Newest:
         self._key = [places[c] for c in dataset.primary_key]
         self._names = dataset.primary_key
         self._ordering = [places[dataset.ordering_field]] if dataset.ordering_field else []
-        self._held: dict[Any, tuple[Place, int | None]] = {}
+        self._held: dict[Any, tuple[Order, int | None]] = {}
 
     @property
     def rows(self) -> int:
@@ -69,16 +71,16 @@ class Newest:
     def _key_of(self, delete: Delete) -> Any:
         """As `Pick` gives that of decoded values."""
         named = zip(self._names, self._types, strict=True)
-        parts = tuple(build(delete.key[name], kind) for name, kind in named)
+        parts = tuple(build(delete.key[name], kind, _NOWHERE) for name, kind in named)
         return parts if len(parts) > 1 else parts[0]
 
-    def _take(self, key: Any, place: Place, number: int | None) -> None:
+    def _take(self, key: Any, place: Order, number: int | None) -> None:
         held = self._held.get(key)
         if held is None or _before(held[0], place):
             self._held[key] = place, number
 
 
-def _before(first: Place, second: Place) -> bool:
+def _before(first: Order, second: Order) -> bool:
     """Whether `first` is older. Ordering values are never None, or all are."""
     if first[0] is None:
         return first[1:] < second[1:]

@@ -14,19 +14,21 @@ from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.quality import MAX_KEY_BYTES, Reason, bad_partition
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.report import SAMPLES, Rejected, ScanReport
 from lake_platform.raw.objects import split_lines
-from lake_platform.records.build import build_row
+from lake_platform.records.build import build_record
 from lake_platform.records.conform import (
     Conformer,
     Line,
     LongNumberError,
     head_of,
     parse_value,
+    value_bytes,
 )
 from lake_platform.records.observe import merge_observed, observe
+from lake_platform.records.place import Record
 
 _BREAKING_LINES = 1_000  # enough to show an operator what broke; the batch is not written anyway
 # Small enough to stay in the processor's cache from bytes to columns: twice as fast as 20,000 rows.
@@ -130,8 +132,9 @@ class Scanner:
             return
         if not self._projecting:
             self._note_changes(raw, head, value)
+        record = Record(value_bytes(line) or b"null")
         try:
-            row = build_row(value, self._conformer.schema)
+            row = build_record(value, self._conformer.schema, record)
         except ValueError:
             # What a change that is reported asks for; any other would show as not accounted for.
             self.report.rows += bool(self.report.changes)
@@ -140,11 +143,15 @@ class Scanner:
             self._reject(raw, line, reason)
         else:
             self._found[-1].slow.append((head, row))
+        if record.rescued and not self._projecting and not self._source.same(RESCUED_FIELD):
+            self._note(raw, head, value, Struct((RESCUED_FIELD,)))
 
     def _note_changes(self, raw: RawObject, head: Line, value: dict[str, Any]) -> None:
         seen = observe(value, self._conformer.schema)
-        if not isinstance(seen, Struct):  # an empty object: all columns absent
-            return
+        if isinstance(seen, Struct):  # else an empty object: all columns absent
+            self._note(raw, head, value, seen)
+
+    def _note(self, raw: RawObject, head: Line, value: dict[str, Any], seen: Struct) -> None:
         before = self.report.observed
         changes, news = self.report.see(seen)
         if any(c.verdict == "breaking" for c in changes):
@@ -187,7 +194,8 @@ def _row_check(dataset: Dataset, schema: Struct) -> Callable[[Place], Reason | N
     columns are the engine's to check."""
     if dataset.transformed:
         return None
-    places = {f.name: i for i, f in enumerate(schema.fields)}
+    # What is new in a batch has no name yet, and stands behind.
+    places = {f.name: i for i, f in reversed(list(enumerate(schema.fields)))}
     key = [places[c] for c in dataset.primary_key if c in places]
     # An empty part of several is a key like any other.
     lone = (

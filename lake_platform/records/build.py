@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lake_platform.domain.schema import (
+    JSON,
+    RESCUED,
     Array,
     Decimal,
+    Field,
     Map,
     Scalar,
     Struct,
@@ -14,39 +17,87 @@ from lake_platform.domain.schema import (
     without_unknown,
 )
 from lake_platform.records.forms import READERS, numeric
-from lake_platform.records.observe import fits
+from lake_platform.records.observe import fits, is_other_empty, spelled, whole
+from lake_platform.records.place import Place, Record
 
 
-def build_row(value: dict[str, Any], struct: Struct) -> tuple[Any, ...]:
-    """As `build`, of a record: a row also when nothing of it is known."""
-    return tuple(build(value.get(f.name), f.type) for f in struct.fields)
+def build_record(value: dict[str, Any], struct: Struct, record: Record) -> tuple[Any, ...]:
+    """One place for each field of `struct`. What fits none where `rescue` allows it, and the lesser
+    spelling of a key, is in `record.rescued`, and in the row where it has a place for that.
+
+    Raises: ValueError when a value does not fit.
+    """
+    row = _row(value, struct, record)
+    if not record.rescued:
+        return row
+    rescued = record.rescued_text
+    return tuple(
+        rescued if f.type == RESCUED else v for f, v in zip(struct.fields, row, strict=True)
+    )
 
 
-def build(value: Any, kind: Type) -> Any:
+def build(value: Any, kind: Type, place: Place, rescue: bool = False) -> Any:
     """A struct becomes a tuple with one place for each of its fields; what `kind` does not have is
-    left out.
+    left out. `rescue`: what does not fit becomes None, and is kept by its place.
 
     Raises: ValueError when a value does not fit.
     """
     if value is None or without_unknown(kind) is None:  # only null, [] and {} so far
         return None
+    try:
+        return _build(value, kind, place, rescue)
+    except ValueError:
+        if not rescue:
+            raise
+    place.rescue()
+    return None
+
+
+def _build(value: Any, kind: Type, place: Place, rescue: bool) -> Any:
+    if kind == JSON:
+        return place.text
+    if is_other_empty(value, kind):
+        return None
     if isinstance(kind, Struct):
-        return build_row(_of(value, dict), kind)
+        return _row(_of(value, dict), kind, place)
     if isinstance(kind, Array):
-        return [build(item, kind.element) for item in _of(value, list)]
+        if not isinstance(value, list):
+            return [_build(value, kind.element, place, rescue)]
+        items = enumerate(value)
+        return [build(item, kind.element, place.child(at), rescue) for at, item in items]
     if isinstance(kind, Map):
-        return {name: build(item, kind.value) for name, item in _of(value, dict).items()}
+        pairs = _of(value, dict).items()
+        return {name: build(v, kind.value, place.child(name), rescue) for name, v in pairs}
     if isinstance(kind, Decimal):
         return numeric(value, kind.precision, kind.scale)
-    return _scalar(value, kind)
+    return _scalar(value, kind, place)
 
 
-def _scalar(value: Any, kind: Type) -> Any:
+def _row(value: dict[str, Any], struct: Struct, place: Place) -> tuple[Any, ...]:
+    return tuple(_field(value, f, place) for f in struct.fields)
+
+
+def _field(value: dict[str, Any], field: Field, place: Place) -> Any:
+    keys = spelled(value, field)
+    if not keys:
+        return None
+    key, *others = keys
+    for other in others:
+        if value[other] != value[key]:
+            place.child(other).rescue()
+    return build(value[key], field.type, place.child(key), field.rescue)
+
+
+def _scalar(value: Any, kind: Type, place: Place) -> Any:
     if str(kind) in READERS:
         return READERS[str(kind)].read(value)
     if not isinstance(kind, Scalar) or not fits(value, kind):
         raise ValueError(f"not a {kind}")
-    return float(value) if kind.name == "double" else value
+    if kind.name == "string":
+        return value if isinstance(value, str) else place.text
+    if kind.name == "double":
+        return float(value)
+    return value if isinstance(value, int) else whole(value)
 
 
 def _of(value: Any, kind: type) -> Any:

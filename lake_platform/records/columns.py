@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from lake_platform.domain.schema import Array, Decimal, Map, Struct, Type, without_unknown
+from lake_platform.domain.schema import JSON, Array, Decimal, Map, Struct, Type, without_unknown
 
 Unpack = Callable[[Any], tuple[Any, ...]]
 of_struct: Unpack = msgspec.structs.astuple
@@ -22,6 +22,8 @@ _ARROW: dict[str, pa.DataType] = {
     "float": pa.float32(),
     "double": pa.float64(),
     "string": pa.string(),
+    "json": pa.string(),
+    "rescued": pa.string(),
     "binary": pa.binary(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
@@ -53,7 +55,7 @@ def arrays(rows: Sequence[Any], struct: Struct, unpack: Unpack) -> list[pa.Array
 
 
 def _fields(values: Iterable[Sequence[Any]], struct: Struct, unpack: Unpack) -> list[pa.Array]:
-    by_field = zip(values, struct.fields, strict=True)
+    by_field = zip(values, struct.fields, strict=False)  # behind them are other spellings
     return [_column(v, f.type, unpack) for v, f in by_field if without_unknown(f.type)]
 
 
@@ -67,7 +69,17 @@ def _column(values: Sequence[Any], kind: Type, unpack: Unpack) -> pa.Array:
     if str(kind) in {"date", "timestamp"}:
         numbers = pa.array(values, pa.int32() if str(kind) == "date" else pa.int64())
         return numbers.view(arrow_type(kind))
+    if kind == JSON:
+        values = [_json_text(v) for v in values]
     return pa.array(values, arrow_type(kind))
+
+
+def _json_text(value: Any) -> str | None:
+    """`build` gives text, the fast decoder the bytes of the record."""
+    if value is None or isinstance(value, str):
+        return value
+    raw = bytes(value)
+    return None if raw == b"null" else raw.decode()
 
 
 def _structs(values: Sequence[Any], kind: Struct, unpack: Unpack) -> pa.Array:

@@ -11,13 +11,14 @@ import decimal
 import json
 import re
 import uuid
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, cast
 
 import msgspec
 
 from lake_platform.domain.quality import MAX_NUMBER_CHARS
-from lake_platform.domain.schema import Array, Decimal, Map, Struct, Type, columns
+from lake_platform.domain.schema import JSON, Array, Decimal, Map, Struct, Type, columns
 from lake_platform.records.forms import READERS, Text, numeric, parsed
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -35,7 +36,9 @@ _FAST: dict[str, Any] = {
     "long": _INT64,
     "double": _DOUBLE,
     "string": str,
+    "json": msgspec.Raw,
     "unknown": _NOTHING,
+    "rescued": None,  # in no record
     **READERS,
 }
 # 18 significant digits and more may not fit a double. Searching for the run of digits first, in C,
@@ -106,7 +109,8 @@ class Conformer:
             self._decoder = _decoder(schema, lenient)
         except RecursionError:  # too deep to be hashed and compared on a deep stack
             self._decoder = _decoder.__wrapped__(schema, lenient)
-        self._doubles = any(str(_leaf(k)) == "double" for _, k in columns(schema))
+        leaves = {str(_leaf(kind)) for _, kind in columns(schema)}
+        self._doubles, self._json = "double" in leaves, "json" in leaves
 
     def decode(self, line: bytes) -> Any:
         """Raises ValueError when the value does not conform, or only the slow path can tell."""
@@ -119,10 +123,12 @@ class Conformer:
     def suspicious(self, text: bytes) -> bool:
         """Whether a number in `text` may have more digits than a double column would keep, or than
         any reader takes."""
-        if not self._doubles:
+        if not self._doubles and not self._json:
             return False
         digits = text.translate(_DIGITS)
-        return _RUN in digits and (_INEXACT.search(text) is not None or _LONG_RUN in digits)
+        if _RUN not in digits:
+            return False
+        return _LONG_RUN in digits or (self._doubles and _INEXACT.search(text) is not None)
 
 
 class LongNumberError(ValueError):
@@ -156,14 +162,52 @@ def _read(kind: type, value: object) -> Any:
 
 def _struct_type(struct: Struct, name: str, lenient: bool) -> Any:
     # Attributes are f0, f1, ...: JSON names may be anything, Python's may not.
-    fields = [
-        (f"f{i}", _fast_type(f.type, f"{name}_{i}", lenient) | None, None)
-        for i, f in enumerate(struct.fields)
-    ]
-    rename = {f"f{i}": _fast_name(f.name) for i, f in enumerate(struct.fields)}
+    attributes: list[tuple[str, Any, None]] = []
+    rename: dict[str, str] = {}
+    spellings: dict[str, list[str]] = {}
+    for i, f in enumerate(struct.fields):
+        kind = _field_type(f.type, f"{name}_{i}", lenient)
+        attributes.append((f"f{i}", kind, None))
+        own, *aliases = f.keys or ("",)
+        rename[f"f{i}"] = _fast_name(own) if f.keys else uuid.uuid4().hex
+        spellings[f"f{i}"] = [f"f{i}_{n}" for n in range(len(aliases))]
+        rename |= zip(spellings[f"f{i}"], map(_fast_name, aliases), strict=True)
+    # Behind all others: who unpacks a struct takes as many as there are fields.
+    for own, others in spellings.items():
+        kind = attributes[int(own[1:])][1]
+        attributes += [(other, kind, None) for other in others]
     return msgspec.defstruct(
-        name, fields, rename=rename, gc=False, eq=False, forbid_unknown_fields=not lenient
-    )
+        name, attributes, rename=rename, gc=False, eq=False, forbid_unknown_fields=not lenient,
+        namespace=_one_spelling({k: v for k, v in spellings.items() if v}),
+    )  # fmt: skip
+
+
+def _one_spelling(spellings: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A struct that takes a field's value from whichever key has one. Several are looked at
+    closely: what they say may differ."""
+    if not spellings:
+        return {}
+
+    def settle(self: Any) -> None:
+        for own, others in spellings.items():
+            found = [v for a in (own, *others) if _given(v := getattr(self, a))]
+            if len(found) > 1:
+                raise ValueError("two spellings of one key")
+            if found:
+                setattr(self, own, found[0])
+
+    return {"__post_init__": settle}
+
+
+def _given(value: Any) -> bool:
+    if isinstance(value, msgspec.Raw):
+        return bytes(value) != b"null"
+    return value is not None
+
+
+def _field_type(kind: Type, name: str, lenient: bool) -> Any:
+    # msgspec takes only null for `Raw | None`; where there is no value the default stays.
+    return msgspec.Raw if kind == JSON else _fast_type(kind, name, lenient) | None
 
 
 def _leaf(kind: Type) -> Type:
@@ -182,9 +226,9 @@ def _fast_type(kind: Type, name: str, lenient: bool) -> Any:
     if isinstance(kind, Struct):
         return _struct_type(kind, name, lenient)
     if isinstance(kind, Array):
-        return list[_fast_type(kind.element, name, lenient) | None]  # type: ignore[misc]
+        return list[_field_type(kind.element, name, lenient)]  # type: ignore[misc]
     if isinstance(kind, Map):
-        return dict[str, _fast_type(kind.value, name, lenient) | None]  # type: ignore[misc]
+        return dict[str, _field_type(kind.value, name, lenient)]  # type: ignore[misc]
     if isinstance(kind, Decimal):
         return _decimal_class(kind.precision, kind.scale)
     return _FAST[str(kind)]

@@ -7,9 +7,11 @@ what is seen of the whole, wherever it stands.
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from lake_platform.domain.schema import (
+    JSON,
     MAX_DIGITS,
     UNKNOWN,
     Array,
@@ -23,6 +25,7 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.records.forms import READERS, digits, exact
 
+_LONG_DIGITS = 19
 _WIDER = {frozenset(["int", "long"]): "long", frozenset(["float", "double"]): "double"}
 
 
@@ -30,8 +33,12 @@ def observe(value: object, like: Type | None = None) -> Type:
     """The type of a parsed JSON value; `like` where it fits that."""
     if value is None:
         return like if like is not None else UNKNOWN
-    if isinstance(value, dict):
+    if like == JSON or (like is not None and is_other_empty(value, like)):
+        return like
+    if isinstance(value, dict) and not isinstance(like, Array):
         return _observe_object(value, like)
+    if isinstance(like, Array) and not isinstance(value, list):
+        value = [value]  # a single one of what others have several of
     if isinstance(value, list):
         element = like.element if isinstance(like, Array) else None
         return Array(_observe_all(value, element))
@@ -69,8 +76,29 @@ def _is_like(seen: Type, like: Type | None) -> bool:
     return nested or seen == like
 
 
+def is_other_empty(value: object, like: Type) -> bool:
+    """An empty map as PHP writes it, `[]`, and `{}` for an empty array: nothing, as null."""
+    if isinstance(like, Struct | Map):
+        return value == []
+    return isinstance(like, Array) and value == {}
+
+
+def whole(value: object) -> int | None:
+    """The integer that a number with a fraction of zeros is."""
+    if not isinstance(value, float | decimal.Decimal):
+        return None
+    try:
+        number = exact(value)
+    except ValueError:
+        return None
+    return int(number) if digits(number)[1] == 0 and digits(number)[0] <= _LONG_DIGITS else None
+
+
 def fits(value: object, like: Type) -> bool:
-    """Whether a scalar can be stored as `like` without a change."""
+    """Whether a scalar can be stored as `like` without a change of what it says: a number or
+    boolean as its text too."""
+    if like == Scalar("string"):
+        return not isinstance(value, dict | list)
     if isinstance(value, bool) or not isinstance(like, Scalar):
         return isinstance(value, bool) and like == Scalar("boolean")
     if like.name in READERS:
@@ -79,27 +107,65 @@ def fits(value: object, like: Type) -> bool:
         except ValueError:
             return False
         return True
-    if isinstance(value, int):
-        if like.name == "double":
-            return abs(value) <= 2**53 or int(float(value)) == value
-        bits = {"int": 31, "long": 63}.get(like.name)
-        return bits is not None and -(2**bits) <= value < 2**bits
-    if isinstance(value, float):
-        return like.name == "double"
-    return isinstance(value, str) and like.name == "string"
+    if isinstance(value, float) and like.name == "double":
+        return True
+    number = value if isinstance(value, int) else whole(value)
+    if number is None:
+        return False
+    if like.name == "double":
+        return isinstance(value, int) and (abs(number) <= 2**53 or int(float(number)) == number)
+    bits = {"int": 31, "long": 63}.get(like.name)
+    return bits is not None and -(2**bits) <= number < 2**bits
 
 
 def _observe_object(value: dict[str, object], like: Type | None) -> Type:
     if isinstance(like, Map):
         return Map(_observe_all(value.values(), like.value))
     expected = like if isinstance(like, Struct) else Struct()
-    fields = []
-    for name, item in value.items():
-        known = expected.get(name)
-        fields.append(Field(name, observe(item, known.type if known else None)))
-    if not fields and like is None:
-        return UNKNOWN
-    return Struct(tuple(fields))
+    fields: dict[str, Field] = {}
+    for name in value:
+        field = _meant(name, expected, fields)
+        fields[field.keys[0]] = field
+    seen = tuple(_seen(value, field) for field in fields.values())
+    return Struct(seen) if seen or like is not None else UNKNOWN
+
+
+def _meant(key: str, expected: Struct, new: Mapping[str, Field]) -> Field:
+    """The field of a key: as expected, or one that differs in case only, of which it is another
+    spelling then."""
+    known = expected.of_key(key)
+    if known is not None:
+        return new.get(known.keys[0], known)
+    known = expected.twin_of(key)
+    if known is None:
+        held = Struct(tuple(new.values()))
+        known = held.twin_of(key) or Field(key, UNKNOWN)
+    known = new.get(known.keys[0], known)
+    return known if key in known.keys else replace(known, aliases=(*known.aliases, key))
+
+
+def _seen(value: Mapping[str, object], field: Field) -> Field:
+    keys = spelled(value, field)
+    if not keys:
+        return field
+    item, like = value[keys[0]], field.type
+    if field.rescue and _is_rescued(item, like):
+        return field
+    return replace(field, type=observe(item, None if like == UNKNOWN else like))
+
+
+def spelled(value: Mapping[str, object], field: Field) -> list[str]:
+    """The keys of a field that have a value: the one that counts first."""
+    return [key for key in field.keys if value.get(key) is not None]
+
+
+def _is_rescued(value: object, like: Type) -> bool:
+    if isinstance(like, Struct | Map):
+        return not isinstance(value, dict) and not is_other_empty(value, like)
+    if isinstance(like, Array):
+        items = value if isinstance(value, list) else [value]
+        return any(_is_rescued(item, like.element) for item in items)
+    return observe(value, like) != like
 
 
 def _observe_all(values: Iterable[object], like: Type | None) -> Type:
@@ -119,7 +185,7 @@ def _agree(first: Type, second: Type, merged: Type) -> bool:
         return True
     if isinstance(first, Struct) and isinstance(second, Struct) and isinstance(merged, Struct):
         shared = [(f.type, s.type, m.type) for f in first.fields
-                  if (s := second.get(f.name)) and (m := merged.get(f.name))]  # fmt: skip
+                  if (s := second.same(f)) and (m := merged.same(f))]  # fmt: skip
         return all(_agree(*types) for types in shared)
     if isinstance(first, Array) and isinstance(second, Array) and isinstance(merged, Array):
         return _agree(first.element, second.element, merged.element)
@@ -129,16 +195,25 @@ def _agree(first: Type, second: Type, merged: Type) -> bool:
 
 
 def _merge_structs(first: Struct, second: Struct, like: Struct) -> Struct:
-    fields = []
-    for f in first.fields:
-        other, known = second.get(f.name), like.get(f.name)
-        if other is None:
-            fields.append(f)
-        else:
-            kind = merge_observed(f.type, other.type, known.type if known else None)
-            fields.append(Field(f.name, kind))
-    held = {f.name for f in fields}
-    return Struct((*fields, *(f for f in second.fields if f.name not in held)))
+    held = {f.keys: f for f in first.fields}
+    new: list[Field] = []
+    for f in second.fields:
+        own = _held_of(f, first)
+        if own is None:
+            new.append(f)
+            continue
+        known = like.same(own)
+        kind = merge_observed(held[own.keys].type, f.type, known.type if known else None)
+        aliases = dict.fromkeys((*held[own.keys].aliases, *f.keys))
+        aliases.pop(own.keys[0] if own.keys else "", None)
+        held[own.keys] = replace(held[own.keys], type=kind, aliases=tuple(aliases))
+    return Struct((*held.values(), *new))
+
+
+def _held_of(field: Field, struct: Struct) -> Field | None:
+    same = struct.same(field)
+    twins = (struct.twin_of(key) for key in field.keys)
+    return same or next((t for t in twins if t), None)
 
 
 def _wider(first: Type, second: Type) -> Type | None:

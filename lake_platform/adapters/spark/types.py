@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.schema import (
+    JSON,
+    RESCUED,
     UNKNOWN,
     Array,
     Field,
@@ -87,6 +89,8 @@ def spark_type_of(kind: Type) -> DataType:
         return T.MapType(T.StringType(), spark_type_of(kind.value))
     if kind == UNKNOWN:
         return T.NullType()
+    if kind in (JSON, RESCUED):
+        return T.StringType()
     return T.StructType.fromJson(to_json(Struct((Field("c", kind),)))).fields[0].dataType
 
 

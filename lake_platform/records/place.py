@@ -1,0 +1,85 @@
+"""Where a value stands in a record, and how the record writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Place:
+    """The place of a value: `root.child("a").child(0)`. Nothing is parsed before it is asked for,
+    and each container once."""
+
+    __slots__ = ("_inside", "_parent", "_part")
+
+    def __init__(self, parent: Place | None, part: str | int) -> None:
+        self._parent, self._part = parent, part
+        self._inside: Mapping[str, msgspec.Raw] | Sequence[msgspec.Raw] | None = None
+
+    def child(self, part: str | int) -> Place:
+        return Place(self, part)
+
+    @property
+    def text(self) -> str:
+        """The value's JSON, byte for byte."""
+        return self._raw().decode()
+
+    @property
+    def pointer(self) -> str:
+        """RFC 6901."""
+        if self._parent is None:
+            return ""
+        part = str(self._part).replace("~", "~0").replace("/", "~1")
+        return f"{self._parent.pointer}/{part}"
+
+    @property
+    def record(self) -> Record:
+        assert self._parent is not None  # noqa: S101 - for mypy: the root is a Record
+        return self._parent.record
+
+    def rescue(self) -> None:
+        """Keeps the value in the record's `_rescued`."""
+        self.record.rescued[self.pointer] = self.text
+
+    def _raw(self) -> bytes:
+        assert self._parent is not None  # noqa: S101 - for mypy
+        return bytes(self._parent.inside[self._part])
+
+    @property
+    def inside(self) -> Any:
+        if self._inside is None:
+            raw = self._raw()
+            self._inside = _object(raw) if raw.lstrip()[:1] == b"{" else _array(raw)
+        return self._inside
+
+
+class Record(Place):
+    """The whole value. `rescued`: JSON by pointer of what fits no column."""
+
+    __slots__ = ("_bytes", "rescued")
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(None, "")
+        self._bytes = value
+        self.rescued: dict[str, str] = {}
+
+    @property
+    def record(self) -> Record:
+        return self
+
+    @property
+    def rescued_text(self) -> str | None:
+        """What the column `_rescued` holds."""
+        if not self.rescued:
+            return None
+        pairs = (f"{json.dumps(p, ensure_ascii=False)}:{text}" for p, text in self.rescued.items())
+        return f"{{{','.join(pairs)}}}"
+
+    def _raw(self) -> bytes:
+        return self._bytes
