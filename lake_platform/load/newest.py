@@ -11,7 +11,7 @@ from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct
 from lake_platform.records.build import build
-from lake_platform.records.place import Record
+from lake_platform.records.verbatim import Record
 
 _NOWHERE = Record(b"null")
 Order = tuple[Any, int, int]

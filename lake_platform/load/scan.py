@@ -28,7 +28,7 @@ from lake_platform.records.conform import (
     value_bytes,
 )
 from lake_platform.records.observe import merge_observed, observe
-from lake_platform.records.place import Record
+from lake_platform.records.verbatim import Record
 
 _BREAKING_LINES = 1_000  # enough to show an operator what broke; the batch is not written anyway
 # Small enough to stay in the processor's cache from bytes to columns: twice as fast as 20,000 rows.

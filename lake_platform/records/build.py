@@ -18,12 +18,12 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.records.forms import READERS, numeric
 from lake_platform.records.observe import fits, is_other_empty, spelled, whole
-from lake_platform.records.place import Place, Record
+from lake_platform.records.verbatim import Verbatim, Record
 
 
 def build_record(value: dict[str, Any], struct: Struct, record: Record) -> tuple[Any, ...]:
     """One place for each field of `struct`. What fits none where `rescue` allows it, and the lesser
-    spelling of a key, is in `record.rescued`, and in the row where it has a place for that.
+    spelling of a key, is in `record.rescued`, and in the row where it has a place for it.
 
     Raises: ValueError when a value does not fit.
     """
@@ -36,65 +36,65 @@ def build_record(value: dict[str, Any], struct: Struct, record: Record) -> tuple
     )
 
 
-def build(value: Any, kind: Type, place: Place, rescue: bool = False) -> Any:
+def build(value: Any, kind: Type, at: Verbatim, rescue: bool = False) -> Any:
     """A struct becomes a tuple with one place for each of its fields; what `kind` does not have is
-    left out. `rescue`: what does not fit becomes None, and is kept by its place.
+    left out. `rescue`: what does not fit becomes None, and is kept by its pointer.
 
     Raises: ValueError when a value does not fit.
     """
     if value is None or without_unknown(kind) is None:  # only null, [] and {} so far
         return None
     try:
-        return _build(value, kind, place, rescue)
+        return _build(value, kind, at, rescue)
     except ValueError:
         if not rescue:
             raise
-    place.rescue()
+    at.rescue()
     return None
 
 
-def _build(value: Any, kind: Type, place: Place, rescue: bool) -> Any:
+def _build(value: Any, kind: Type, at: Verbatim, rescue: bool) -> Any:
     if kind == JSON:
-        return place.text
+        return at.text
     if is_other_empty(value, kind):
         return None
     if isinstance(kind, Struct):
-        return _row(_of(value, dict), kind, place)
+        return _row(_of(value, dict), kind, at)
     if isinstance(kind, Array):
         if not isinstance(value, list):
-            return [_build(value, kind.element, place, rescue)]
+            return [_build(value, kind.element, at, rescue)]
         items = enumerate(value)
-        return [build(item, kind.element, place.child(at), rescue) for at, item in items]
+        return [build(item, kind.element, at.child(n), rescue) for n, item in items]
     if isinstance(kind, Map):
         pairs = _of(value, dict).items()
-        return {name: build(v, kind.value, place.child(name), rescue) for name, v in pairs}
+        return {name: build(v, kind.value, at.child(name), rescue) for name, v in pairs}
     if isinstance(kind, Decimal):
         return numeric(value, kind.precision, kind.scale)
-    return _scalar(value, kind, place)
+    return _scalar(value, kind, at)
 
 
-def _row(value: dict[str, Any], struct: Struct, place: Place) -> tuple[Any, ...]:
-    return tuple(_field(value, f, place) for f in struct.fields)
+def _row(value: dict[str, Any], struct: Struct, at: Verbatim) -> tuple[Any, ...]:
+    return tuple(_field(value, f, at) for f in struct.fields)
 
 
-def _field(value: dict[str, Any], field: Field, place: Place) -> Any:
+def _field(value: dict[str, Any], field: Field, at: Verbatim) -> Any:
     keys = spelled(value, field)
     if not keys:
         return None
     key, *others = keys
     for other in others:
         if value[other] != value[key]:
-            place.child(other).rescue()
-    return build(value[key], field.type, place.child(key), field.rescue)
+            at.child(other).rescue()
+    return build(value[key], field.type, at.child(key), field.rescue)
 
 
-def _scalar(value: Any, kind: Type, place: Place) -> Any:
+def _scalar(value: Any, kind: Type, at: Verbatim) -> Any:
     if str(kind) in READERS:
         return READERS[str(kind)].read(value)
     if not isinstance(kind, Scalar) or not fits(value, kind):
         raise ValueError(f"not a {kind}")
     if kind.name == "string":
-        return value if isinstance(value, str) else place.text
+        return value if isinstance(value, str) else at.text
     if kind.name == "double":
         return float(value)
     return value if isinstance(value, int) else whole(value)

@@ -38,7 +38,7 @@ _FAST: dict[str, Any] = {
     "string": str,
     "json": msgspec.Raw,
     "unknown": _NOTHING,
-    "rescued": None,  # in no record
+    "rescued": type(None),  # in no record
     **READERS,
 }
 # 18 significant digits and more may not fit a double. Searching for the run of digits first, in C,

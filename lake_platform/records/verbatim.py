@@ -12,18 +12,18 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-class Place:
+class Verbatim:
     """The place of a value: `root.child("a").child(0)`. Nothing is parsed before it is asked for,
     and each container once."""
 
     __slots__ = ("_inside", "_parent", "_part")
 
-    def __init__(self, parent: Place | None, part: str | int) -> None:
+    def __init__(self, parent: Verbatim | None, part: str | int) -> None:
         self._parent, self._part = parent, part
         self._inside: Mapping[str, msgspec.Raw] | Sequence[msgspec.Raw] | None = None
 
-    def child(self, part: str | int) -> Place:
-        return Place(self, part)
+    def child(self, part: str | int) -> Verbatim:
+        return Verbatim(self, part)
 
     @property
     def text(self) -> str:
@@ -59,7 +59,7 @@ class Place:
         return self._inside
 
 
-class Record(Place):
+class Record(Verbatim):
     """The whole value. `rescued`: JSON by pointer of what fits no column."""
 
     __slots__ = ("_bytes", "rescued")
