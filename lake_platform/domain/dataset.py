@@ -20,6 +20,13 @@ RESERVED_NOW = (*RESERVED, "_lake_")
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
 _TABLE_CHARS = 160
+_FIRST_SIGHT_VALUES = {
+    "names": ("keep", "lower"),
+    "case_twins": ("merge", "split"),
+    "maps": ("auto", "off"),
+    "mixed_scalars": ("string", "json"),
+    "single_or_array": ("wrap", "json"),
+}
 _PLAIN_COLUMN = re.compile(r"[^\x00-\x1f]{1,249}\Z")
 
 
@@ -103,6 +110,16 @@ class Dataset:
             `keep` leaves it as it is, `delete` deletes it by key.
         explode: path of an array; each element becomes a row of its own, in which the column is the
             element. Empty and null arrays give no row.
+
+    How the first schema is made from records (docs/architecture.md):
+        names: of columns: `keep` the case of the keys, or `lower`.
+        case_twins: keys that differ in case only: `merge` makes one column of them unless records
+            have both or their types do not meet, `split` never does.
+        maps: `auto` makes a map of an object whose keys are data, `off` always a struct.
+        mixed_scalars: texts beside numbers or booleans become `string`, or `json`.
+        single_or_array: single values beside arrays of such become elements (`wrap`), or `json`.
+        max_columns: leaf columns; beyond them the deepest and rarest objects become `json`.
+        max_depth: objects and arrays in each other, with the record; deeper ones become `json`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -131,6 +148,13 @@ class Dataset:
     rules: tuple[Rule, ...] = ()
     filtered: Literal["keep", "delete"] = "keep"
     explode: str = ""
+    names: Literal["keep", "lower"] = "keep"
+    case_twins: Literal["merge", "split"] = "merge"
+    maps: Literal["auto", "off"] = "auto"
+    mixed_scalars: Literal["string", "json"] = "string"
+    single_or_array: Literal["wrap", "json"] = "wrap"
+    max_columns: int = 1000
+    max_depth: int = 12
 
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
@@ -143,6 +167,7 @@ class Dataset:
         self._check_mode()
         self._check_columns()
         self._check_rows()
+        self._check_first_sight()
         if len(self.schedule.split()) != _CRON_FIELDS:
             raise InvalidFieldError(
                 "schedule", self.schedule, "not a cron line", "give five fields, as in */5 * * * *"
@@ -201,6 +226,17 @@ class Dataset:
             raise InvalidFieldError(
                 "explode", self.explode, "not a column path", "name one array: items, order.items"
             )
+
+    def _check_first_sight(self) -> None:
+        for name, values in _FIRST_SIGHT_VALUES.items():
+            if getattr(self, name) not in values:
+                raise InvalidFieldError(
+                    name, getattr(self, name), "no such choice", f"give {' or '.join(values)}"
+                )
+        for name, most in (("max_columns", 10_000), ("max_depth", 40)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise InvalidFieldError(name, value, "out of range", f"give 1 to {most}")
 
     def named_columns(self) -> list[tuple[str, str]]:
         """Field and column of every column that a field names."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +26,8 @@ Path = tuple[str | None, ...]
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """`column` is the path of the column, as SQL writes it, and `type` its type; both are empty
-    while pending. `share`: of the records looked at, 0 to 1. `example` is JSON text, cut."""
+    while pending. `share`: of the records looked at, 0 to 1. `example` is JSON text, cut. `keys`:
+    how many different ones a map had."""
 
     path: Path
     column: str
@@ -33,12 +36,11 @@ class Mapped:
     reason: str
     share: float
     example: str
+    keys: int = 0
 
 
 def shown(path: Path) -> str:
     """`a."x.y"[].id`: a key that is not plain is quoted as JSON."""
-    import json
-
     text = ""
     for part in path:
         if part is None:
@@ -47,3 +49,26 @@ def shown(path: Path) -> str:
             plain = part.replace("_", "a").isalnum() and part.isascii()
             text += ("." if text else "") + (part if plain else json.dumps(part))
     return text
+
+
+def summary(mapped: Iterable[Mapped]) -> str:
+    """`3 renamed, 2 merged, 1 map (412 keys), 4 json, 14 pending`; what there is none of is left
+    out."""
+    lines = list(mapped)
+    maps = [line.keys for line in lines if "map" in line.rules]
+    counts = {
+        "renamed": _number(lines, "renamed"),
+        "merged": _number(lines, "alias"),
+        "wrapped": _number(lines, "wrap"),
+        "mixed as text": _number(lines, "text"),
+        f"map{'s' * (len(maps) > 1)} ({sum(maps)} keys)": len(maps),
+        "json": _number(lines, "json"),
+        "partly rescued": _number(lines, "rescue"),
+        # An array of nulls is pending once, not once more for its elements.
+        "pending": _number([m for m in lines if m.path[-1] is not None], "pending"),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _number(lines: Iterable[Mapped], rule: Rule) -> int:
+    return sum(rule in line.rules for line in lines)
