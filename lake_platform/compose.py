@@ -255,12 +255,12 @@ def build_use_cases(
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
     from lake_platform.raw.log import held
-    from lake_platform.records.infer import infer_source, seen_source
+    from lake_platform.records.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
         from lake_platform.adapters.spark.registration import check_names
 
-        check_names(dataset, source, lambda: seen_source(kafka, dataset.topic))
+        check_names(dataset, source, lambda: look(kafka, dataset).seen)
         return analyse(dataset, source)
 
     def raw_of(table: str, topic_id: str) -> Mapping[int, OffsetRange]:
@@ -269,9 +269,7 @@ def build_use_cases(
         return held(build_store(settings), table, topic_id) if settings else {}
 
     analyse = build_analysis(settings) if settings else analyse
-    return UseCases(
-        metastore, kafka, infer_source, check_steps, advice, notify, check_source, raw_of
-    )
+    return UseCases(metastore, kafka, look, check_steps, advice, notify, check_source, raw_of)
 
 
 def build_analysis(settings: Settings) -> Analyse:

@@ -35,7 +35,7 @@ from lake_platform.load.results import LoadResult
 from lake_platform.metastore.engine import open_engine
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.raw import log as raw_log
-from lake_platform.records.infer import infer_source
+from lake_platform.records.infer import look
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC
@@ -212,9 +212,11 @@ def migrated_metastore() -> Path:
 
 def infer_now(lab: Lab, table: str = "t") -> None:
     """Schema version 1 from what the topic holds, as registration takes it."""
-    source, _ = infer_source(lab.kafka, f"topic.{table}")
-    assert source is not None
-    lab.metastore.add_schema_version(table, 0, source, source, ["test"])
+    sight = look(lab.kafka, lab.dataset(table)).sight
+    assert sight is not None
+    lab.metastore.add_schema_version(
+        table, 0, sight.source, sight.source, ["test"], mapped=sight.mapped
+    )
 
 
 def raw_lines(store: ObjectStore, commits: Iterable[RawCommit]) -> list[dict[str, Any]]:

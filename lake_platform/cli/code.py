@@ -67,7 +67,7 @@ def _foreseen(shell: Shell, step: Step) -> list[str]:
     if step.dataset is None:
         return []
     try:
-        return shell.use_cases().look(step.dataset)[1]
+        return list(shell.use_cases().look(step.dataset).warnings)
     except RetryableError as error:
         return [f"the topic was not looked at: {error}"]
     except LakeError as error:

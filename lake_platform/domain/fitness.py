@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lake_platform.domain.dataset import RESERVED, RESERVED_NOW, Dataset, Format
+from lake_platform.domain.dataset import RESERVED, Dataset, Format
 from lake_platform.domain.schema import Struct, Type, fields
 from lake_platform.errors import InvalidFieldError
 
@@ -56,16 +56,6 @@ def unstorable(format_: Format, struct: Struct) -> list[tuple[str, Type]]:
         found += [(f.name, f.type) for f in struct.fields if f.name.lower() in _HUDI_COLUMNS]
         found += [(path, f.type) for path, f in fields(struct) if not _AVRO_NAME.match(f.name)]
     return found
-
-
-def check_reserved(dataset: Dataset, source: Struct) -> None:
-    """For a new dataset. Raises: InvalidFieldError for a column with a name of ours."""
-    ours = [f.name for f in source.fields if f.name.lower().startswith(RESERVED_NOW)]
-    if ours and not dataset.transformed:
-        raise InvalidFieldError(
-            "topic", dataset.topic, f"its records have columns {ours}; _kafka_*, _hoodie_* and "
-            f"_lake_* are ours", "rename them in a sql transform: SELECT _lake_x AS lake_x",
-        )  # fmt: skip
 
 
 def check_against_schema(dataset: Dataset, source: Struct) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from lake_platform.domain.schema import Struct
 
 Rule = Literal[
     "renamed",  # the key is no name of a column
@@ -26,7 +28,8 @@ Path = tuple[str | None, ...]
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """`column` is the path of the column, as SQL writes it, and `type` its type; both are empty
-    while pending. `share`: of the records looked at, 0 to 1. `example` is JSON text, cut. `keys`:
+    while pending. `share`: of the records looked at, 0 to 1; None where
+    nobody counted. `example` is JSON text, cut. `keys`:
     how many different ones a map had."""
 
     path: Path
@@ -34,9 +37,39 @@ class Mapped:
     type: str
     rules: tuple[Rule, ...]
     reason: str
-    share: float
+    share: float | None
     example: str
     keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSight:
+    """The source schema that records came to, and what was counted of them (records/profile), so
+    that more can be added."""
+
+    source: Struct
+    mapped: tuple[Mapped, ...]
+    profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a topic found. `sight` is None when no record could become a row; why not is
+    among the `warnings`, which are empty for a topic without records. `seen` has also the columns
+    that were only null or empty so far, as unknown."""
+
+    sight: FirstSight | None = None
+    seen: Struct = field(default_factory=Struct)
+    warnings: Sequence[str] = ()
+
+
+def mapped_to_json(mapped: Iterable[Mapped]) -> list[dict[str, Any]]:
+    return [asdict(m) | {"path": list(m.path), "rules": list(m.rules)} for m in mapped]
+
+
+def mapped_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[Mapped, ...]:
+    made = (dict(m) | {"path": tuple(m["path"]), "rules": tuple(m["rules"])} for m in data)
+    return tuple(Mapped(**m) for m in made)
 
 
 def shown(path: Path) -> str:

@@ -20,6 +20,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.diff import Change
+from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
 from lake_platform.domain.schema import Struct
@@ -218,9 +219,22 @@ class Metastore(Protocol):
     def active_schema(self, table: str) -> SchemaVersion | None: ...
 
     def add_schema_version(
-        self, table: str, after: int, source: Struct, derived: Struct | None, changes: Sequence[str]
+        self,
+        table: str,
+        after: int,
+        source: Struct,
+        derived: Struct | None,
+        changes: Sequence[str],
+        *,
+        mapped: Iterable[Mapped] = (),
     ) -> SchemaVersion:
-        """Makes version `after + 1` the active one. Raises: ConflictError when `after` is not."""
+        """Makes version `after + 1` the active one; `mapped` are the paths that are new in it.
+
+        Raises: ConflictError when `after` is not the active one."""
+        ...
+
+    def profile(self, table: str) -> Mapping[str, Any] | None:
+        """What the registration counted of the topic's records (records/profile)."""
         ...
 
     def block(

@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 
 from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.schema import Struct
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaVersion:
     """`source` types the raw values, `table` the columns after transforms (None before the first
-    batch of a dataset with transforms)."""
+    batch of a dataset with transforms). `mapped`: how paths came to columns, of those that are new
+    in this version, until it is on record (`Metastore.mapping` tells it then)."""
 
     version: int
     source: Struct
@@ -20,6 +22,7 @@ class SchemaVersion:
     status: str = "ACTIVE"
     changes: tuple[str, ...] = ()
     created_at: int = 0
+    mapped: tuple[Mapped, ...] = ()
 
     @property
     def columns(self) -> Struct:

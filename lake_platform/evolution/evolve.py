@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
-from lake_platform.domain.fitness import check_against_schema, check_places, unstorable
+from lake_platform.domain.fitness import check_places, unstorable
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge, without_unknown
+from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge
 from lake_platform.errors import SchemaBlockedError
-from lake_platform.raw import log as raw_log
-from lake_platform.raw.objects import read_lines
-from lake_platform.records.conform import value_bytes
-from lake_platform.records.infer import observe_records
-
-_INFER_RECORDS = 1_000
+from lake_platform.evolution import first, naming
 
 
 def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:
@@ -33,20 +28,9 @@ def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) 
     """
     active = ports.metastore.active_schema(dataset.table)
     if active is None:
-        seen = _infer(dataset, ports, commits)
-        known = without_unknown(seen)
-        source = known if isinstance(known, Struct) else Struct()
-        check_against_schema(dataset, source)
-        if dataset.transformed or dataset.delete_when:
-            # Nobody could hold the SQL against records when it was typed.
-            ports.engine(dataset.format).derive(dataset, source, seen)
-        columns = _derive(dataset, ports, source)
-        check_places(dataset, columns)
-        active = ports.metastore.add_schema_version(
-            dataset.table, 0, source, columns, ["inferred from raw"]
-        )
+        active = first.infer(dataset, ports, commits)
     if active.table is None and dataset.transformed:
-        columns = _derive(dataset, ports, active.source)
+        columns = first.derived(dataset, ports, active.source)
         check_places(dataset, columns)
         active = ports.metastore.add_schema_version(
             dataset.table, active.version, active.source, columns,
@@ -69,10 +53,8 @@ def proposed(
         SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
             the table cannot have a column of this name.
     """
-    source = merge(active.source, observed) if additions else active.source
-    if not isinstance(source, Struct):
-        return active
-    derived = _derive(dataset, ports, source)
+    source = _grown(dataset, active, observed) if additions else active.source
+    derived = first.derived(dataset, ports, source)
     table_changes = [c for c in diff(active.columns, derived) if c.kind != "absent"]
     breaking = [c for c in table_changes if c.verdict == "breaking"]
     breaking += [
@@ -95,15 +77,36 @@ def proposed(
         source,
         table if isinstance(table, Struct) else None,
         changes=tuple(str(c) for c in changes),
+        mapped=tuple(naming.lines(active.source, source, f"new in version {active.version + 1}")),
     )
+
+
+def _grown(dataset: Dataset, active: SchemaVersion, observed: Struct) -> Struct:
+    """The active source with what is new, under names that no column has or had."""
+    grown = merge(active.source, observed)
+    if not isinstance(grown, Struct):
+        return active.source
+    gone = [f.name for f in active.columns.fields if grown.same(f) is None]
+    return naming.named(active.source, grown, gone, lower=dataset.names == "lower")
+
+
+def as_next(active: SchemaVersion, base: SchemaVersion, new: SchemaVersion) -> SchemaVersion:
+    """The version behind `active` that `new` is, although `base` in between is not on record."""
+    if base is active or new is active:
+        return new
+    if new is not base:
+        changes, mapped = (*base.changes, *new.changes), (*base.mapped, *new.mapped)
+        new = replace(new, changes=changes, mapped=mapped)
+    return replace(new, version=active.version + 1)
 
 
 def record(dataset: Dataset, ports: Ports, active: SchemaVersion, new: SchemaVersion) -> None:
     """Puts the version on record that the write which follows needs. Raises: ConflictError."""
     if new.version != active.version:
         ports.metastore.add_schema_version(
-            dataset.table, active.version, new.source, new.table, list(new.changes)
-        )
+            dataset.table, active.version, new.source, new.table, list(new.changes),
+            mapped=new.mapped,
+        )  # fmt: skip
 
 
 def block(
@@ -116,23 +119,3 @@ def block(
     """Raises: SchemaBlockedError, after the incident is on record."""
     ports.metastore.block(dataset.table, changes, batch, samples)
     raise SchemaBlockedError(dataset.table, [str(c) for c in changes])
-
-
-def _derive(dataset: Dataset, ports: Ports, source: Struct) -> Struct:
-    if not dataset.transformed:
-        return source
-    return ports.engine(dataset.format).derive(dataset, source)
-
-
-def _infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Struct:
-    """With the columns that were only null, as unknown. From the batch and what follows it: the
-    first records may be tombstones or bad ones, and the batch's range stays fixed by its claim."""
-    behind = raw_log.iter_commits_after(ports.store, dataset.table, commits[0].seq - 1)
-    values = (v for v in _raw_values(ports, behind) if v is not None)
-    return observe_records(islice(values, _INFER_RECORDS))[0]
-
-
-def _raw_values(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes | None]:
-    for raw in (o for c in commits for o in c.objects):
-        for line in read_lines(ports.store, raw):
-            yield value_bytes(line)

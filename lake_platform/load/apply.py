@@ -18,7 +18,7 @@ from lake_platform.errors import (
     RawExpiredError,
     StorageUnavailableError,
 )
-from lake_platform.evolution import evolve
+from lake_platform.evolution import evolve, first
 from lake_platform.load import claims
 from lake_platform.load.judged import check_ratio, judged
 from lake_platform.load.plan import Loading, Work, undoing
@@ -46,7 +46,7 @@ def apply(
     claim = _take_claim(loading, state, left, work)
     job = None
     try:
-        report, planned = _prepare(loading, claim, work)
+        report, planned = _prepare(loading, claim, work, fresh=not state.exists)
         job = judged(loading, report, planned)
         result = loading.engine.write(job)
     except Exception as error:
@@ -145,10 +145,12 @@ def _expired_since(loading: Loading, work: Work, error: LakeError) -> RawExpired
     return None
 
 
-def _prepare(loading: Loading, claim: Claim, work: Work) -> tuple[ScanReport, BatchJob]:
+def _prepare(
+    loading: Loading, claim: Claim, work: Work, *, fresh: bool
+) -> tuple[ScanReport, BatchJob]:
     dataset, ports = loading.dataset, loading.ports
     active = evolve.ensure_schema(dataset, ports, work.commits)
-    staged, schema, late = _judged(loading, claim, work, active)
+    staged, schema, late = _judged(loading, claim, work, active, fresh=fresh)
     report = staged.report
     evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
@@ -179,18 +181,24 @@ def _prepare(loading: Loading, claim: Claim, work: Work) -> tuple[ScanReport, Ba
 
 
 def _judged(
-    loading: Loading, claim: Claim, work: Work, active: SchemaVersion
+    loading: Loading, claim: Claim, work: Work, active: SchemaVersion, *, fresh: bool
 ) -> tuple[Staged, SchemaVersion, bool]:
     """The batch, decoded; the schema it has; and whether it keeps the old columns although it
-    brought new ones, to be applied again with them. Nothing is on record yet.
+    brought new ones, to be applied again with them. Nothing is on record yet. `fresh`: there is no
+    table that a change could break.
 
     Raises: SchemaBlockedError, QuarantineRatioError.
     """
     dataset, ports = loading.dataset, loading.ports
     changes: dict[str, Change] = {}
-    schema = evolve.proposed(dataset, ports, active, active.source, ())
+    base, schema = active, evolve.proposed(dataset, ports, active, active.source, ())
     while True:
         staged = _stage(loading, claim, work, schema)
+        if fresh and staged.report.changes:
+            fresh = False
+            if again := first.settle_again(dataset, ports, active, work.commits):
+                base = schema = again
+                continue
         _check(loading, work, staged.report)
         new = [c for c in staged.report.changes.values() if c.verdict == "automatic"]
         changes |= staged.report.changes
@@ -200,10 +208,10 @@ def _judged(
             staged = _stage(loading, claim, work, schema, projecting=True)
         if late or not new:
             staged.report.changes = changes
-            return staged, schema, late
+            return staged, evolve.as_next(active, base, schema), late
         # Decoded anew with the schema that holds them.
         schema = evolve.proposed(
-            dataset, ports, active, staged.report.observed, tuple(changes.values())
+            dataset, ports, base, staged.report.observed, tuple(changes.values())
         )
 
 

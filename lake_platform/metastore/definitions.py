@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.fitness import check_change
+from lake_platform.domain.mapping import FirstSight, mapped_to_json
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.domain.schema import Struct, to_json
 from lake_platform.errors import ConflictError, InvalidFieldError, LakeError, NameTakenError
@@ -52,8 +53,11 @@ class Definitions(Unit):
         with self._read() as session:
             return session.scalar(query) is not None
 
-    def register(self, dataset: Dataset, source: Struct | None, actor: str) -> DatasetRecord:
-        """Keeps the dataset and, when `source` is known, schema version 1: all or nothing.
+    def register(
+        self, dataset: Dataset, source: Struct | None, actor: str, sight: FirstSight | None = None
+    ) -> DatasetRecord:
+        """Keeps the dataset and, when `source` is known, schema version 1, with what `sight` says
+        of it: all or nothing.
 
         Raises:
             NameTakenError: the table name is in use.
@@ -72,7 +76,7 @@ class Definitions(Unit):
                 session.flush()
                 session.add(ProgressRow(table_name=dataset.table))
                 if source is not None:
-                    session.add(self._first_version(dataset, source))
+                    session.add(self._first_version(dataset, source, sight))
                 self._audit(session, "register", dataset.table, None, row.definition, actor)
         except IntegrityError:
             raise NameTakenError(dataset.table) from None
@@ -190,7 +194,9 @@ class Definitions(Unit):
             session, "status", row.table_name, {"status": before}, {"status": status.value}, actor
         )
 
-    def _first_version(self, dataset: Dataset, source: Struct) -> SchemaVersionRow:
+    def _first_version(
+        self, dataset: Dataset, source: Struct, sight: FirstSight | None
+    ) -> SchemaVersionRow:
         schema = to_json(source)
         return SchemaVersionRow(
             table_name=dataset.table,
@@ -200,6 +206,8 @@ class Definitions(Unit):
             status="ACTIVE",
             changes=[],
             created_at=self._clock(),
+            mapped=mapped_to_json(sight.mapped) if sight else None,
+            profile=dict(sight.profile) if sight else None,
         )
 
     @staticmethod

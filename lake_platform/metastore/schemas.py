@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.diff import Change
+from lake_platform.domain.mapping import Mapped, Path, mapped_from_json, mapped_to_json
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Struct, struct_from_json, to_json
 from lake_platform.errors import ConflictError, IncidentNotFoundError
@@ -73,6 +74,8 @@ class Schemas(Definitions):
         derived: Struct | None,
         changes: Sequence[str],
         actor: str | None = None,
+        *,
+        mapped: Iterable[Mapped] = (),
     ) -> SchemaVersion:
         """`after` is 0 for the first version."""
         with self._write() as session:
@@ -91,6 +94,7 @@ class Schemas(Definitions):
                 status="ACTIVE",
                 changes=list(changes),
                 created_at=self._clock(),
+                mapped=mapped_to_json(mapped) or None,
             )
             session.add(row)
             self._audit(
@@ -102,6 +106,28 @@ class Schemas(Definitions):
                 actor,
             )
             return _version(row)
+
+    def profile(self, table: str) -> Mapping[str, Any] | None:
+        query = select(SchemaVersionRow.profile).where(
+            SchemaVersionRow.table_name == table, SchemaVersionRow.version == 1
+        )
+        with self._read() as session:
+            return session.scalar(query)
+
+    def mapping(self, table: str) -> list[tuple[int, Mapped]]:
+        """How each path comes to its column, with the version that says so; in the order of the
+        paths' first coming."""
+        query = (
+            select(SchemaVersionRow.version, SchemaVersionRow.mapped)
+            .where(SchemaVersionRow.table_name == table)
+            .order_by(SchemaVersionRow.version)
+        )
+        found: dict[Path, tuple[int, Mapped]] = {}
+        with self._read() as session:
+            self._row(session, table)
+            for version, plain in session.execute(query):
+                found |= {m.path: (version, m) for m in mapped_from_json(plain or ())}
+        return list(found.values())
 
     def block(
         self,

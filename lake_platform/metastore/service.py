@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from croniter import CroniterError, croniter
 
 from lake_platform.domain.dataset import RESERVED_NOW, Dataset
-from lake_platform.domain.fitness import check_against_schema, check_reserved
+from lake_platform.domain.fitness import check_against_schema
+from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
@@ -19,8 +20,8 @@ from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTa
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 
-Infer = Callable[[Kafka, str], tuple[Struct | None, list[str]]]
-"""Schema and warnings from a topic's first messages (ingest.infer.infer_source)."""
+Infer = Callable[[Kafka, Dataset], Look]
+"""Schema and warnings from some of a topic's records (records.infer.look)."""
 CheckSteps = Callable[[Dataset], None]
 """Raises InvalidFieldError for a transform that cannot run."""
 Advise = Callable[[Dataset, Struct | None], Sequence[str]]
@@ -38,10 +39,12 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """`schema` is None while the topic is empty; the first load infers it then."""
+    """`schema` is None while the topic is empty; the first load infers it then. `mapped`: how the
+    paths of its records come to columns."""
 
     record: DatasetRecord
     schema: SchemaVersion | None
+    mapped: Sequence[Mapped] = field(default_factory=tuple)
     warnings: Sequence[str] = field(default_factory=tuple)
 
 
@@ -70,27 +73,30 @@ class UseCases:
         self._check_form(dataset)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
-        source, warnings = self.look(dataset)
-        record = self.store.register(dataset, source, actor)
+        found = self.look(dataset)
+        sight = found.sight
+        record = self.store.register(dataset, sight.source if sight else None, actor, sight)
         self.notify(dataset.table)
-        return Registration(record, self.store.active_schema(dataset.table), tuple(warnings))
+        active = self.store.active_schema(dataset.table)
+        return Registration(record, active, sight.mapped if sight else (), found.warnings)
 
-    def look(self, dataset: Dataset) -> tuple[Struct | None, list[str]]:
+    def look(self, dataset: Dataset) -> Look:
         """What a registration finds in the topic: the schema, and what to warn of.
 
         Raises: as `register_dataset`; nothing is kept.
         """
-        source, warnings = self.infer(self.kafka, dataset.topic)
+        found = self.infer(self.kafka, dataset)
+        source = found.sight.source if found.sight else None
+        warnings = list(found.warnings)
         if source is not None:
             check_against_schema(dataset, source)
-            check_reserved(dataset, source)
-            warnings = [*warnings, *self.check_source(dataset, source)]
+            warnings += self.check_source(dataset, source)
         elif not warnings:
             warnings = [
                 f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first"
             ]
         warnings += [*self.advise(dataset, source), *self._beginning_gone(dataset)]
-        return source, warnings
+        return replace(found, warnings=warnings)
 
     def change_dataset(
         self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str

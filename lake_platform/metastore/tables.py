@@ -39,6 +39,9 @@ class DatasetRow(Base):
 
 
 class SchemaVersionRow(Base):
+    """`mapped`: how paths that are new in this version came to columns (domain/mapping). `profile`:
+    of version 1, what the registration counted."""
+
     __tablename__ = "schema_versions"
 
     table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE), primary_key=True)
@@ -48,6 +51,9 @@ class SchemaVersionRow(Base):
     status: Mapped[str] = mapped_column(String(20))
     changes: Mapped[list[Any]]
     created_at: Mapped[int]
+    # Large, and rarely asked for.
+    mapped: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    profile: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
 
 
 class IncidentRow(Base):

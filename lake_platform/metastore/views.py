@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from lake_platform.domain.mapping import Mapped, shown
 from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
@@ -31,6 +32,7 @@ def dataset_view(record: DatasetRecord) -> dict[str, Any]:
 def registration_view(registration: Registration) -> dict[str, Any]:
     return dataset_view(registration.record) | {
         "schema": schema_view(registration.schema),
+        "mapping": [mapped_view(m) for m in registration.mapped],
         "warnings": list(registration.warnings),
     }
 
@@ -48,6 +50,12 @@ def schema_view(version: SchemaVersion | None) -> dict[str, Any] | None:
         "changes": list(version.changes),
         "created_at": version.created_at,
     }
+
+
+def mapped_view(mapped: Mapped, version: int = 1) -> dict[str, Any]:
+    """`path`: keys from the record down, null for each element of an array or value of a map."""
+    plain = asdict(mapped) | {"path": list(mapped.path), "rules": list(mapped.rules)}
+    return {"source": shown(mapped.path)} | plain | {"version": version}
 
 
 def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.records.forms import READERS, numeric
 from lake_platform.records.observe import fits, is_other_empty, spelled, whole
-from lake_platform.records.verbatim import Verbatim, Record
+from lake_platform.records.verbatim import Record, Verbatim
 
 
 def build_record(value: dict[str, Any], struct: Struct, record: Record) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lake_platform.domain.mapping import Mapped, Path, Rule
-from lake_platform.domain.schema import Array, Field, Map, Scalar, Struct, Type
+from lake_platform.domain.schema import UNKNOWN, Array, Field, Map, Scalar, Struct, Type
 from lake_platform.records.seen import Seen
 
 TEXT, JSON = Scalar("string"), Scalar("json")
@@ -51,7 +51,8 @@ class Place:
 
 
 def type_of(place: Place) -> Type:
-    """Of a place that is not pending."""
+    if place.kind == "pending":
+        return UNKNOWN
     if place.kind == "struct":
         return struct_of(place)
     if place.kind == "array":
@@ -62,7 +63,8 @@ def type_of(place: Place) -> Type:
 
 
 def struct_of(place: Place) -> Struct:
-    return Struct(tuple(_field(part) for part in place.parts if part.kind != "pending"))
+    """With what is pending, as unknown."""
+    return Struct(tuple(map(_field, place.parts)))
 
 
 def _field(place: Place) -> Field:

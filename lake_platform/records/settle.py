@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Mapped, Path
 from lake_platform.domain.names import assign, column_name, is_ours, never
-from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, Type
+from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, Type, without_unknown
 from lake_platform.records.keys import spellings, why_map, why_renamed
 from lake_platform.records.numbers import number_type
 from lake_platform.records.places import JSON, TEXT, Alias, Place, lines, narrow, struct_of
@@ -24,7 +24,10 @@ _RARE = 0.01
 
 @dataclass(frozen=True)
 class Settled:
+    """`seen` has also what is pending, as unknown."""
+
     struct: Struct
+    seen: Struct
     mapped: tuple[Mapped, ...]
 
 
@@ -42,7 +45,9 @@ def settle(profile: Profile, dataset: Dataset) -> Settled:
     mapped = [line for part in root.parts for line in lines(part, part.name)]
     if profile.root.others is not None:
         mapped.append(_rest(profile.root.others))
-    return Settled(struct_of(root), tuple(mapped))
+    seen = struct_of(root)
+    known = without_unknown(seen)
+    return Settled(known if isinstance(known, Struct) else Struct(), seen, tuple(mapped))
 
 
 def _rest(others: Seen) -> Mapped:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from lake_platform.compose import build_metastore
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import Kafka
-from lake_platform.records.infer import infer_source
+from lake_platform.records.infer import look
 from lake_platform.settings import load_settings
 from tests.integration.real_kafka import RealKafka
 from tests.kills.account import check_everything, check_raw_files, check_topic
@@ -56,9 +56,9 @@ class TableUnderTest:
         self._kafka.create_topic(self.dataset.topic, 2)
         self._now_ms = 0
         self.send_round()
-        source, _ = infer_source(cast(Kafka, self._kafka), self.dataset.topic)
+        sight = look(cast(Kafka, self._kafka), self.dataset).sight
         metastore = build_metastore(load_settings(self.home))
-        metastore.register(self.dataset, source, "test")
+        metastore.register(self.dataset, sight.source if sight else None, "test", sight)
         metastore.close()
 
     @property

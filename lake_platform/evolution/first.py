@@ -1,0 +1,88 @@
+"""Schema version 1 of a table that is not there yet: it holds every record of the first batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from lake_platform.domain.bundle import Ports
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.fitness import check_against_schema, check_places
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.schema import Struct
+from lake_platform.raw import log as raw_log
+from lake_platform.raw.objects import read_lines
+from lake_platform.records.conform import value_bytes
+from lake_platform.records.infer import MOST_RECORDS, settled
+from lake_platform.records.profile import Profile
+
+
+def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:
+    """Version 1 from raw, of a topic that was empty at registration.
+
+    Raises:
+        InvalidFieldError: the first records lack a column the definition names.
+        TransformError: they lack one that its SQL names.
+    """
+    # From the batch and what follows it: the first records may be tombstones or bad ones, and the
+    # batch's range stays fixed by its claim.
+    behind = raw_log.iter_commits_after(ports.store, dataset.table, commits[0].seq - 1)
+    found = settled(islice(_values(ports, behind), MOST_RECORDS), dataset, Profile())
+    source = found.sight.source if found.sight else Struct()
+    check_against_schema(dataset, source)
+    if dataset.transformed or dataset.delete_when:
+        # Nobody could hold the SQL against records when it was typed.
+        ports.engine(dataset.format).derive(dataset, source, found.seen)
+    columns = derived(dataset, ports, source)
+    check_places(dataset, columns)
+    return ports.metastore.add_schema_version(
+        dataset.table, 0, source, columns, ["inferred from raw"],
+        mapped=found.sight.mapped if found.sight else (),
+    )  # fmt: skip
+
+
+def settle_again(
+    dataset: Dataset, ports: Ports, active: SchemaVersion, commits: Sequence[RawCommit]
+) -> SchemaVersion | None:
+    """The version in which every record of the first batch fits, with what was counted at
+    registration; not on record yet. None when that is the active one.
+
+    Raises: as `infer`.
+    """
+    counted = ports.metastore.profile(dataset.table)
+    profile = Profile.from_json(dict(counted)) if counted else Profile()
+    found = settled(_values(ports, commits), dataset, profile)
+    if found.sight is None:
+        return None
+    settled_now = found.sight.source
+    # Columns of an operator, or of a registration of before profiles were kept.
+    kept = (f for f in active.source.fields if _is_free(f.name, settled_now, f.keys))
+    source = Struct((*settled_now.fields, *kept))
+    if source == active.source:
+        return None
+    check_against_schema(dataset, source)
+    columns = derived(dataset, ports, source)
+    check_places(dataset, columns)
+    change = f"settled anew from all {profile.records} records that were seen before the first load"
+    return SchemaVersion(
+        active.version + 1, source, columns, changes=(change,), mapped=found.sight.mapped
+    )
+
+
+def derived(dataset: Dataset, ports: Ports, source: Struct) -> Struct:
+    """The table's columns. Raises: TransformError."""
+    return ports.engine(dataset.format).derive(dataset, source) if dataset.transformed else source
+
+
+def _is_free(name: str, source: Struct, keys: Iterable[str]) -> bool:
+    used = {f.name.lower() for f in source.fields}
+    return name.lower() not in used and all(source.of_key(key) is None for key in keys)
+
+
+def _values(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
+    for raw in (o for c in commits for o in c.objects):
+        for line in read_lines(ports.store, raw):
+            value = value_bytes(line)
+            if value is not None:
+                yield value

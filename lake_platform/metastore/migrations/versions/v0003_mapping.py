@@ -1,0 +1,16 @@
+"""How the paths of records came to columns, with each schema version."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for name in ("mapped", "profile"):
+        op.add_column("schema_versions", sa.Column(name, sa.JSON(), nullable=True))
