@@ -42,7 +42,7 @@ def build(value: Any, kind: Type, at: Verbatim, rescue: bool = False) -> Any:
 
     Raises: ValueError when a value does not fit.
     """
-    if value is None or without_unknown(kind) is None:  # only null, [] and {} so far
+    if value is None or without_unknown(kind) is None:
         return None
     try:
         return _build(value, kind, at, rescue)
@@ -79,11 +79,11 @@ def _row(value: dict[str, Any], struct: Struct, at: Verbatim) -> tuple[Any, ...]
 
 def _field(value: dict[str, Any], field: Field, at: Verbatim) -> Any:
     keys = spelled(value, field)
-    if not keys:
+    if not keys or without_unknown(field.type) is None:  # only null, [] and {} so far
         return None
     key, *others = keys
     for other in others:
-        if value[other] != value[key]:
+        if at.child(other).text != at.child(key).text:
             at.child(other).rescue()
     return build(value[key], field.type, at.child(key), field.rescue)
 

@@ -73,7 +73,7 @@ def _watched(
             f"topic {dataset.topic} gave no record in time, so its schema is not known: version 1 "
             f"comes with the first load"
         )
-    return Look(found.sight, found.seen, warnings)
+    return Look(found.sight, found.seen, tuple(warnings))
 
 
 def _values(
@@ -97,8 +97,7 @@ def _parts(held: Mapping[int, OffsetRange], each: int) -> Iterator[dict[int, Off
         if len(whole) <= each:
             cut[0][partition] = whole
             continue
-        step = (len(whole) - size) // (_PARTS - 1)
         for number in range(_PARTS):
-            start = whole.start + number * step
+            start = whole.start + number * (len(whole) - size) // (_PARTS - 1)
             cut[number][partition] = OffsetRange(start, start + size)
     return (ranges for ranges in cut if ranges)

@@ -79,15 +79,15 @@ class Watch:
         found = []
         if self.unfit:
             found.append(
-                f"{len(self.unfit)} of the first {self.seen} records of topic {topic} are not one "
-                f"JSON object each and will go to quarantine: {counted(self.unfit)}"
+                f"{len(self.unfit)} of {self.seen} records of topic {topic} that were looked at "
+                f"are not one JSON object each and will go to quarantine: {counted(self.unfit)}"
             )
         if not useful and self.seen > len(self.unfit):
             rest = self.seen - len(self.unfit)
             found.append(
-                f"{rest} of the first {self.seen} records of topic {topic} have no value in any "
-                f"column ({self.tombstones} are tombstones): schema version 1 comes with the first "
-                f"that has one"
+                f"{rest} of {self.seen} records of topic {topic} that were looked at have no value "
+                f"in any column ({self.tombstones} are tombstones): schema version 1 comes with "
+                f"the first that has one"
             )
         return found
 

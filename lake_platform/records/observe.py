@@ -22,9 +22,11 @@ from lake_platform.domain.schema import (
     Scalar,
     Struct,
     Type,
+    without_unknown,
 )
 from lake_platform.records.forms import READERS, digits, exact
 
+_EMPTY: tuple[object, ...] = ([], {})
 _LONG_DIGITS = 19
 _WIDER = {frozenset(["int", "long"]): "long", frozenset(["float", "double"]): "double"}
 
@@ -151,12 +153,16 @@ def _seen(value: Mapping[str, object], field: Field) -> Field:
     item, like = value[keys[0]], field.type
     if field.rescue and _is_rescued(item, like):
         return field
-    return replace(field, type=observe(item, None if like == UNKNOWN else like))
+    return replace(field, type=_new(item) if like == UNKNOWN else observe(item, like))
 
 
 def spelled(value: Mapping[str, object], field: Field) -> list[str]:
-    """The keys of a field that have a value: the one that counts first."""
-    return [key for key in field.keys if value.get(key) is not None]
+    """The keys of a field that have a value, the one that counts first: its own, unless that is
+    empty and another is not."""
+    held = [key for key in field.keys if value.get(key) is not None]
+    if len(held) > 1:
+        held.sort(key=lambda key: value[key] in _EMPTY)
+    return held
 
 
 def _is_rescued(value: object, like: Type) -> bool:
@@ -172,11 +178,17 @@ def _observe_all(values: Iterable[object], like: Type | None) -> Type:
     """One type for all elements; `like` while nothing else was seen."""
     merged: Type = UNKNOWN
     for value in values:
-        seen = observe(value, like)
+        seen = _new(value) if like is None else observe(value, like)
         before, merged = merged, merge_observed(merged, seen, like)
         if like is None and not _agree(before, seen, merged):
             merged = Mixed(before, seen)
     return like if like is not None and merged == UNKNOWN else merged
+
+
+def _new(value: object) -> Type:
+    """Of what has no type yet; null, [] and {} in any shape give it none."""
+    kind = observe(value)
+    return UNKNOWN if without_unknown(kind) is None else kind
 
 
 def _agree(first: Type, second: Type, merged: Type) -> bool:

@@ -17,6 +17,7 @@ from lake_platform.records.seen import Seen
 MAX_PATHS = 20_000
 _FEW_KEYS = 100  # of an object whose keys are kept when others are folded
 _INT64 = 2**63
+_EMPTY: tuple[object, ...] = ([], {})
 _SHORT = 17  # characters in which a number without exponent has at most 16 digits
 _SMALLEST_NORMAL = 2.0**-1022
 _MORE_THAN_ANY_DECIMAL = 1_000
@@ -201,7 +202,8 @@ def _object(profile: Profile, seen: Seen, value: dict[str, Any]) -> None:
 
 
 def _count_twins(seen: Seen, value: dict[str, Any]) -> None:
-    folds = [fold for key in value if (fold := key.casefold()) in seen.twins]
+    said = (key for key, item in value.items() if item is not None and item not in _EMPTY)
+    folds = [fold for key in said if (fold := key.casefold()) in seen.twins]
     if len(set(folds)) < len(folds):
         for fold, spellings in Counter(folds).items():
             seen.twins[fold] += spellings > 1

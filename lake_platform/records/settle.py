@@ -180,6 +180,7 @@ class _Settler:
         place.kind = "struct"
         for keys in spellings(seen, apart=self._dataset.case_twins == "split"):
             place.parts += self._fields(seen, keys, at)
+        place.parts = _without_pending_twins(place.parts)
         self._name(place.parts, is_root=not at.path)
         if all(part.kind == "pending" for part in place.parts) and at.path:
             return _pending(seen, at, place.parts)
@@ -217,6 +218,23 @@ class _Settler:
         if at.depth >= self._dataset.max_depth and not at.named:
             return f"nested deeper than {self._dataset.max_depth}"
         return ""
+
+
+def _without_pending_twins(parts: Sequence[Place]) -> list[Place]:
+    """A key with no value yet that differs from a column's in case only means that column, like any
+    spelling that comes later; what of it does not fit there is rescued."""
+    settled = {str(p.path[-1]).casefold(): p for p in parts if p.kind != "pending"}
+    kept = []
+    for part in parts:
+        key = str(part.path[-1])
+        twin = settled.get(key.casefold()) if part.kind == "pending" else None
+        if twin is None:
+            kept.append(part)
+        else:
+            twin.aliases.append(Alias(key, part.share, part.seen.example))
+            twin.rescue = True
+            twin.say("rescue", f"what {key} says may not fit")
+    return kept
 
 
 def _place(seen: Seen, at: _At, scalar: Type = JSON) -> Place:

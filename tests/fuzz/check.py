@@ -25,7 +25,8 @@ from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
-from lake_platform.records.infer import infer_records
+from lake_platform.records.infer import settled
+from lake_platform.records.profile import Profile
 from tests.fuzz import oracle
 
 INGEST_MS = 1_793_491_200_000 + 2 * HOUR_MS
@@ -216,6 +217,6 @@ def is_rejected(line: bytes) -> bool:
 @cache
 def source_of(topic: tuple[bytes, ...]) -> Struct:
     """A schema some records of the topic fit."""
-    source = infer_records(topic[:5])[0]
-    assert source is not None
-    return source
+    sight = settled(topic[:5], Dataset(topic="t", table="t"), Profile()).sight
+    assert sight is not None
+    return sight.source

@@ -114,8 +114,8 @@ def checkpoint_before_the_data(stack: ExitStack) -> None:
     """The metastore hears of a batch that may never be written."""
     prepare = apply._prepare
 
-    def early(loading: Any, claim: Any, work: Any) -> Any:
-        prepared = prepare(loading, claim, work)
+    def early(loading: Any, claim: Any, work: Any, *, fresh: bool) -> Any:
+        prepared = prepare(loading, claim, work, fresh=fresh)
         loading.ports.metastore.update_progress(loading.table, applied_seq=prepared[1].applied)
         return prepared
 

@@ -12,6 +12,7 @@ import pytest
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.service import UseCases
 from tests.support import Lab
@@ -31,18 +32,19 @@ def registering(lab: Lab, value: dict[str, Any]) -> UseCases:
     return compose.build_use_cases(lab.metastore, kafka)
 
 
-@pytest.mark.parametrize("name", ["_lake_key", "_lake_x", "_Lake_y", "_kafka_key"])
-def test_names_of_ours_are_refused_for_new_tables(lab: Lab, name: str) -> None:
+@pytest.mark.parametrize("name", ["_lake_key", "_lake_x", "_Lake_y", "_kafka_key", "_rescued"])
+def test_names_of_ours_become_others(lab: Lab, name: str) -> None:
     use_cases = registering(lab, {"id": 1, name: 2})
-    with pytest.raises(InvalidFieldError, match=name):
-        use_cases.register_dataset(Dataset(topic="t", table="t"), "test")
-    renamed = Transform(sql=f"SELECT id, `{name}` AS x FROM input")
-    use_cases.register_dataset(Dataset(topic="t", table="t", transforms=(renamed,)), "test")
+    done = use_cases.register_dataset(Dataset(topic="t", table="t"), "test")
+    assert done.schema is not None
+    [_, field] = done.schema.source.fields
+    assert (field.name, field.key) == (f"src{name}", name)
+    assert [m.column for m in done.mapped if m.rules] == [f"src{name}"]
 
 
 def test_an_older_table_with_such_a_column_can_be_changed(lab: Lab) -> None:
-    use_cases = registering(lab, {"id": 1, "_lake_x": 2})
-    source, _ = use_cases.infer(use_cases.kafka, "t")
+    use_cases = registering(lab, {"id": 1})
+    source = Struct((Field("id", Scalar("long")), Field("_lake_x", Scalar("long"))))
     lab.metastore.register(Dataset(topic="t", table="t"), source, "test")
     assert use_cases.change_dataset("t", {"owner": "me"}, 1, "test").version == 2
 

@@ -9,7 +9,9 @@ import json
 import pytest
 
 from lake_platform.adapters.memory.systems import MemoryKafka
-from lake_platform.records.infer import infer_source
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.mapping import Look
+from lake_platform.records.infer import look
 from lake_platform.records.looks import counted, looks_like
 
 RECORD = b'{"id":1}'
@@ -75,6 +77,10 @@ def test_kinds_are_counted_with_an_example_each() -> None:
     assert counted([]) == ""
 
 
+def looked(kafka: MemoryKafka) -> Look:
+    return look(kafka, Dataset(topic="t", table="t"))
+
+
 def topic(*values: bytes | None) -> MemoryKafka:
     kafka = MemoryKafka()
     kafka.create_topic("t")
@@ -85,28 +91,31 @@ def topic(*values: bytes | None) -> MemoryKafka:
 
 def test_the_first_records_of_a_topic_that_are_no_json_are_told() -> None:
     framed = [b"\x00\x00\x00\x00" + bytes([n]) + RECORD for n in (7, 7, 8)]
-    source, [warning] = infer_source(topic(*framed), "t")
-    assert source is None
-    assert "3 of the first 3 records of topic t are not one JSON object" in warning
+    found = looked(topic(*framed))
+    [warning] = found.warnings
+    assert found.sight is None
+    assert "3 of 3 records of topic t that were looked at are not one JSON object" in warning
     assert "3 JSON behind Confluent's five-byte prefix" in warning
     assert "schemas.enable=false" in warning
 
 
 def test_a_bad_one_among_good_ones_is_told_and_the_schema_is_known() -> None:
-    source, [warning] = infer_source(topic(RECORD, b"id,name", None, RECORD), "t")
-    assert source is not None
-    assert "1 of the first 4 records" in warning
+    found = looked(topic(RECORD, b"id,name", None, RECORD))
+    [warning] = found.warnings
+    assert found.sight is not None
+    assert "1 of 4 records" in warning
     assert "2 fields" in warning
 
 
 @pytest.mark.parametrize("value", [None, b"{}", b'{"a":null}'])
 def test_records_without_a_value_are_not_called_none(value: bytes | None) -> None:
-    source, [warning] = infer_source(topic(value, value), "t")
-    assert source is None
-    assert "2 of the first 2 records of topic t have no value in any column" in warning
+    found = looked(topic(value, value))
+    [warning] = found.warnings
+    assert found.sight is None
+    assert "2 of 2 records of topic t that were looked at have no value in any column" in warning
 
 
 def test_holes_are_no_records() -> None:
     kafka = topic()
     kafka.leave_hole("t", offsets=3)
-    assert infer_source(kafka, "t") == (None, [])
+    assert looked(kafka) == Look()
