@@ -12,7 +12,7 @@ from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.fitness import check_places, unstorable
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import MAX_LEVELS, Struct, levels, merge
+from lake_platform.domain.schema import MAX_LEVELS, Struct, columns, levels, merge
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.evolution import first, naming
 
@@ -30,10 +30,10 @@ def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) 
     if active is None:
         active = first.infer(dataset, ports, commits)
     if active.table is None and dataset.transformed:
-        columns = first.derived(dataset, ports, active.source)
-        check_places(dataset, columns)
+        made = first.derived(dataset, ports, active.source)
+        check_places(dataset, made)
         active = ports.metastore.add_schema_version(
-            dataset.table, active.version, active.source, columns,
+            dataset.table, active.version, active.source, made,
             ["table columns derived from the transforms"],
         )  # fmt: skip
     return active
@@ -44,16 +44,16 @@ def proposed(
     ports: Ports,
     active: SchemaVersion,
     observed: Struct,
-    additions: Sequence[Change],
+    mixed: Sequence[RawCommit] = (),
 ) -> SchemaVersion:
     """The version a batch is written with: `active`, or the next one, with the automatic changes
-    in it; not on record yet.
+    in it; not on record yet. `mixed`: the batch, where values of what is new in it differ in type.
 
     Raises:
         SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
             the table cannot have a column of this name.
     """
-    source = _grown(dataset, active, observed) if additions else active.source
+    source = _grown(dataset, ports, active, observed, mixed)
     derived = first.derived(dataset, ports, source)
     table_changes = [c for c in diff(active.columns, derived) if c.kind != "absent"]
     breaking = [c for c in table_changes if c.verdict == "breaking"]
@@ -68,6 +68,7 @@ def proposed(
     ]
     if breaking:
         block(dataset, ports, breaking, "transforms", [])
+    additions = diff(active.source, source, partial=True)
     if not additions and not table_changes:
         return active
     table = merge(active.columns, derived)
@@ -81,11 +82,25 @@ def proposed(
     )
 
 
-def _grown(dataset: Dataset, active: SchemaVersion, observed: Struct) -> Struct:
+def is_new(active: SchemaVersion, change: Change) -> bool:
+    """Whether it is about a column that the table has not."""
+    known = {path for path, _ in columns(active.source)}
+    return change.path.rstrip("[]{}") not in known
+
+
+def _grown(
+    dataset: Dataset,
+    ports: Ports,
+    active: SchemaVersion,
+    observed: Struct,
+    mixed: Sequence[RawCommit],
+) -> Struct:
     """The active source with what is new, under names that no column has or had."""
     grown = merge(active.source, observed)
     if not isinstance(grown, Struct):
         return active.source
+    if mixed:
+        grown = first.with_new(dataset, ports, grown, active.source, mixed)
     gone = [f.name for f in active.columns.fields if grown.same(f) is None]
     return naming.named(active.source, grown, gone, lower=dataset.names == "lower")
 

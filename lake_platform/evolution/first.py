@@ -1,8 +1,10 @@
-"""Schema version 1 of a table that is not there yet: it holds every record of the first batch."""
+"""First sight: of a table that is not there yet, and of columns that are new to one. What comes of
+it holds every record that was seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from lake_platform.domain.bundle import Ports
@@ -10,7 +12,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema, check_places
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import Array, Map, Struct, Type
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
@@ -68,6 +70,37 @@ def settle_again(
     return SchemaVersion(
         active.version + 1, source, columns, changes=(change,), mapped=found.sight.mapped
     )
+
+
+def with_new(
+    dataset: Dataset, ports: Ports, grown: Struct, held: Struct, commits: Sequence[RawCommit]
+) -> Struct:
+    """`grown`, which has what is new beyond `held`, with types for that from all of the batch."""
+    found = settled(_values(ports, commits), dataset, Profile())
+    return _retyped(grown, held, found.sight.source) if found.sight else grown
+
+
+def _retyped(grown: Struct, held: Struct, seen: Struct) -> Struct:
+    fields = []
+    for field in grown.fields:
+        known, now = held.same(field), seen.same(field)
+        if now is None:
+            fields.append(field)
+        elif known is None:
+            fields.append(replace(field, type=now.type, rescue=now.rescue))
+        else:
+            fields.append(replace(field, type=_inside(field.type, known.type, now.type)))
+    return Struct(tuple(fields))
+
+
+def _inside(grown: Type, held: Type, seen: Type) -> Type:
+    if isinstance(grown, Struct) and isinstance(held, Struct) and isinstance(seen, Struct):
+        return _retyped(grown, held, seen)
+    if isinstance(grown, Array) and isinstance(held, Array) and isinstance(seen, Array):
+        return Array(_inside(grown.element, held.element, seen.element))
+    if isinstance(grown, Map) and isinstance(held, Map) and isinstance(seen, Map):
+        return Map(_inside(grown.value, held.value, seen.value))
+    return grown
 
 
 def derived(dataset: Dataset, ports: Ports, source: Struct) -> Struct:

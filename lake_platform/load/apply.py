@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import structlog
 
 from lake_platform.domain.batches import BatchJob, Claim, TableState
-from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.diff import Change
-from lake_platform.domain.layout import staging_prefix
-from lake_platform.domain.progress import SchemaVersion
 from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,
@@ -18,9 +12,10 @@ from lake_platform.errors import (
     RawExpiredError,
     StorageUnavailableError,
 )
-from lake_platform.evolution import evolve, first
+from lake_platform.evolution import evolve
 from lake_platform.load import claims
-from lake_platform.load.judged import check_ratio, judged
+from lake_platform.load.decoded import decoded, staging
+from lake_platform.load.judged import judged
 from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import (
@@ -31,7 +26,6 @@ from lake_platform.load.quarantine import (
 from lake_platform.load.replay import check_kept
 from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult
-from lake_platform.load.stage import Question, Staged
 
 _log = structlog.get_logger(__name__)
 
@@ -128,11 +122,7 @@ def _give_up(loading: Loading, claim: Claim, staged: bool) -> None:
 
 def _clear(loading: Loading, claim: Claim) -> None:
     store = loading.ports.store
-    store.delete([i.key for i in store.list(_staging(loading, claim))])
-
-
-def _staging(loading: Loading, claim: Claim) -> str:
-    return staging_prefix(loading.table, claim.batch.id, claim.nonce)
+    store.delete([i.key for i in store.list(staging(loading.table, claim))])
 
 
 def _expired_since(loading: Loading, work: Work, error: LakeError) -> RawExpiredError | None:
@@ -150,8 +140,10 @@ def _prepare(
 ) -> tuple[ScanReport, BatchJob]:
     dataset, ports = loading.dataset, loading.ports
     active = evolve.ensure_schema(dataset, ports, work.commits)
-    staged, schema, late = _judged(loading, claim, work, active, fresh=fresh)
+    found = decoded(loading, claim, work, active, fresh=fresh)
+    staged, schema, late = found.staged, found.schema, found.late
     report = staged.report
+    report.changes = {c.path: c for c in found.changes}
     evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
         ports.store, dataset.table, work.commits, schema.version, report.rejected
@@ -178,63 +170,3 @@ def _prepare(
         undone=work.undone,
     )
     return report, job
-
-
-def _judged(
-    loading: Loading, claim: Claim, work: Work, active: SchemaVersion, *, fresh: bool
-) -> tuple[Staged, SchemaVersion, bool]:
-    """The batch, decoded; the schema it has; and whether it keeps the old columns although it
-    brought new ones, to be applied again with them. Nothing is on record yet. `fresh`: there is no
-    table that a change could break.
-
-    Raises: SchemaBlockedError, QuarantineRatioError.
-    """
-    dataset, ports = loading.dataset, loading.ports
-    changes: dict[str, Change] = {}
-    base, schema = active, evolve.proposed(dataset, ports, active, active.source, ())
-    while True:
-        staged = _stage(loading, claim, work, schema)
-        if fresh and staged.report.changes:
-            fresh = False
-            if again := first.settle_again(dataset, ports, active, work.commits):
-                base = schema = again
-                continue
-        _check(loading, work, staged.report)
-        new = [c for c in staged.report.changes.values() if c.verdict == "automatic"]
-        changes |= staged.report.changes
-        late = _is_late(dataset, new, work)
-        if late:
-            schema = active
-            staged = _stage(loading, claim, work, schema, projecting=True)
-        if late or not new:
-            staged.report.changes = changes
-            return staged, evolve.as_next(active, base, schema), late
-        # Decoded anew with the schema that holds them.
-        schema = evolve.proposed(
-            dataset, ports, base, staged.report.observed, tuple(changes.values())
-        )
-
-
-def _stage(
-    loading: Loading, claim: Claim, work: Work, schema: SchemaVersion, projecting: bool = False
-) -> Staged:
-    question = Question(
-        loading.dataset, schema.source, schema.columns,
-        _staging(loading, claim),
-        loading.engine.layout(loading.dataset), projecting,
-    )  # fmt: skip
-    return loading.decoders.stage(question, [o for c in work.commits for o in c.objects])
-
-
-def _check(loading: Loading, work: Work, report: ScanReport) -> None:
-    """Raises: SchemaBlockedError, QuarantineRatioError."""
-    dataset = loading.dataset
-    if report.breaking:
-        evolve.block(dataset, loading.ports, report.breaking, work.batch.id, report.samples)
-    check_ratio(dataset, report)
-
-
-def _is_late(dataset: Dataset, additions: Sequence[Change], work: Work) -> bool:
-    """Whether this batch keeps the old columns. What was widened does not fit into those."""
-    only_new = bool(additions) and all(c.kind == "add" for c in additions)
-    return only_new and dataset.evolution == "next_batch" and not work.replay

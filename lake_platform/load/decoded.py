@@ -1,0 +1,108 @@
+"""A batch decoded with the schema it is written with, which the batch itself has a say in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lake_platform.domain.batches import Claim
+from lake_platform.domain.diff import Change, diff
+from lake_platform.domain.layout import staging_prefix
+from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.schema import Struct
+from lake_platform.evolution import evolve, first
+from lake_platform.load.judged import check_ratio
+from lake_platform.load.plan import Loading, Work
+from lake_platform.load.stage import Question, Staged
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`late`: it keeps the old columns although it brought new ones, to be applied again with them.
+    `changes`: what it brought."""
+
+    staged: Staged
+    schema: SchemaVersion
+    changes: tuple[Change, ...]
+    late: bool = False
+
+
+def decoded(
+    loading: Loading, claim: Claim, work: Work, active: SchemaVersion, *, fresh: bool
+) -> Decoded:
+    """Decodes until nothing is new to the schema; nothing is on record yet. `fresh`: there is no
+    table that a change could break.
+
+    Raises: SchemaBlockedError, QuarantineRatioError.
+    """
+    rounds = _Rounds(loading, claim, work, active)
+    if fresh:
+        rounds.settle()
+    rounds.take_in()
+    staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
+    changes = tuple(diff(active.source, schema.source, partial=True))
+    if _is_late(loading, work, changes):
+        return Decoded(rounds.stage(active, projecting=True), active, changes, late=True)
+    return Decoded(staged, schema, changes)
+
+
+def staging(table: str, claim: Claim) -> str:
+    return staging_prefix(table, claim.batch.id, claim.nonce)
+
+
+class _Rounds:
+    """`base` is the schema that changes are taken into; `staged` the batch decoded with `schema`."""
+
+    def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
+        self._loading, self._claim, self._work = loading, claim, work
+        self.base = active
+        self._try(self._proposed(active.source))
+
+    def settle(self) -> None:
+        """Where the records of a first batch do not fit what was made of others, all count."""
+        if not self.staged.report.changes:
+            return
+        dataset, ports = self._loading.dataset, self._loading.ports
+        again = first.settle_again(dataset, ports, self.base, self._work.commits)
+        if again:
+            self.base = again
+            self._try(again)
+
+    def take_in(self) -> None:
+        """Raises: SchemaBlockedError, QuarantineRatioError."""
+        if any(evolve.is_new(self.base, c) for c in self.staged.report.breaking):
+            self._try(self._proposed(self.staged.report.observed, self._work.commits))
+        self._check()
+        while self.staged.report.changes:
+            self._try(self._proposed(self.staged.report.observed))
+            self._check()
+
+    def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
+        loading = self._loading
+        question = Question(
+            loading.dataset, schema.source, schema.columns,
+            staging(loading.table, self._claim),
+            loading.engine.layout(loading.dataset), projecting,
+        )  # fmt: skip
+        return loading.decoders.stage(question, [o for c in self._work.commits for o in c.objects])
+
+    def _try(self, schema: SchemaVersion) -> None:
+        self.schema, self.staged = schema, self.stage(schema)
+
+    def _proposed(self, observed: Struct, mixed: Sequence[RawCommit] = ()) -> SchemaVersion:
+        loading = self._loading
+        return evolve.proposed(loading.dataset, loading.ports, self.base, observed, mixed)
+
+    def _check(self) -> None:
+        loading, report = self._loading, self.staged.report
+        if report.breaking:
+            batch = self._work.batch.id
+            evolve.block(loading.dataset, loading.ports, report.breaking, batch, report.samples)
+        check_ratio(loading.dataset, report)
+
+
+def _is_late(loading: Loading, work: Work, changes: Sequence[Change]) -> bool:
+    """Whether this batch keeps the old columns. What was widened does not fit into those."""
+    only_new = bool(changes) and all(c.kind == "add" for c in changes)
+    return only_new and loading.dataset.evolution == "next_batch" and not work.replay
