@@ -133,15 +133,14 @@ class _Settler:
 
     def _mixed(self, seen: Seen, at: _At) -> Place:
         """The most common kind where the others are rare, else json."""
-        counts: dict[Group, int] = {
+        empty = seen.empty_objects + seen.empty_arrays
+        fitting: dict[Group, int] = {
             "scalar": seen.scalars,
-            "object": seen.objects + seen.empty_objects,
-            "array": seen.arrays + seen.empty_arrays,
+            "object": seen.objects + empty if seen.objects else 0,
+            "array": seen.arrays + empty if seen.arrays else 0,
         }
-        common = max(counts, key=lambda kind: counts[kind])
-        rare = seen.values - counts[common]
-        rare -= seen.empty_arrays if common == "object" else 0
-        rare -= seen.empty_objects if common == "array" else 0
+        common = max(fitting, key=lambda group: fitting[group])
+        rare = seen.values - fitting[common]
         if at.rescuable and rare < _RARE * seen.values:
             place = self.place(only(seen, common), at)
             if place.kind not in ("json", "pending"):
@@ -157,18 +156,18 @@ class _Settler:
         if seen.lost:
             return _json(seen, at, "not looked into: too many paths")
         if self._dataset.maps == "auto" and (why := why_map(seen)):
-            return self._map(seen, at).say("map", why)
+            return self._map(seen, at, why)
         if seen.others is not None:
             return _json(seen, at, f"more than {MAX_KEYS} keys")
         return self.struct(seen, at)
 
-    def _map(self, seen: Seen, at: _At) -> Place:
+    def _map(self, seen: Seen, at: _At, why: str) -> Place:
         value = self.place(union(seen.every_child()), at.each())
         if value.kind == "pending":
             return _pending(seen, at, [value])
         place = _place(seen, at)
         place.kind, place.parts = "map", [value]
-        return place
+        return place.say("map", why)
 
     def struct(self, seen: Seen, at: _At) -> Place:
         place = _place(seen, at)
@@ -187,7 +186,9 @@ class _Settler:
     def _fields(self, seen: Seen, keys: Sequence[str], at: _At) -> list[Place]:
         """One place for all spellings of a key, or one for each where they are two things."""
         key, *others = keys
-        merged = union(seen.children[k] for k in keys) if others else seen.children[key]
+        merged = seen.children[key]
+        if others:
+            merged = union(child for k, child in seen.children.items() if k in keys)
         place = self.place(merged, at.child(key, _share(seen, merged)))
         if others and (place.kind == "json" or place.rescue):
             return [field for key in keys for field in self._fields(seen, [key], at)]
@@ -229,7 +230,7 @@ def _pending(seen: Seen, at: _At, parts: Sequence[Place] = ()) -> Place:
 
 
 def _share(parent: Seen, child: Seen) -> float:
-    return min(1.0, child.count / max(1, parent.objects))
+    return min(1.0, child.count / max(1, parent.count))
 
 
 def _counts(seen: Seen) -> str:
