@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal as Exact
+from decimal import localcontext
 from typing import Any
 
 from lake_platform.domain.schema import Array, Decimal, Map, Scalar, Struct, Type
@@ -76,5 +77,6 @@ def _double_fits(value: int | Exact) -> bool:
 
 
 def _decimal_fits(value: Exact, kind: Decimal) -> bool:
-    scaled = Exact(str(value)).scaleb(kind.scale)
-    return scaled == scaled.to_integral_value() and abs(scaled) < Exact(10) ** kind.precision
+    with localcontext(prec=2_000):
+        scaled = value.scaleb(kind.scale)
+        return scaled == scaled.to_integral_value() and abs(scaled) < Exact(10) ** kind.precision

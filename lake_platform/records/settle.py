@@ -20,6 +20,7 @@ from lake_platform.records.profile import Profile
 from lake_platform.records.seen import MAX_KEYS, Group, Seen, only, union
 
 _RARE = 0.01
+_LOST = "not looked into: too many paths"
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class _Settler:
         return _place(seen, at, TEXT if seen.strings else Scalar("boolean"))
 
     def _array(self, seen: Seen, element: Seen | None, at: _At) -> Place:
-        if element is None:  # only when there were too many paths
-            return _json(seen, at, "not looked into: too many paths")
+        if element is None or seen.lost:
+            return _json(seen, at, _LOST)
         if why := self._too_deep(at):
             return _json(seen, at, why)
         inner = self.place(element, at.each())
@@ -154,7 +155,7 @@ class _Settler:
         if at.named:
             return self.struct(seen, at)
         if seen.lost:
-            return _json(seen, at, "not looked into: too many paths")
+            return _json(seen, at, _LOST)
         if self._dataset.maps == "auto" and (why := why_map(seen)):
             return self._map(seen, at, why)
         if seen.others is not None:
@@ -175,9 +176,10 @@ class _Settler:
         for keys in spellings(seen, apart=self._dataset.case_twins == "split"):
             place.parts += self._fields(seen, keys, at)
         self._name(place.parts, is_root=not at.path)
+        lost = seen.others is not None or seen.lost
         if all(part.kind == "pending" for part in place.parts) and at.path:
-            return _pending(seen, at, place.parts)
-        if seen.others is not None or seen.lost:
+            return _json(seen, at, _LOST) if lost else _pending(seen, at, place.parts)
+        if lost:
             for part in place.parts:
                 part.rescue = True
                 part.say("rescue", "not all keys of this object were looked at")
@@ -190,7 +192,7 @@ class _Settler:
         if others:
             merged = union(child for k, child in seen.children.items() if k in keys)
         place = self.place(merged, at.child(key, _share(seen, merged)))
-        if others and (place.kind == "json" or place.rescue):
+        if others and (place.kind in ("json", "pending") or place.rescue):
             return [field for key in keys for field in self._fields(seen, [key], at)]
         for other in others:
             child = seen.children[other]
