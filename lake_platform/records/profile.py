@@ -19,7 +19,6 @@ _FEW_KEYS = 100  # of an object whose keys are kept when others are folded
 _INT64 = 2**63
 _EMPTY: tuple[object, ...] = ([], {})
 _SHORT = 17  # characters in which a number without exponent has at most 16 digits
-_SMALLEST_NORMAL = 2.0**-1022
 _MORE_THAN_ANY_DECIMAL = 1_000
 
 
@@ -177,12 +176,12 @@ def _looked_at(text: str) -> tuple[int, int, int, bool]:
 
 
 def _double_holds(number: Decimal) -> bool:
-    """As `records.conform` has it: 17 digits are what a double may show. Near zero it has less."""
+    """As `records.conform` has it: 17 digits are what a double may show; but zero is only zero."""
     double = float(number)
     significant = "".join(map(str, number.as_tuple().digits)).rstrip("0")
-    if len(significant) <= 17 and (abs(double) >= _SMALLEST_NORMAL or not number):
+    if len(significant) <= 17 and bool(double) == bool(number):
         return True
-    return number in (Decimal(double), Decimal(repr(double)))
+    return number == Decimal(double)
 
 
 def _object(profile: Profile, seen: Seen, value: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from lake_platform.records.profile import Profile
 from lake_platform.records.seen import MAX_KEYS, Group, Seen, only, union
 
 _RARE = 0.01
+_LOST = "not looked into: too many paths"
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ class _Settler:
         return _place(seen, at, TEXT if seen.strings else Scalar("boolean"))
 
     def _array(self, seen: Seen, element: Seen | None, at: _At) -> Place:
-        if element is None:  # only when there were too many paths
-            return _json(seen, at, "not looked into: too many paths")
+        if element is None or seen.lost:
+            return _json(seen, at, _LOST)
         if why := self._too_deep(at):
             return _json(seen, at, why)
         inner = self.place(element, at.each())
@@ -138,15 +139,14 @@ class _Settler:
 
     def _mixed(self, seen: Seen, at: _At) -> Place:
         """The most common kind where the others are rare, else json."""
-        counts: dict[Group, int] = {
+        empty = seen.empty_objects + seen.empty_arrays
+        fitting: dict[Group, int] = {
             "scalar": seen.scalars,
-            "object": seen.objects + seen.empty_objects,
-            "array": seen.arrays + seen.empty_arrays,
+            "object": seen.objects + empty if seen.objects else 0,
+            "array": seen.arrays + empty if seen.arrays else 0,
         }
-        common = max(counts, key=lambda kind: counts[kind])
-        rare = seen.values - counts[common]
-        rare -= seen.empty_arrays if common == "object" else 0
-        rare -= seen.empty_objects if common == "array" else 0
+        common = max(fitting, key=lambda group: fitting[group])
+        rare = seen.values - fitting[common]
         if at.rescuable and rare < _RARE * seen.values:
             place = self.place(only(seen, common), at)
             if place.kind not in ("json", "pending"):
@@ -160,20 +160,20 @@ class _Settler:
         if at.named:
             return self.struct(seen, at)
         if seen.lost:
-            return _json(seen, at, "not looked into: too many paths")
+            return _json(seen, at, _LOST)
         if self._dataset.maps == "auto" and (why := why_map(seen)):
-            return self._map(seen, at).say("map", why)
+            return self._map(seen, at, why)
         if seen.others is not None:
             return _json(seen, at, f"more than {MAX_KEYS} keys")
         return self.struct(seen, at)
 
-    def _map(self, seen: Seen, at: _At) -> Place:
+    def _map(self, seen: Seen, at: _At, why: str) -> Place:
         value = self.place(union(seen.every_child()), at.each())
         if value.kind == "pending":
             return _pending(seen, at, [value])
         place = _place(seen, at)
         place.kind, place.parts = "map", [value]
-        return place
+        return place.say("map", why)
 
     def struct(self, seen: Seen, at: _At) -> Place:
         place = _place(seen, at)
@@ -182,9 +182,10 @@ class _Settler:
             place.parts += self._fields(seen, keys, at)
         place.parts = _without_pending_twins(place.parts)
         self._name(place.parts, is_root=not at.path)
+        lost = seen.others is not None or seen.lost
         if all(part.kind == "pending" for part in place.parts) and at.path:
-            return _pending(seen, at, place.parts)
-        if seen.others is not None or seen.lost:
+            return _json(seen, at, _LOST) if lost else _pending(seen, at, place.parts)
+        if lost:
             for part in place.parts:
                 part.rescue = True
                 part.say("rescue", "not all keys of this object were looked at")
@@ -193,9 +194,11 @@ class _Settler:
     def _fields(self, seen: Seen, keys: Sequence[str], at: _At) -> list[Place]:
         """One place for all spellings of a key, or one for each where they are two things."""
         key, *others = keys
-        merged = union(seen.children[k] for k in keys) if others else seen.children[key]
+        merged = seen.children[key]
+        if others:
+            merged = union(child for k, child in seen.children.items() if k in keys)
         place = self.place(merged, at.child(key, _share(seen, merged)))
-        if others and (place.kind == "json" or place.rescue):
+        if others and (place.kind in ("json", "pending") or place.rescue):
             return [field for key in keys for field in self._fields(seen, [key], at)]
         for other in others:
             child = seen.children[other]
@@ -252,7 +255,7 @@ def _pending(seen: Seen, at: _At, parts: Sequence[Place] = ()) -> Place:
 
 
 def _share(parent: Seen, child: Seen) -> float:
-    return min(1.0, child.count / max(1, parent.objects))
+    return min(1.0, child.count / max(1, parent.count))
 
 
 def _counts(seen: Seen) -> str:
