@@ -122,9 +122,9 @@ def _same(stored: Any, said: Any, kind: Type) -> bool:
     if isinstance(said, bool) or kind == Scalar("boolean"):
         return stored is said
     if not isinstance(said, int | Exact) or stored is None:
-        return False
+        return bool(stored == said)  # texts that are dates
     if isinstance(kind, Decimal) or kind in (Scalar("int"), Scalar("long")):
-        return not isinstance(stored, float) and Exact(stored) == said
+        return Exact(str(stored)) == said
     near = float(said)
     signs = math.copysign(1, stored) == math.copysign(1, near) or not isinstance(said, Exact)
     exact = not isinstance(said, int) or int(near) == said

@@ -36,6 +36,7 @@ from lake_platform.metastore.engine import open_engine
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.raw import log as raw_log
 from lake_platform.records.infer import look
+from tests.equivalence import difference
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC
@@ -197,10 +198,12 @@ class Lab:
         check_raw(self.store, table, sent)
         check_quarantine(self.store, table, expected_quarantine(dataset, sent))
         rows = self.read_rows(dataset)
+        active = self.metastore.active_schema(table)
+        source = active.source if active else None
         if dataset.mode == "append":
-            check_append(rows, sent)
+            check_append(rows, sent, source)
         else:
-            check_upsert(dataset, rows, sent)
+            check_upsert(dataset, rows, sent, source)
 
 
 @cache
@@ -280,18 +283,27 @@ def check_quarantine(store: ObjectStore, table: str, expected: Mapping[Coordinat
     _same(Counter(held), Counter(expected.items()), "quarantine")
 
 
-def check_append(rows: Sequence[Mapping[str, Any]], sent: Sequence[Sent]) -> None:
+def check_append(
+    rows: Sequence[Mapping[str, Any]], sent: Sequence[Sent], source: Struct | None = None
+) -> None:
+    """Without `source` columns are named as the keys of the records."""
     expected = {r.at: r for r in sent if r.value is not None and not r.reason}
     found = Counter((row["_kafka_partition"], row["_kafka_offset"]) for row in rows)
     _same(found, Counter(expected.keys()), "table")
     for row in rows:
         record = expected[row["_kafka_partition"], row["_kafka_offset"]]
-        _holds(row, json.loads(record.value or b""))
+        _holds(row, record.value or b"", source)
 
 
-def check_upsert(dataset: Dataset, rows: Sequence[Mapping[str, Any]], sent: Sequence[Sent]) -> None:
+def check_upsert(
+    dataset: Dataset,
+    rows: Sequence[Mapping[str, Any]],
+    sent: Sequence[Sent],
+    source: Struct | None = None,
+) -> None:
     """Keys must not move between partitions within one timestamp for this to be decidable."""
     last: dict[Any, dict[str, Any]] = {}
+    texts: dict[Any, bytes] = {}
     for record in sorted(sent, key=lambda r: (r.timestamp, r.partition, r.offset)):
         if record.reason:
             continue
@@ -303,11 +315,11 @@ def check_upsert(dataset: Dataset, rows: Sequence[Mapping[str, Any]], sent: Sequ
         field_ = dataset.ordering_field
         if field_ and key in last and last[key][field_] > value[field_]:
             continue
-        last[key] = value
+        last[key], texts[key] = value, record.value
     found = Counter(tuple(row[c] for c in dataset.primary_key) for row in rows)
     _same(found, Counter(last.keys()), "table")
     for row in rows:
-        _holds(row, last[tuple(row[c] for c in dataset.primary_key)])
+        _holds(row, texts[tuple(row[c] for c in dataset.primary_key)], source)
 
 
 def _tombstone_key(dataset: Dataset, key: bytes | None) -> tuple[Any, ...]:
@@ -321,14 +333,18 @@ def _tombstone_key(dataset: Dataset, key: bytes | None) -> tuple[Any, ...]:
     return (parsed,)
 
 
-def _holds(row: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-    """Everything that was sent is in the row; columns that were not sent are null."""
-    for name, held in row.items():
-        if name.startswith(("_kafka_", "_hoodie_")) or name == "_lake_key":
-            continue
-        assert _equal(held, value.get(name)), (name, held, value)
-    lost = [n for n, v in value.items() if v not in (None, [], {}) and n not in row]
-    assert not lost, f"columns {lost} of {value} are not in the table"
+_OURS = ("_kafka_", "_hoodie_", "_lake_key")
+
+
+def _holds(row: Mapping[str, Any], text: bytes, source: Struct | None) -> None:
+    """The row and what of the record was rescued are the record, and there is nothing else."""
+    if source is None:
+        names = {n: v for n, v in row.items() if not n.startswith(_OURS)}
+        assert _equal(names, json.loads(text)), (row, text)
+        return
+    assert difference(row, text, source) == "", (row, text)
+    more = {n for n, v in row.items() if v is not None and not n.startswith(_OURS)}
+    assert more <= {f.name for f in source.fields}, (row, text)
 
 
 def _equal(held: Any, sent: Any) -> bool:
@@ -336,7 +352,7 @@ def _equal(held: Any, sent: Any) -> bool:
         return all(_equal(held.get(n), sent.get(n)) for n in {*held, *sent})
     if isinstance(held, list) and isinstance(sent, list):
         return len(held) == len(sent) and all(map(_equal, held, sent))
-    return bool(held == sent)
+    return bool(held == sent) or (held is None and sent in ([], {}))
 
 
 def _same(found: Counter[Any], expected: Counter[Any], place: str) -> None:

@@ -44,16 +44,18 @@ def proposed(
     ports: Ports,
     active: SchemaVersion,
     observed: Struct,
-    mixed: Sequence[RawCommit] = (),
+    batch: Sequence[RawCommit] = (),
+    *,
+    mixed: bool = False,
 ) -> SchemaVersion:
     """The version a batch is written with: `active`, or the next one, with the automatic changes
-    in it; not on record yet. `mixed`: the batch, where values of what is new in it differ in type.
+    in it; not on record yet. `mixed`: what is new in the batch has values of several types.
 
     Raises:
         SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
             the table cannot have a column of this name.
     """
-    source = _grown(dataset, ports, active, observed, mixed)
+    source = _grown(dataset, ports, active, observed, batch, mixed=mixed)
     derived = first.derived(dataset, ports, source)
     table_changes = [c for c in diff(active.columns, derived) if c.kind != "absent"]
     breaking = [c for c in table_changes if c.verdict == "breaking"]
@@ -93,16 +95,20 @@ def _grown(
     ports: Ports,
     active: SchemaVersion,
     observed: Struct,
-    mixed: Sequence[RawCommit],
+    batch: Sequence[RawCommit],
+    *,
+    mixed: bool,
 ) -> Struct:
     """The active source with what is new, under names that no column has or had."""
-    grown = merge(active.source, observed)
+    held = active.source
+    grown = merge(held, observed)
     if not isinstance(grown, Struct):
-        return active.source
-    if mixed:
-        grown = first.with_new(dataset, ports, grown, active.source, mixed)
+        return held
+    deep = any(levels(f.type) > dataset.max_depth for f in grown.fields if f not in held.fields)
+    if batch and (mixed or deep):
+        grown = first.with_new(dataset, ports, grown, held, batch)
     gone = [f.name for f in active.columns.fields if grown.same(f) is None]
-    return naming.named(active.source, grown, gone, lower=dataset.names == "lower")
+    return naming.named(held, grown, gone, lower=dataset.names == "lower")
 
 
 def as_next(active: SchemaVersion, base: SchemaVersion, new: SchemaVersion) -> SchemaVersion:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lake_platform.domain.batches import Claim
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
-from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Struct
 from lake_platform.evolution import evolve, first
@@ -52,7 +51,7 @@ def staging(table: str, claim: Claim) -> str:
 
 
 class _Rounds:
-    """`base` is the schema that changes are taken into; `staged` the batch decoded with `schema`."""
+    """`base`: what changes are taken into; `staged`: the batch decoded with `schema`."""
 
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
@@ -72,7 +71,7 @@ class _Rounds:
     def take_in(self) -> None:
         """Raises: SchemaBlockedError, QuarantineRatioError."""
         if any(evolve.is_new(self.base, c) for c in self.staged.report.breaking):
-            self._try(self._proposed(self.staged.report.observed, self._work.commits))
+            self._try(self._proposed(self.staged.report.observed, mixed=True))
         self._check()
         while self.staged.report.changes:
             self._try(self._proposed(self.staged.report.observed))
@@ -90,9 +89,9 @@ class _Rounds:
     def _try(self, schema: SchemaVersion) -> None:
         self.schema, self.staged = schema, self.stage(schema)
 
-    def _proposed(self, observed: Struct, mixed: Sequence[RawCommit] = ()) -> SchemaVersion:
-        loading = self._loading
-        return evolve.proposed(loading.dataset, loading.ports, self.base, observed, mixed)
+    def _proposed(self, observed: Struct, *, mixed: bool = False) -> SchemaVersion:
+        dataset, ports = self._loading.dataset, self._loading.ports
+        return evolve.proposed(dataset, ports, self.base, observed, self._work.commits, mixed=mixed)
 
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report

@@ -159,7 +159,7 @@ def test_the_mapping_tells_of_every_column_and_parents_first(
     paths = [m.path for m in found.mapped]
     assert len(set(paths)) == len(paths)
     assert all(p[:-1] in paths[:n] for n, p in enumerate(paths) if p[:-1])
-    assert all(0 < m.share <= 1 for m in found.mapped)
+    assert all(m.share and m.share <= 1 for m in found.mapped)
     told = {m.column: m for m in found.mapped if "alias" not in m.rules}
     for path, field in fields(found.struct):
         assert told[path].type == str(field.type)
