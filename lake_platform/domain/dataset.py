@@ -111,7 +111,7 @@ class Dataset:
         explode: path of an array; each element becomes a row of its own, in which the column is the
             element. Empty and null arrays give no row.
 
-    How the first schema is made from records (docs/architecture.md):
+    How the first schema is made from records:
         names: of columns: `keep` the case of the keys, or `lower`.
         case_twins: keys that differ in case only: `merge` makes one column of them unless records
             have both or their types do not meet, `split` never does.

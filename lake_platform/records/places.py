@@ -90,7 +90,8 @@ def lines(place: Place, column: str) -> Iterator[Mapped]:
     for alias in place.aliases:
         path = (*place.path[:-1], alias.key)
         reason = f"differs from {place.path[-1]} in case only"
-        yield Mapped(path, column, kind, ("alias",), reason, alias.share, alias.example)
+        rule: Rule = "pending" if pending else "alias"
+        yield Mapped(path, column, kind, (rule,), reason, alias.share, alias.example)
     step = {"array": "[]", "map": "{}"}.get(place.kind)
     for part in place.parts:
         yield from lines(part, f"{column}.{part.name}" if step is None else column + step)

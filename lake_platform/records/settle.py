@@ -1,7 +1,7 @@
 """From a profile of records to the first schema of a table, and how each path came into it.
 
 Whatever was seen gets a column that holds it without loss, or is rescued where it is rare; nothing
-here fails. The rules are those of "Types that meet in one path" (docs/architecture.md).
+here fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lake_platform.records.keys import spellings, why_map, why_renamed
 from lake_platform.records.numbers import number_type
 from lake_platform.records.places import JSON, TEXT, Alias, Place, lines, narrow, struct_of
 from lake_platform.records.profile import Profile
-from lake_platform.records.seen import MAX_KEYS, Group, Seen, only, union
+from lake_platform.records.seen import MAX_KEYS, Group, Kind, Seen, only, union
 
 _RARE = 0.01
 _LOST = "not looked into: too many paths"
@@ -124,18 +124,25 @@ class _Settler:
 
     def _wrapped(self, seen: Seen, at: _At) -> Place | None:
         """An array of what comes single and in arrays; None when that is no one type."""
-        if not (seen.arrays or seen.empty_arrays):
+        joined = _elements_and_singles(seen)
+        if joined is None or not self._one_type(joined):
             return None
-        single = only(seen, "scalar", "object")
-        if seen.arrays:
-            single.empty_objects = 0  # is an empty array
-        joined = union([seen.element, single] if seen.element else [single])
         place = self._array(seen, joined, at)
-        if place.kind != "array" or place.parts[0].kind == "json":
-            return place if place.kind == "pending" else None
+        if place.kind != "array":
+            return place
         if self._dataset.single_or_array == "json":
             return _json(seen, at, _counts(seen))
         return place.say("wrap", _counts(seen))
+
+    def _one_type(self, seen: Seen) -> bool:
+        """Whether all values are of one kind; what is inside of objects does not matter."""
+        if seen.scalars == seen.values:
+            return not seen.scalars or self._scalar(seen, _At(frozenset())).kind != "json"
+        if not seen.scalars and not (seen.objects and seen.arrays):
+            return True
+        joined = _elements_and_singles(seen)
+        wrap = self._dataset.single_or_array == "wrap"
+        return wrap and joined is not None and self._one_type(joined)
 
     def _mixed(self, seen: Seen, at: _At) -> Place:
         """The most common kind where the others are rare, else json."""
@@ -197,12 +204,13 @@ class _Settler:
         merged = seen.children[key]
         if others:
             merged = union(child for k, child in seen.children.items() if k in keys)
-        place = self.place(merged, at.child(key, _share(seen, merged)))
-        if others and (place.kind in ("json", "pending") or place.rescue):
+        if others and not self._one_type(merged):
             return [field for key in keys for field in self._fields(seen, [key], at)]
+        place = self.place(merged, at.child(key, _share(seen, merged)))
         for other in others:
             child = seen.children[other]
-            place.aliases.append(Alias(other, at.share * _share(seen, child), child.example))
+            share = at.share * _share(seen, child)
+            place.aliases.append(Alias(other, share, child.example))
         return [place]
 
     def _name(self, parts: Sequence[Place], is_root: bool) -> None:
@@ -254,18 +262,36 @@ def _pending(seen: Seen, at: _At, parts: Sequence[Place] = ()) -> Place:
     return place.say("pending", "no value so far")
 
 
+def _elements_and_singles(seen: Seen) -> Seen | None:
+    """What was seen in arrays and beside them; None where there is no array."""
+    if not (seen.arrays or seen.empty_arrays):
+        return None
+    single = only(seen, "scalar", "object")
+    if seen.arrays:
+        single.empty_objects = 0  # is an empty array
+    return union([seen.element, single] if seen.element else [single])
+
+
 def _share(parent: Seen, child: Seen) -> float:
     return min(1.0, child.count / max(1, parent.count))
 
 
 def _counts(seen: Seen) -> str:
-    """`60 objects, 40 texts`, the most frequent first."""
-    counts = {
+    """`60 objects, 2 texts (first 0:17)`, the most frequent first."""
+    counts: dict[Kind, int] = {
         "text": seen.strings,
         "number": seen.numbers,
         "boolean": seen.booleans,
         "object": seen.objects + seen.empty_objects,
         "array": seen.arrays + seen.empty_arrays,
     }
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in ranked if n)
+    common, *rarer = sorted((k for k in counts if counts[k]), key=lambda k: -counts[k])
+    texts = [_plural(counts[common], common)]
+    for kind in rarer:
+        _, where = seen.examples.get(kind, ("", ""))
+        texts.append(_plural(counts[kind], kind) + (f" (first {where})" if where else ""))
+    return ", ".join(texts)
+
+
+def _plural(count: int, kind: str) -> str:
+    return f"{count} {kind}{'s' * (count > 1)}"
