@@ -16,12 +16,13 @@ def loads(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Exact)
 
 
-def difference(row: Mapping[str, Any], text: bytes, source: Struct) -> str:
+def difference(row: Mapping[str, Any], text: bytes, source: Struct, *, grown: bool = False) -> str:
     """Where the row says something else than the record; empty when it does not. `row` has
-    Python's values, structs as dicts, maps as pairs."""
+    Python's values, structs as dicts, maps as pairs. `grown`: columns came while the table was
+    there, so [] and {} may be from before and nothing."""
     said = row.get("_rescued") if any(f.type == RESCUED for f in source.fields) else None
     rescued = {} if said is None else {k: same_text(v) for k, v in loads(said).items()}
-    found = _Reader(rescued)
+    found = _Reader(rescued, grown)
     why = found.value(row, loads(text), source, "")
     left = sorted(rescued.keys() - found.used)
     return why or (f"rescued without need: {left}" if left else "")
@@ -33,14 +34,16 @@ def same_text(value: Any) -> str:
 
 
 class _Reader:
-    def __init__(self, rescued: Mapping[str, str]) -> None:
-        self._rescued, self.used = rescued, set[str]()
+    def __init__(self, rescued: Mapping[str, str], grown: bool) -> None:
+        self._rescued, self._grown, self.used = rescued, grown, set[str]()
 
     def value(self, stored: Any, said: Any, kind: Type, at: str) -> str:
         if at in self._rescued:
             self.used.add(at)
             fine = stored is None and self._rescued[at] == same_text(said)
             return "" if fine else f"{at}: {said!r} was not rescued as it is"
+        if stored is None and self._grown and _nothing(said):
+            return ""
         if said is None:
             return "" if stored is None else f"{at}: {stored!r} for null"
         if kind == JSON:

@@ -342,7 +342,8 @@ def _holds(row: Mapping[str, Any], text: bytes, source: Struct | None) -> None:
         names = {n: v for n, v in row.items() if not n.startswith(_OURS)}
         assert _equal(names, json.loads(text)), (row, text)
         return
-    assert difference(row, text, source) == "", (row, text)
+    why = difference(row, text, source, grown=True)
+    assert not why, (why, row, text)
     more = {n for n, v in row.items() if v is not None and not n.startswith(_OURS)}
     assert more <= {f.name for f in source.fields}, (row, text)
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lake_platform.domain.mapping import Mapped, Path, Rule
-from lake_platform.domain.schema import UNKNOWN, Array, Field, Map, Scalar, Struct, Type
+from lake_platform.domain.schema import (
+    UNKNOWN,
+    Array,
+    Field,
+    Map,
+    Scalar,
+    Struct,
+    Type,
+    without_unknown,
+)
 from lake_platform.records.seen import Seen
 
 TEXT, JSON = Scalar("string"), Scalar("json")
@@ -82,7 +91,7 @@ def _field(place: Place) -> Field:
 def lines(place: Place, column: str) -> Iterator[Mapped]:
     """The mapping of a place and of all below."""
     pending = place.kind == "pending"
-    kind = "" if pending else str(type_of(place))
+    kind = "" if pending else str(without_unknown(type_of(place)))
     column = "" if pending else column
     rules, reason = tuple(rule for rule, _ in place.said), "; ".join(why for _, why in place.said)
     keys = place.seen.distinct_keys() if place.kind == "map" else 0
