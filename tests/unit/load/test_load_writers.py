@@ -105,7 +105,9 @@ class TestClaims:
         self, lab: Lab
     ) -> None:
         lab.register(source=SOURCE)
-        lab.send_all([{"id": 1}, {"id": "two"}])
+        lab.send({"id": 1})
+        lab.cycle()
+        lab.send({"id": "two"})
         lab.dump()
 
         class Unmarked:

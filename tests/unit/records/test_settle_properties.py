@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lake_platform.domain.dataset import Dataset
@@ -111,6 +111,8 @@ def test_every_record_fits(topic: list[bytes], given: dict[str, Any]) -> None:
 @given(topics)
 def test_only_the_rare_is_rescued(topic: list[bytes]) -> None:
     found = settle(profiled(topic), dataset())
+    # A spelling without a value yet may say anything.
+    assume(not any(f.rescue and f.aliases for _, f in fields(found.struct)))
     strict = _without_rescue(found.struct)
     bad = sum(bool(misfits(parse(value), strict)) for value in topic)
     assert bad <= len(topic) * 0.01 * len(list(fields(found.struct)))
