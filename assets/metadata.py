@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -58,6 +59,7 @@ class _Loaded:
     batches: list[str] = field(default_factory=list)
     balance: Balance = field(default_factory=Balance)
     seconds: float = 0.0
+    results: list[LoadResult] = field(default_factory=list)
 
 
 class LoadTally:
@@ -77,6 +79,7 @@ class LoadTally:
             held.batches.append(result.applied.batch.id)
             held.balance += result.applied.balance
             held.seconds += result.seconds
+            held.results.append(result)
 
     @property
     def windows(self) -> set[str]:
@@ -93,6 +96,10 @@ class LoadTally:
             "replay": dg.MetadataValue.bool(newest.applied.replay),
             **{f"batch_{k}": dg.MetadataValue.int(v) for k, v in asdict(held.balance).items()},
         }
+        rescued = sum((Counter(r.rescued) for r in held.results), Counter())
+        if rescued:
+            rows = ({"path": path, "values": n} for path, n in rescued.items())
+            metadata["batch_rescued"] = rows_table(rows)
         if newest.schema_version != self._schema_shown:
             # Once a run and version: a wide schema is many times larger than the rest.
             self._schema_shown = newest.schema_version

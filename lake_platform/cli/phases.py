@@ -95,7 +95,10 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
     )
     for change in result.changes:
         shell.say(f"    {change}")
-    return result.applied.to_dict() | {"seconds": result.seconds}
+    for path, count in result.rescued.items():
+        shell.say(f"    {count} values of {path} are in _rescued: they do not fit the column")
+    more = {"seconds": result.seconds, "rescued": dict(result.rescued)}
+    return result.applied.to_dict() | more
 
 
 def _compact(table: str, ports: Ports, shell: Shell) -> None:

@@ -32,6 +32,8 @@ def show_step(console: Console, step: Step) -> None:
     _say(console, said)
     for change in told["changes"]:
         _say(console, f"    {change['text']}")
+    for path, count in told["rescued_by_path"].items():
+        _say(console, f"    {count} values of {path} are in _rescued: they do not fit the column")
     if told["error"]:
         _say(console, f"    {told['error']['message']}")
 

@@ -37,9 +37,11 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         quarantined: Counter[str] = Counter()
+        rescued: Counter[str] = Counter()
         for result in self.loads:
             if not result.applied.reapply:
                 quarantined.update(result.quarantined)
+                rescued.update(result.rescued)
         return {
             "kind": self.kind,
             "source": self.source,
@@ -48,6 +50,7 @@ class Step:
             "sent": self.sent,
             "counts": asdict(self.balance) | {"difference": self.balance.difference},
             "quarantined_by_reason": dict(quarantined),
+            "rescued_by_path": dict(rescued),
             "changes": [*(_change(c) for r in self.loads for c in r.changes), *self.changes_made],
             "schema_version": self.loads[-1].schema_version if self.loads else None,
             "error": None if self.error is None else error_view(self.error),
