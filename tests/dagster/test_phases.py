@@ -9,7 +9,7 @@ from assets.checks import check_key
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
-from lake_platform.domain.batches import TableProfile
+from lake_platform.domain.batches import TableProfile, TableState
 from lake_platform.maintain.cleaner import compact_log
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 
@@ -85,11 +85,17 @@ def test_a_failing_dataset_leaves_the_others_of_its_run_alone(
     assert {t for t in "abc" if world.metastore.progress(t).applied_seq} == {"a", "c"}
 
 
+def begun(world: World, table: str) -> None:
+    """There is a table that a change can break."""
+    world.engine.states[table] = TableState(exists=True, applied=0)
+
+
 def test_a_breaking_change_fails_its_check_marks_nothing_and_is_not_retried(
     world: World, instance: dg.DagsterInstance
 ) -> None:
     for table in ("good", "bad"):
         world.register(table)
+    begun(world, "bad")
     world.produce("good", {"id": 1})
     world.produce("bad", {"id": {"nested": True}})
     run(world, instance, DUMP_JOB, "good", "bad")
@@ -295,6 +301,7 @@ def test_a_blocked_table_by_hand_shows_the_difference_again(
     world: World, instance: dg.DagsterInstance
 ) -> None:
     world.register("bad")
+    begun(world, "bad")
     world.produce("bad", {"id": {"nested": True}})
     run(world, instance, DUMP_JOB, "bad")
     run(world, instance, LOAD_JOB, "bad")
