@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from lake_platform.cli.shell import Shell
 from lake_platform.domain.described import Line
-from lake_platform.domain.mapping import Mapped, shown, summary
+from lake_platform.domain.mapping import Mapped, share_text, shown, summary
 
 _MOST_LINES = 60  # at a registration
 _LONGEST = 60
@@ -39,22 +39,11 @@ def grid(lines: Iterable[Line], *, versions: bool = False) -> Table:
             _cut(m.type) or "-",
             _rules(m),
             m.reason,
-            share(m.share),
+            share_text(m.share),
             _cut(m.example),
         ]
         made.add_row(*map(safe, cells), *([str(version or "")] if versions else []))
     return made
-
-
-def share(part: float | None) -> str:
-    """`98 %`, `<0.1 %`; empty where nobody counted."""
-    if part is None:
-        return ""
-    if 0 < part < 0.001:
-        return "<0.1 %"
-    percent = f"{part * 100:.1f}".removesuffix(".0")
-    # Nearly all is not all.
-    return f"{'99.9' if percent == '100' and part < 1 else percent} %"
 
 
 def safe(text: str) -> str:

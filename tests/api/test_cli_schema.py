@@ -59,13 +59,9 @@ def test_a_registration_shows_what_is_not_plain(lake: Lake) -> None:
 
 def test_a_plain_topic_says_nothing_more(lake: Lake) -> None:
     result = lake("datasets", "add", "--topic", "orders", "--table", "o")
-    assert (
-        result.stdout.splitlines()
-        == [
-            "registered o from topic orders, schema version 1 with 2 columns",
-        ]
-        or "columns:" not in result.stdout
-    )
+    assert "schema version 1 with 2 columns" in result.stdout
+    assert "columns:" not in result.stdout
+    assert "lake schema show" not in result.stdout
 
 
 def test_many_lines_are_cut(lake: Lake, kafka: MemoryKafka) -> None:
@@ -150,13 +146,8 @@ def test_diff_of_two_versions(lake: Lake, store: Repository) -> None:
     assert ("alias", "id", "", "ID") in what
     assert ("renamed", "at_ts", "at_timestamp", "at_ts") in what
     back = data(lake("schema", "diff", "t", "2", "1", "--json"))["changes"]
-    assert {
-        "of": "record",
-        "what": "alias gone",
-        "column": "id",
-        "before": "ID",
-        "after": "",
-    } in back
+    [gone] = [c for c in back if c["what"] == "alias gone"]
+    assert (gone["of"], gone["column"], gone["before"], gone["after"]) == ("record", "id", "ID", "")
     said = lake("schema", "diff", "t", "1").stdout
     assert "t, schema version 1 to 2" in said
     assert row(said, "renamed")[1:] == ["record", "at_ts", "at_timestamp", "at_ts"]
@@ -197,9 +188,9 @@ def test_a_table_without_schema_says_so(lake: Lake, kafka: MemoryKafka) -> None:
         (["export", "nope"], "dataset 'nope' is not registered"),
         (
             ["show", "t", "--version", "7"],
-            "version=7: there is no such schema version of t; it has",
+            "version=7: there is no such schema version of t;",
         ),
-        (["show", "t", "--version", "x"], "version='x': not a schema version; give a whole number"),
+        (["show", "t", "--version", "x"], "version='x': not a schema version; give a"),
         (["show", "t", "--version", "0"], "version='0': not a schema version"),
         (["show", "t", "--version", "9" * 40], "there is no such schema version of t"),
         (["diff", "t", "1", "2"], "version=2: there is no such schema version of t"),
