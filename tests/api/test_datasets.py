@@ -45,7 +45,12 @@ def test_empty_topic_is_registered_without_schema(stack: Stack) -> None:
     assert reply.status_code == 201
     assert reply.json()["schema"] is None
     assert "no record yet" in reply.json()["warnings"][0]
-    assert stack.client.get("/datasets/t/schema").json() == {"table": "t", "schema": None}
+    assert stack.client.get("/datasets/t/schema").json() == {
+        "table": "t",
+        "schema": None,
+        "mapping": [],
+        "summary": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -336,7 +341,7 @@ def test_first_records_that_are_no_json_are_told(stack: Stack) -> None:
     done = stack.client.post("/datasets", json={"topic": "empty", "table": "t"})
     assert done.status_code == 201
     [warning] = done.json()["warnings"]
-    assert "3 of the first 3 records" in warning
+    assert "3 of 3 records" in warning
     assert "Confluent's five-byte prefix" in warning
 
 

@@ -6,12 +6,14 @@ import json
 
 import dagster as dg
 
-from assets.translator import asset_key, pending_paths, table_schema
+from assets.jobs import DUMP_JOB, LOAD_JOB
+from assets.translator import Translator, asset_key, pending_paths, table_schema
+from assets.windows import WINDOWS
 from lake_platform.compose import build_use_cases
 from lake_platform.domain.dataset import Dataset, Transform
 from lake_platform.domain.mapping import Mapped
+from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Field, Map, Scalar, Struct
-from sensors.phases import DUMP_JOB, LOAD_JOB
 from tests.dagster.fakes import World, definitions
 from tests.dagster.test_phases import run
 
@@ -62,16 +64,22 @@ def test_columns_show_source_rule_and_share(world: World) -> None:
     assert metadata(world, "lake")["pending (no value so far)"].value == "none, list"
 
 
-def test_columns_that_steps_make_say_nothing_of_records(world: World) -> None:
-    dataset = Dataset(
-        topic="events", table="t", transforms=(Transform(sql="SELECT 1 AS at_at FROM input"),)
-    )
-    register(world)
-    plain = [m for _, m in world.metastore.mapping("t")]
-    assert plain
-    steps = table_schema(Struct((Field("at_at", Scalar("int")),)))
-    assert [(c.description, c.tags) for c in steps.columns] == [(None, {})]
-    assert dataset.transformed
+def test_columns_that_steps_make_say_nothing_of_records() -> None:
+    step = Transform(sql="SELECT 1 AS at_at FROM input")
+    dataset = Dataset(topic="events", table="t", transforms=(step,))
+    source = Struct((Field("at_at", Scalar("string"), key="@at"),))
+    version = SchemaVersion(1, source, Struct((Field("at_at", Scalar("int")),)))
+    told = Mapped(("@at",), "at_at", "string", ("renamed",), "@ is no letter", 0.5, "")
+    waits = Mapped(("none",), "", "", ("pending",), "", 0.5, "")
+    lines = [(1, told), (1, waits)]
+    made = Translator("s3://lake")
+    raw = dict(made.spec(dataset, "raw", version, WINDOWS, lines).metadata)
+    lake = dict(made.spec(dataset, "lake", version, WINDOWS, lines).metadata)
+    assert columns(raw)["at_at"].tags == {"lake/rule": "renamed", "lake/share": "0.5000"}
+    assert columns(lake)["at_at"].tags == {}
+    assert columns(lake)["at_at"].description is None
+    # A step may name it all the same.
+    assert lake["pending (no value so far)"].value == "none"
 
 
 def test_what_a_load_shows_has_it_too(world: World, instance: dg.DagsterInstance) -> None:
