@@ -141,6 +141,7 @@ def build_limits(settings: Settings) -> Limits:
         batch_bytes=settings.batch_bytes,
         load_budget_seconds=settings.load_budget_seconds,
         claim_lease_seconds=settings.claim_lease_seconds,
+        on_conflict=settings.on_conflict,
     )
 
 

@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from lake_platform.domain.dataset import OnConflict
 from lake_platform.errors import SetupError
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -103,6 +104,11 @@ class Settings(BaseSettings):
     )
     claim_lease_seconds: float = Field(
         900.0, gt=0, description="A claim of a writer on another host counts as dead after this."
+    )
+    on_conflict: OnConflict = Field(
+        "block",
+        description="What becomes of values that do not fit the columns, for datasets that do not "
+        "say: the table stops, the value is kept in _rescued, or the record in quarantine.",
     )
     raw_retention_days: int = Field(
         0, ge=0, description="Applied raw objects older than this may be deleted; 0 keeps all."

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import RawLine
+from lake_platform.audit.scalars import UnfitError
 from lake_platform.audit.sources import TableReader
 from lake_platform.audit.subject import Subject
-from lake_platform.audit.values import Projector, UnfitError
+from lake_platform.audit.values import Projector
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.ports import KafkaMessage
@@ -151,7 +152,7 @@ def put_keys(
     for batch in reader.batches(dataset, [*names, *PLACE]):
         for row in batch.to_pylist():
             place = _number(row.pop("_kafka_partition")), _number(row.pop("_kafka_offset"))
-            values = projector.project(row)
+            values = projector.project_row(row)
             digest = projector.hash_of(values) if hashes else ""
             ledger.add("lake_keys", *place, projector.key_of(values) or "", digest)
 

@@ -11,17 +11,20 @@ from lake_platform.audit.sources import Sources, TableLook, TableReader
 from lake_platform.audit.values import Projector
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import Gap, RawCommit
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import NothingToAuditError
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`applied`: the newest raw commit that must be in the table, by what the table says of itself
-    or what was recorded of it, whichever is more. `dropped`: records that left on purpose, as
-    recorded; None when the records and the table are not at the same commit."""
+    """`source`: how keys of records mean columns, as recorded. `applied`: the newest raw commit
+    that must be in the table, by what the table says of itself or what was recorded of it,
+    whichever is more. `dropped`: records that left on purpose, as recorded; None when the records
+    and the table are not at the same commit."""
 
     dataset: Dataset
     reader: TableReader
+    source: Struct
     commits: tuple[RawCommit, ...]
     gaps: tuple[Gap, ...]
     applied: int
@@ -36,7 +39,8 @@ class Subject:
 
     def projector(self) -> Projector:
         dataset = self.dataset
-        return Projector(self.reader.schema(dataset), dataset.primary_key, dataset.ordering_field)
+        schema = self.reader.schema(dataset)
+        return Projector(schema, dataset.primary_key, dataset.ordering_field, self.source)
 
     def report(self, *, deep: bool) -> AuditReport:
         """The report with nothing counted yet."""
@@ -65,11 +69,18 @@ def read_subject(
     return Subject(
         dataset=dataset,
         reader=reader,
+        source=_source(dataset, sources),
         commits=commits,
         gaps=tuple(sources.metastore.accepted_gaps(table)),
         applied=max(look.applied, progress.applied_seq),
         dropped=progress.dropped if progress.applied_seq == look.applied else None,
     )
+
+
+def _source(dataset: Dataset, sources: Sources) -> Struct:
+    """Behind steps the columns have names of their own."""
+    active = None if dataset.transformed else sources.metastore.active_schema(dataset.table)
+    return active.source if active else Struct()
 
 
 def settle_drops(

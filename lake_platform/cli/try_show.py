@@ -61,10 +61,17 @@ def _schema(console: Console, schema: dict[str, Any] | None) -> None:
     if schema is None:
         return
     grid = Table(
-        "path in the record", "column", "type", title=f"schema version {schema['version']}"
+        "path in the record", "column", "type", "rule", title=f"schema version {schema['version']}"
     )
+    rules = {m["column"]: m for m in schema["mapping"] if "alias" not in m["rules"]}
     for column in schema["columns"]:
-        grid.add_row(column["source"] or "(step)", column["column"], column["type"])
+        found = rules.get(column["column"]) if column["source"] else None
+        why = f"{', '.join(found['rules'])}: {found['reason']}" if found else ""
+        source = column["source"] or ("" if column["column"] == "_rescued" else "(step)")
+        grid.add_row(source, column["column"], column["type"], why)
+    for m in schema["mapping"]:
+        if not m["column"] or "alias" in m["rules"]:
+            grid.add_row(m["source"], m["column"] or "(none yet)", m["type"], m["reason"])
     console.print(grid)
 
 

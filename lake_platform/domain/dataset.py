@@ -14,6 +14,7 @@ from lake_platform.errors import InvalidFieldError, UnsupportedError
 
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
+OnConflict = Literal["block", "rescue", "quarantine"]
 RESERVED = ("_hoodie_", "_kafka_")
 # Columns of ours for what comes; older tables may have such columns of their users.
 RESERVED_NOW = (*RESERVED, "_lake_")
@@ -120,6 +121,13 @@ class Dataset:
         single_or_array: single values beside arrays of such become elements (`wrap`), or `json`.
         max_columns: leaf columns; beyond them the deepest and rarest objects become `json`.
         max_depth: objects and arrays in each other, with the record; deeper ones become `json`.
+
+    What becomes of values that do not fit the columns of a table that is there:
+        on_conflict: `block` stops the table, `rescue` keeps the value in `_rescued` and NULL in its
+            column, `quarantine` puts the whole record aside; None: as the platform's settings say.
+            Values of key, partition and ordering columns always go to quarantine.
+        max_rescued_ratio: a batch in which a larger share of a path's values (and over 100 of them)
+            would be rescued stops the table.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -155,6 +163,8 @@ class Dataset:
     single_or_array: Literal["wrap", "json"] = "wrap"
     max_columns: int = 1000
     max_depth: int = 12
+    on_conflict: OnConflict | None = None
+    max_rescued_ratio: float = 0.05
 
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
@@ -178,10 +188,9 @@ class Dataset:
             )
         if not 1 <= self.buckets <= 1024:
             raise InvalidFieldError("buckets", self.buckets, "out of range", "give 1 to 1024")
-        if not 0 <= self.max_quarantine_ratio <= 1:
-            raise InvalidFieldError(
-                "max_quarantine_ratio", self.max_quarantine_ratio, "not a ratio", "give 0 to 1"
-            )
+        for name in ("max_quarantine_ratio", "max_rescued_ratio"):
+            if not 0 <= (ratio := getattr(self, name)) <= 1:
+                raise InvalidFieldError(name, ratio, "not a ratio", "give 0 to 1")
 
     def _check_mode(self) -> None:
         if self.mode == "upsert" and self.format == "parquet":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import Array, Struct
+from lake_platform.domain.schema import Map as MapType
 
 Rule = Literal[
     "renamed",  # the key is no name of a column
@@ -70,6 +71,23 @@ def mapped_to_json(mapped: Iterable[Mapped]) -> list[dict[str, Any]]:
 def mapped_from_json(data: Iterable[Mapping[str, Any]]) -> tuple[Mapped, ...]:
     made = (dict(m) | {"path": tuple(m["path"]), "rules": tuple(m["rules"])} for m in data)
     return tuple(Mapped(**m) for m in made)
+
+
+def paths_of(struct: Struct, column: str = "", path: Path = ()) -> Iterator[tuple[str, Path]]:
+    """Each column and nested field (`a.b`, `items[].id`, `m{}.x`) with the path in the records."""
+    for one in struct.fields:
+        if not one.keys:
+            continue
+        own = f"{column}.{one.name}" if column else one.name
+        where = (*path, one.keys[0])
+        yield own, where
+        inner = one.type
+        while isinstance(inner, Array | MapType):
+            is_array = isinstance(inner, Array)
+            own, where = own + ("[]" if is_array else "{}"), (*where, None)
+            inner = inner.element if isinstance(inner, Array) else inner.value
+        if isinstance(inner, Struct):
+            yield from paths_of(inner, own, where)
 
 
 def shown(path: Path) -> str:

@@ -24,6 +24,8 @@ class Reason(StrEnum):
     NULL_ORDERING = "ordering field is null or missing"
     TOMBSTONE = "tombstone in an append table"
     TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
+    KEY_CONFLICT = "a value of a key, partition or ordering column is of another type"
+    CONFLICT = "a value is of another type than its column"
     PARTITION_TOO_LONG = "partition value longer than 200 bytes"
     PARTITION_NUL = "partition value with a NUL character"
 

@@ -5,7 +5,7 @@ The JSON form is Spark's own schema JSON, so one text serves the metastore and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -190,6 +190,20 @@ def without_unknown(kind: Type) -> Type | None:
         value = without_unknown(kind.value)
         return None if value is None else Map(value)
     return None if kind == UNKNOWN else kind
+
+
+def rescuing(kind: Type, besides: Collection[str] = ()) -> Type:
+    """`kind` with `rescue` for every field at any depth, but for root fields named `besides`."""
+    if isinstance(kind, Struct):
+        return Struct(tuple(
+            replace(f, type=rescuing(f.type), rescue=f.keys != ()) if f.name not in besides else f
+            for f in kind.fields
+        ))  # fmt: skip
+    if isinstance(kind, Array):
+        return Array(rescuing(kind.element))
+    if isinstance(kind, Map):
+        return Map(rescuing(kind.value))
+    return kind
 
 
 def columns(struct: Struct) -> Iterator[tuple[str, Type]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from lake_platform.domain.batches import BatchJob, Claim, TableState
+from lake_platform.domain.mapping import shown
 from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,
@@ -67,6 +68,7 @@ def apply(
         schema_version=job.schema_version,
         table_schema=result.table_schema,
         quarantined=report.by_reason,
+        rescued={shown(path): r.count for path, r in report.rescued.items()},
         seconds=(ports.clock() - began) / 1000,
         files=result.files,
         bytes=result.bytes,

@@ -9,10 +9,12 @@ from lake_platform.domain.batches import Claim
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import Struct, rescuing
 from lake_platform.evolution import evolve, first
 from lake_platform.load.judged import check_ratio
 from lake_platform.load.plan import Loading, Work
+from lake_platform.load.report import SAMPLES
+from lake_platform.load.scan import Conflicts
 from lake_platform.load.stage import Question, Staged
 
 
@@ -38,6 +40,8 @@ def decoded(
     rounds = _Rounds(loading, claim, work, active)
     if fresh:
         rounds.settle()
+    else:
+        rounds.begin()
     rounds.take_in()
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
     changes = tuple(diff(active.source, schema.source, partial=True))
@@ -55,18 +59,23 @@ class _Rounds:
 
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
-        self.base = active
-        self._try(self._proposed(active.source))
+        self.base = self.schema = active
+        self._conflicts: Conflicts = loading.dataset.on_conflict or loading.limits.on_conflict
+
+    def begin(self) -> None:
+        self._try(self._proposed(self.base.source))
 
     def settle(self) -> None:
         """Where the records of a first batch do not fit what was made of others, all count."""
+        usual, self._conflicts = self._conflicts, "report"
+        self.begin()
+        self._conflicts = usual
         if not self.staged.report.changes:
             return
         dataset, ports = self._loading.dataset, self._loading.ports
         again = first.settle_again(dataset, ports, self.base, self._work.commits)
-        if again:
-            self.base = again
-            self._try(again)
+        self.base = again or self.base
+        self._try(again or self.schema)
 
     def take_in(self) -> None:
         """Raises: SchemaBlockedError, QuarantineRatioError."""
@@ -80,11 +89,19 @@ class _Rounds:
     def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
         loading = self._loading
         question = Question(
-            loading.dataset, schema.source, schema.columns,
+            loading.dataset, self._judged_by(schema.source), schema.columns,
             staging(loading.table, self._claim),
-            loading.engine.layout(loading.dataset), projecting,
+            loading.engine.layout(loading.dataset), projecting, self._conflicts,
         )  # fmt: skip
         return loading.decoders.stage(question, [o for c in self._work.commits for o in c.objects])
+
+    def _judged_by(self, source: Struct) -> Struct:
+        if self._conflicts != "rescue":
+            return source
+        dataset = self._loading.dataset
+        named = () if dataset.transformed else [c for _, c in dataset.named_columns()]
+        kind = rescuing(source, named)
+        return kind if isinstance(kind, Struct) else source
 
     def _try(self, schema: SchemaVersion) -> None:
         self.schema, self.staged = schema, self.stage(schema)
@@ -95,9 +112,10 @@ class _Rounds:
 
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report
-        if report.breaking:
-            batch = self._work.batch.id
-            evolve.block(loading.dataset, loading.ports, report.breaking, batch, report.samples)
+        flooded = report.flooded(loading.dataset.max_rescued_ratio)
+        if breaking := [*report.breaking, *flooded]:
+            samples = [*report.samples, *(r.first for r in report.rescued.values())][:SAMPLES]
+            evolve.block(loading.dataset, loading.ports, breaking, self._work.batch.id, samples)
         check_ratio(loading.dataset, report)
 
 

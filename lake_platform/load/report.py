@@ -9,11 +9,13 @@ from typing import Any
 
 from lake_platform.domain.batches import Delete
 from lake_platform.domain.diff import Change, diff
+from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.schema import Struct
 from lake_platform.records.observe import merge_observed
 
 SAMPLES = 5
+_FEW_RESCUED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,18 @@ class Rejected:
     reason: str
 
 
+@dataclass(slots=True)
+class Rescued:
+    """Values of one path that fit no column: how many, and the first, cut."""
+
+    count: int
+    first: Mapping[str, Any]
+
+
 @dataclass
 class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
-    `rows` counts the records that were decoded."""
+    `rows` counts the records that were decoded. `rescued` is by path."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -39,6 +49,7 @@ class ScanReport:
     dropped: int = 0
     changes: dict[str, Change] = field(default_factory=dict)
     samples: list[Mapping[str, Any]] = field(default_factory=list)
+    rescued: dict[Path, Rescued] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:
@@ -70,6 +81,18 @@ class ScanReport:
         self.changes |= {c.path: c for c in news}
         return changes, news
 
+    def note_rescued(self, path: Path, first: Mapping[str, Any], count: int = 1) -> None:
+        self.rescued.setdefault(path, Rescued(0, first)).count += count
+
+    def flooded(self, ratio: float) -> list[Change]:
+        """Paths of which more is rescued than is fine, as changes that break."""
+        most = max(_FEW_RESCUED, ratio * self.rows)
+        return [
+            Change(shown(path), "type", "breaking", "", f"{r.count} of {self.rows} values rescued")
+            for path, r in self.rescued.items()
+            if r.count > most
+        ]
+
     def add(self, later: ScanReport) -> None:
         """Takes over what was found in objects behind those of this report."""
         self.records += later.records
@@ -78,6 +101,8 @@ class ScanReport:
         self.deletes += later.deletes
         self.dropped += later.dropped
         self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
+        for path, rescued in later.rescued.items():
+            self.note_rescued(path, rescued.first, rescued.count)
         self.see(later.observed)
         self.samples = [*self.samples, *later.samples][:SAMPLES]
 

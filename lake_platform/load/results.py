@@ -12,7 +12,8 @@ from lake_platform.domain.schema import Struct
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """One applied batch. `windows` maps each window of the batch to its records."""
+    """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
+    values in `_rescued` by the path they had."""
 
     table: str
     applied: AppliedBatch
@@ -21,6 +22,7 @@ class LoadResult:
     schema_version: int
     table_schema: Struct
     quarantined: Mapping[str, int]
+    rescued: Mapping[str, int]
     seconds: float
     files: int
     bytes: int

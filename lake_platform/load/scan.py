@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.quality import MAX_KEY_BYTES, Reason, bad_partition
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
@@ -30,6 +31,10 @@ from lake_platform.records.conform import (
 from lake_platform.records.observe import merge_observed, observe
 from lake_platform.records.verbatim import Record
 
+Conflicts = Literal["report", "block", "rescue", "quarantine"]
+"""What becomes of values of another type than their column; `report`: of all, where no table is
+there that they could break. To rescue them is for the schema to say (domain.schema.rescuing)."""
+_SHOWN_CHARS = 200
 _BREAKING_LINES = 1_000  # enough to show an operator what broke; the batch is not written anyway
 # Small enough to stay in the processor's cache from bytes to columns: twice as fast as 20,000 rows.
 _CHUNK_BYTES = 256 << 10
@@ -59,8 +64,13 @@ class Scanner:
         source: Struct,
         projecting: bool = False,
         columns: Struct | None = None,
+        conflicts: Conflicts = "block",
     ) -> None:
         """`columns` are the table's when steps make others of `source`."""
+        self._conflicts = conflicts
+        self._named = frozenset(
+            () if dataset.transformed else (c for _, c in dataset.named_columns())
+        )
         self._dataset, self._source, self._projecting = dataset, source, projecting
         self._tombstone_keys = TombstoneKeys(dataset, source, columns or source)
         self._upsert = dataset.mode == "upsert"
@@ -130,8 +140,13 @@ class Scanner:
         except LongNumberError:
             self._reject(raw, line, Reason.NUMBER_TOO_LONG)
             return
-        if not self._projecting:
-            self._note_changes(raw, head, value)
+        seen = observe(value, self._conformer.schema)
+        if isinstance(seen, Struct):  # else an empty object: all columns absent
+            if reason := self._conflict(seen):
+                self._reject(raw, line, reason)
+                return
+            if not self._projecting:
+                self._note(raw, head, value, seen)
         record = Record(value_bytes(line) or b"null")
         try:
             row = build_record(value, self._conformer.schema, record)
@@ -143,13 +158,31 @@ class Scanner:
             self._reject(raw, line, reason)
         else:
             self._found[-1].slow.append((head, row))
-        if record.rescued and not self._projecting and not self._source.same(RESCUED_FIELD):
-            self._note(raw, head, value, Struct((RESCUED_FIELD,)))
+        if record.rescued:
+            self._note_rescued(raw, head, value, record)
 
-    def _note_changes(self, raw: RawObject, head: Line, value: dict[str, Any]) -> None:
-        seen = observe(value, self._conformer.schema)
-        if isinstance(seen, Struct):  # else an empty object: all columns absent
-            self._note(raw, head, value, seen)
+    def _note_rescued(
+        self, raw: RawObject, head: Line, value: dict[str, Any], record: Record
+    ) -> None:
+        if not self._projecting and not self._source.same(RESCUED_FIELD):
+            self._note(raw, head, value, Struct((RESCUED_FIELD,)))
+        for path, text in zip(record.paths, record.rescued.values(), strict=True):
+            where = {"partition": head.partition, "offset": head.offset, "window": raw.window}
+            self.report.note_rescued(path, where | {"value": text[:_SHOWN_CHARS]})
+
+    def _conflict(self, seen: Struct) -> Reason | None:
+        """Why the record goes to quarantine for a value of another type; None where that is not
+        what becomes of such."""
+        if self._conflicts == "report":
+            return None
+        if not (self._named or self._conflicts == "quarantine"):
+            return None
+        changes = diff(self._source, seen, partial=True)
+        breaking = [c for c in changes if c.verdict == "breaking"]
+        if any(c.path in self._named for c in breaking):
+            return Reason.KEY_CONFLICT
+        known = self._conflicts == "quarantine" and any(c.before for c in breaking)
+        return Reason.CONFLICT if known else None
 
     def _note(self, raw: RawObject, head: Line, value: dict[str, Any], seen: Struct) -> None:
         before = self.report.observed

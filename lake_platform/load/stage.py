@@ -19,7 +19,7 @@ from lake_platform.errors import NotDecodedError
 from lake_platform.load.decode import Decoder
 from lake_platform.load.folders import laid_out
 from lake_platform.load.report import ScanReport
-from lake_platform.load.scan import Scanner
+from lake_platform.load.scan import Conflicts, Scanner
 from lake_platform.raw.objects import read_text
 from lake_platform.records.columns import parquet_bytes
 from lake_platform.records.uncollected import uncollected
@@ -42,6 +42,7 @@ class Question:
     prefix: str
     layout: Layout | None = None
     projecting: bool = False
+    conflicts: Conflicts = "block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ def shares(objects: Sequence[RawObject], processes: int) -> Iterator[tuple[RawOb
 def stage_objects(
     store: ObjectStore, question: Question, objects: Sequence[RawObject], number: int
 ) -> Staged:
-    scanner = Scanner(question.dataset, question.source, question.projecting, question.columns)
+    scanner = Scanner(
+        question.dataset, question.source, question.projecting, question.columns,
+        question.conflicts,
+    )  # fmt: skip
     decoder = Decoder(question.dataset, question.source)
     with uncollected():
         for raw in objects:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from lake_platform.domain.mapping import Path
+
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -43,9 +45,19 @@ class Verbatim:
         assert self._parent is not None  # noqa: S101 - for mypy: the root is a Record
         return self._parent.record
 
+    @property
+    def path(self) -> Path:
+        """None stands for each element of an array."""
+        if self._parent is None:
+            return ()
+        part = self._part
+        return (*self._parent.path, part if isinstance(part, str) else None)
+
     def rescue(self) -> None:
         """Keeps the value in the record's `_rescued`."""
-        self.record.rescued[self.pointer] = self.text
+        record = self.record
+        record.rescued[self.pointer] = self.text
+        record.paths.append(self.path)
 
     def _raw(self) -> bytes:
         assert self._parent is not None  # noqa: S101 - for mypy
@@ -60,14 +72,15 @@ class Verbatim:
 
 
 class Record(Verbatim):
-    """The whole value. `rescued`: JSON by pointer of what fits no column."""
+    """The whole value. `rescued`: JSON by pointer of what fits no column; `paths`: where it was."""
 
-    __slots__ = ("_bytes", "rescued")
+    __slots__ = ("_bytes", "paths", "rescued")
 
     def __init__(self, value: bytes) -> None:
         super().__init__(None, "")
         self._bytes = value
         self.rescued: dict[str, str] = {}
+        self.paths: list[Path] = []
 
     @property
     def record(self) -> Record:

@@ -11,9 +11,10 @@ import msgspec
 from isal import igzip
 
 from lake_platform.domain.layout import quarantine_prefix
+from lake_platform.domain.mapping import paths_of, shown
 from lake_platform.errors import LakeError
 from lake_platform.metastore.model import dataset_to_dict
-from lake_platform.metastore.views import schema_view
+from lake_platform.metastore.views import mapped_view, schema_view
 from lake_platform.trial.lineage import origins, source_of
 from lake_platform.trial.rows import Rows
 from lake_platform.trial.steps import error_view
@@ -94,21 +95,30 @@ def _check(check: CheckResult) -> dict[str, Any]:
 
 
 def _schema(trial: Trial) -> dict[str, Any] | None:
-    """Each column with the path in the record it comes from, or paths where a step makes it of
-    several; null where that is not known."""
+    """Each column with the path in the record it comes from, or columns where a step makes it of
+    several; null where that is not known. `mapping`: the paths that did not just keep their name
+    and type."""
     view = schema_view(trial.schema)
     if view is None:
         return None
     steps = [step.sql for step in trial.dataset.transforms]
     roots = [f.name for f in trial.schema.source.fields] if trial.schema else []
     known = origins(steps, roots)
+    paths = {c: shown(p) for c, p in paths_of(trial.schema.source)} if trial.schema else {}
+    sources = {c["path"]: source_of(c["path"], known) for c in view["columns"]}
+    told = trial.bench.metastore.mapping(trial.table)
     return {
         "version": view["version"],
         "columns": [
-            {"source": source_of(c["path"], known), "column": c["path"], "type": c["type"]}
+            {
+                "source": (own := sources[c["path"]]) and paths.get(own, own),
+                "column": c["path"],
+                "type": c["type"],
+            }
             for c in view["columns"]
         ],
         "source": view["source_columns"],
+        "mapping": [mapped_view(m, version) for version, m in told if m.rules],
     }
 
 

@@ -8,12 +8,14 @@ import io
 import json
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_platform.adapters.storage.object_store import open_store
+from lake_platform.audit.values import Projector
 from lake_platform.domain.batches import Layout
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.own_columns import COORDINATES, ORDER
@@ -28,6 +30,7 @@ from lake_platform.domain.schema import (
     merge,
 )
 from lake_platform.evolution.naming import named
+from lake_platform.load.decode import staged_schema
 from lake_platform.load.stage import Question, Staged, stage
 from lake_platform.records.infer import settled
 from lake_platform.records.observe import merge_observed
@@ -266,6 +269,10 @@ def _grown(texts: list[bytes], source: Struct, dataset: Dataset) -> tuple[Struct
     return source, whole, rows
 
 
+def _schema(rows: list[Any], source: Struct) -> pa.Schema:
+    return staged_schema(source, ordered=False) if rows else pa.schema([])
+
+
 _keys = st.sampled_from(["a", "b", "A", "a.b", "a_b", "+1", "", "_kafka_key", "_rescued", "1"])
 _records = st.lists(st.dictionaries(_keys, _values, max_size=5), max_size=6)
 
@@ -281,8 +288,12 @@ def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: 
     source, whole, rows = _grown(texts, sight.source, dataset)
     assert whole.report.unaccounted == 0
     assert len(rows) == len(records)
+    audited = Projector(_schema(rows, source), (), None, source)
     for row, text in zip(rows, texts, strict=True):
         assert difference(row, text, source) == ""
+        document = audited.parse(text)
+        said = audited.project(document)
+        assert audited.hash_of(said, document) == audited.hash_of(audited.project_row(row))
 
 
 def test_one_row_a_key_the_newest_and_tombstones_count() -> None:

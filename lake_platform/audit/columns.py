@@ -1,0 +1,172 @@
+"""The columns of a table as an audit reads them: which keys of a record mean a column, and what its
+value is then. Worked out from the table's Arrow types and the recorded mapping alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lake_platform.audit.scalars import Number, Read, UnfitError, scalar
+from lake_platform.domain.schema import JSON, RESCUED, Array, Field, Map, Struct, Type
+
+Rescued = dict[str, Any]
+"""Values that fit no column, by JSON pointer."""
+OfRecord = Callable[[Any, str, Rescued], Any]
+"""Reads a value of a record that is not null, which stands at a pointer."""
+_EMPTY: tuple[Any, ...] = ([], {})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    keys: tuple[str, ...]
+    rescue: bool
+    read: OfRecord
+    plain: bool  # no struct, array or map: none of those is null there
+
+    def value_of(self, record: Mapping[str, Any], at: str, rescued: Rescued) -> Any:
+        """Of the first spelling with a value; others that say something else are rescued.
+
+        Raises: UnfitError."""
+        held = [key for key in self.keys if record.get(key) is not None]
+        held.sort(key=lambda key: record[key] in _EMPTY)
+        if not held:
+            return None
+        value = record[held[0]]
+        for other in held[1:]:
+            if canonical(record[other]) != canonical(value):
+                rescued[f"{at}/{_escaped(other)}"] = record[other]
+        place = f"{at}/{_escaped(held[0])}"
+        try:
+            found = self.read(value, place, rescued)
+            if found is not None or not (self.rescue and self.plain):
+                return found
+        except UnfitError:
+            if not self.rescue:
+                raise
+        rescued[place] = value
+        return None
+
+
+def columns_of(fields: Sequence[pa.Field], source: Struct) -> list[Column]:
+    return [_column(f, source.get(f.name)) for f in fields]
+
+
+def project(
+    record: Mapping[str, Any], columns: Sequence[Column], at: str, rescued: Rescued
+) -> dict[str, Any]:
+    """Raises: UnfitError."""
+    return {c.name: c.value_of(record, at, rescued) for c in columns}
+
+
+def of_row(kind: pa.DataType, source: Type | None) -> Read:
+    """Reads what a table holds; null stays null."""
+    read = _of_row(kind, source)
+    return lambda value: None if value is None else read(value)
+
+
+def canonical(value: Any) -> str:
+    """Equal for the same JSON, and for no other: 1, 1.0 and "1" are three things."""
+    return json.dumps(value, sort_keys=True, default=lambda n: f"number {n.text}")
+
+
+def loads(text: str | bytes) -> Any:
+    return json.loads(text, parse_float=Number.of)
+
+
+def _column(field: pa.Field, known: Field | None) -> Column:
+    keys = known.keys if known else (field.name,)
+    kind = known.type if known else None
+    plain = not pa.types.is_nested(field.type)
+    return Column(
+        field.name, keys, bool(known and known.rescue), _of_record(field.type, kind), plain
+    )
+
+
+def _of_record(kind: pa.DataType, source: Type | None) -> OfRecord:
+    types = pa.types
+    if source == JSON:
+        return lambda value, _, __: canonical(value)
+    if types.is_struct(kind):
+        return _struct(columns_of(list(kind), source if isinstance(source, Struct) else Struct()))
+    if types.is_list(kind) or types.is_large_list(kind):
+        element = source.element if isinstance(source, Array) else None
+        return _list(_of_record(kind.value_type, element))
+    if types.is_map(kind):
+        return _map(_of_record(kind.item_type, source.value if isinstance(source, Map) else None))
+    read = scalar(kind)
+    return lambda value, _, __: read(value)
+
+
+def _struct(columns: Sequence[Column]) -> OfRecord:
+    def read(value: Any, at: str, rescued: Rescued) -> dict[str, Any] | None:
+        if value == []:
+            return None
+        if not isinstance(value, dict):
+            raise UnfitError("no object")
+        return _without_nothing(project(value, columns, at, rescued))
+
+    return read
+
+
+def _list(read_one: OfRecord) -> OfRecord:
+    def read(value: Any, at: str, rescued: Rescued) -> list[Any] | None:
+        if value in _EMPTY:
+            return None  # as long as only such were seen there was no column
+        if not isinstance(value, list):
+            return [read_one(value, at, rescued)]
+        return [
+            None if item is None else read_one(item, f"{at}/{n}", rescued)
+            for n, item in enumerate(value)
+        ]
+
+    return read
+
+
+def _map(read_one: OfRecord) -> OfRecord:
+    def read(value: Any, at: str, rescued: Rescued) -> list[Any] | None:
+        if value in _EMPTY:
+            return None
+        if not isinstance(value, dict):
+            raise UnfitError("no object")
+        return sorted(
+            (k, None if v is None else read_one(v, f"{at}/{_escaped(k)}", rescued))
+            for k, v in value.items()
+        )
+
+    return read
+
+
+def _of_row(kind: pa.DataType, source: Type | None) -> Read:
+    types = pa.types
+    if source in (JSON, RESCUED):
+        return lambda text: canonical(loads(text))
+    if types.is_struct(kind):
+        inner = source if isinstance(source, Struct) else Struct()
+        reads = {f.name: of_row(f.type, _type_of(inner, f.name)) for f in kind}
+        return lambda row: _without_nothing({n: r(row.get(n)) for n, r in reads.items()})
+    if types.is_list(kind) or types.is_large_list(kind):
+        one = of_row(kind.value_type, source.element if isinstance(source, Array) else None)
+        return lambda items: [one(item) for item in items] or None
+    if types.is_map(kind):
+        one = of_row(kind.item_type, source.value if isinstance(source, Map) else None)
+        return lambda pairs: sorted((k, one(v)) for k, v in dict(pairs).items()) or None
+    return scalar(kind)
+
+
+def _type_of(struct: Struct, name: str) -> Type | None:
+    field = struct.get(name)
+    return field.type if field else None
+
+
+def _without_nothing(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Engines differ on an object without a value and no object."""
+    return None if all(v is None for v in found.values()) else found
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

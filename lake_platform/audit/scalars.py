@@ -1,0 +1,142 @@
+"""Scalars of JSON and of Arrow as comparable values of a column's Arrow type."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+import struct
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self
+
+import pyarrow as pa
+
+Read = Callable[[Any], Any]
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LONG_DIGITS = 20
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+class UnfitError(ValueError):
+    """The value cannot be in this column."""
+
+
+class Number(Decimal):
+    """A JSON number that is no plain integer, with its text."""
+
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        number = cls(text)
+        number.text = text
+        return number
+
+
+def scalar(kind: pa.DataType) -> Read:
+    """Reads a value that is not null. What it gives raises UnfitError."""
+    types = pa.types
+    if types.is_boolean(kind):
+        return _of(bool)
+    if types.is_integer(kind):
+        return _integer(kind.bit_width)
+    if types.is_float64(kind):
+        return _double
+    if types.is_float32(kind):
+        return lambda v: struct.unpack("f", struct.pack("f", _double(v)))[0]
+    if types.is_decimal(kind):
+        return _decimal(kind.scale)
+    if types.is_date(kind):
+        return _date
+    if types.is_timestamp(kind):
+        return _timestamp
+    if types.is_binary(kind) or types.is_large_binary(kind):
+        return _binary
+    return _string
+
+
+def _of(wanted: type) -> Read:
+    def read(value: Any) -> Any:
+        if not isinstance(value, wanted):
+            raise UnfitError(f"no {wanted.__name__}")
+        return value
+
+    return read
+
+
+def _integer(bits: int) -> Read:
+    def read(value: Any) -> int:
+        if isinstance(value, Decimal) and value.adjusted() < _LONG_DIGITS and value % 1 == 0:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UnfitError("no integer")
+        if not -(1 << bits - 1) <= value < 1 << bits - 1:
+            raise UnfitError("out of range")
+        return value
+
+    return read
+
+
+def _double(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise UnfitError("no number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise UnfitError("not finite")
+    return number + 0.0  # -0.0 is 0.0
+
+
+def _decimal(scale: int) -> Read:
+    def read(value: Any) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            raise UnfitError("no number")
+        exact = Decimal(str(value))
+        try:
+            found = exact.quantize(Decimal(1).scaleb(-scale))
+        except InvalidOperation:
+            raise UnfitError("too many digits") from None
+        if found != exact:
+            raise UnfitError("too many digits")
+        return found
+
+    return read
+
+
+def _date(value: Any) -> dt.date:
+    if isinstance(value, dt.date):
+        return value
+    return _parsed(dt.date.fromisoformat, value)  # type: ignore[no-any-return]
+
+
+def _timestamp(value: Any) -> int:
+    """Microseconds since 1970 UTC."""
+    at = value if isinstance(value, dt.datetime) else _parsed(dt.datetime.fromisoformat, value)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=dt.UTC)
+    return int((at - _EPOCH) // _MICROSECOND)
+
+
+def _binary(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else _parsed(base64.b64decode, value)
+
+
+def _parsed(parse: Callable[[str], Any], value: Any) -> Any:
+    if not isinstance(value, str):
+        raise UnfitError("no text")
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise UnfitError(str(error)) from None
+
+
+def _string(value: Any) -> str | None:
+    if value in ([], {}, "[]", "{}"):
+        return None  # a column of which only empty values were ever seen
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | Number):
+        return getattr(value, "text", str(value))
+    if not isinstance(value, str):
+        raise UnfitError("no text")
+    return value
