@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from lake_platform.domain.mapping import Mapped, Path, Rule
+from lake_platform.domain.mapping import Mapped, Path, Rule, paths_of
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 
 Line = tuple[int, Mapped]
@@ -45,8 +45,7 @@ def described(
 
 def renamed(before: Struct, after: Struct) -> list[tuple[str, str]]:
     """Columns that have another name for the same path of the record."""
-    old = {m.path: m.column for _, m in described(before, ()) if "alias" not in m.rules}
-    new = {m.path: m.column for _, m in described(after, ()) if "alias" not in m.rules}
+    old, new = ({path: column for column, path in paths_of(s)} for s in (before, after))
     both = ((old[path], new[path]) for path in old.keys() & new.keys())
     return sorted((a, b) for a, b in both if _name(a) != _name(b))
 
