@@ -49,7 +49,7 @@ def proposed(
     mixed: bool = False,
 ) -> SchemaVersion:
     """The version a batch is written with: `active`, or the next one, with the automatic changes
-    in it; not on record yet. `mixed`: what is new in the batch has values of several types.
+    in it; not on record yet. `mixed`: the types of what is new do not hold all of the batch yet.
 
     Raises:
         SchemaBlockedError: the transforms turn the change into a breaking one of the table, or
@@ -104,9 +104,9 @@ def _grown(
     grown = merge(held, observed)
     if not isinstance(grown, Struct):
         return held
-    deep = any(levels(f.type) > dataset.max_depth for f in grown.fields if f not in held.fields)
-    if batch and (mixed or deep):
-        grown = first.with_new(dataset, ports, grown, held, batch)
+    new = set(naming.new_keys(held, grown))
+    if new and batch:
+        grown = first.with_new(dataset, ports, grown, held, batch, None if mixed else new)
     gone = [f.name for f in active.columns.fields if grown.same(f) is None]
     return naming.named(held, grown, gone, lower=dataset.names == "lower")
 

@@ -3,7 +3,8 @@ it holds every record that was seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -73,10 +74,19 @@ def settle_again(
 
 
 def with_new(
-    dataset: Dataset, ports: Ports, grown: Struct, held: Struct, commits: Sequence[RawCommit]
+    dataset: Dataset,
+    ports: Ports,
+    grown: Struct,
+    held: Struct,
+    commits: Sequence[RawCommit],
+    keys: Collection[str] | None,
 ) -> Struct:
-    """`grown`, which has what is new beyond `held`, with types for that from all of the batch."""
-    found = settled(_values(ports, commits), dataset, Profile())
+    """`grown`, which has what is new beyond `held`, with types for that from the batch: all of it,
+    or the records that have one of `keys` as it is usually written."""
+    marks = [json.dumps(key, ensure_ascii=False).encode() for key in keys or ()]
+    values = _values(ports, commits)
+    chosen = values if keys is None else (v for v in values if any(m in v for m in marks))
+    found = settled(chosen, dataset, Profile())
     return _retyped(grown, held, found.sight.source) if found.sight else grown
 
 

@@ -16,6 +16,22 @@ def named(held: Struct, grown: Struct, taken: Iterable[str], *, lower: bool) -> 
     return _struct(held, grown, frozenset(taken), lower=lower, root=True)
 
 
+def new_keys(held: Type | None, grown: Type) -> Iterator[str]:
+    """Of the fields that `grown` has beyond `held`, at any depth of what both have."""
+    if isinstance(grown, Struct):
+        known = held if isinstance(held, Struct) else Struct()
+        for field in grown.fields:
+            same = known.same(field)
+            if same is None:
+                yield from field.keys
+            else:
+                yield from new_keys(same.type, field.type)
+    elif isinstance(grown, Array):
+        yield from new_keys(held.element if isinstance(held, Array) else None, grown.element)
+    elif isinstance(grown, Map):
+        yield from new_keys(held.value if isinstance(held, Map) else None, grown.value)
+
+
 def lines(held: Struct, grown: Struct, reason: str) -> Iterator[Mapped]:
     """The mapping of what `grown` has beyond `held`, both named."""
     yield from _lines(held, grown, (), "", reason)

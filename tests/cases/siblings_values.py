@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 PARQUET: Mapping[str, Any] = {"format": "parquet"}
@@ -22,14 +22,12 @@ class Conflict:
     bad: str
     path: str
     layout: Mapping[str, Any] = field(default_factory=lambda: PARQUET)
-    new_column: bool = False
     """`v` comes with the batch that holds the conflict."""
 
 
 CONFLICTS = (
     Conflict("long-then-text", "[1]", '[1,"x"]', "v[]"),
     Conflict("text-then-long", "[1]", '["x",1]', "v[]"),
-    Conflict("text-array-takes-no-number", '["a"]', '["a",1]', "v[]"),
     Conflict("text-array-takes-no-object", '["a"]', '["a",{"b":1}]', "v[]"),
     Conflict("null-between", "[1]", '[null,1,null,"x"]', "v[]"),
     Conflict("boolean-beside-number", "[1]", "[2,true]", "v[]"),
@@ -46,10 +44,46 @@ CONFLICTS = (
     Conflict("hudi-upsert", "[1]", '[1,"x"]', "v[]", UPSERT),
     Conflict("hudi-struct", '[{"a":1}]', '[{"a":2},{"a":"x"}]', "v[].a", UPSERT),
     Conflict("behind-a-step", "[1]", '[1,"x"]', "v[]", STEP),
-    Conflict("new-column", "[1]", '[1,"x"]', "v[]", new_column=True),
-    # Of a column nobody knows yet the incident may name any level.
-    Conflict("new-struct-column", '[{"a":1}]', '[{"a":1},{"a":"x"}]', "v[]", new_column=True),
-    Conflict("new-column-hudi", "[1]", '["x",1]', "v[]", HUDI, new_column=True),
+)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Values of one path that meet at first sight, the type that holds them, and what each reads
+    as."""
+
+    name: str
+    texts: tuple[str, ...]
+    kind: str
+    right: tuple[Any, ...]
+    layout: Mapping[str, Any] = field(default_factory=lambda: PARQUET)
+
+
+_MIXES = (
+    Mix("long-and-text", ("[1]", '[1,"x"]'), "array<string>", (["1"], ["1", "x"])),
+    Mix("boolean-and-number", ("true", "1"), "json", ("true", "1")),
+    Mix("objects-of-two-types", ('[{"a":1},{"a":"x"}]',), "array<struct<a:string>>",
+        ([{"a": "1"}, {"a": "x"}],)),
+    Mix("object-and-number", ('{"a" : 1.0}', "5"), "json", ('{"a" : 1.0}', "5")),
+    Mix("single-and-array", ("1", "[2,3]"), "array<long>", ([1], [2, 3])),
+    Mix("single-and-array-of-objects", ('{"a":1}', '[{"a":2,"b":"x"}]'),
+        "array<struct<a:long,b:string>>", ([{"a": 1, "b": None}], [{"a": 2, "b": "x"}])),
+    Mix("whole-doubles", ("5.0", "7"), "long", (5, 7)),
+    Mix("beyond-64-bits", (str(2**64), "1"), "decimal(20,0)", (str(2**64), "1")),
+    Mix("beyond-38-digits", ("1" * 40, "1"), "json", ("1" * 40, "1")),
+    Mix("php-map", ("[]", '{"a":1}'), "struct<a:long>", (None, {"a": 1})),
+    Mix("map", ('{"10.0.0.1":1,"10.0.0.2":2}', '{"10.0.0.3":3}'), "map<string,long>",
+        ({"10.0.0.1": 1, "10.0.0.2": 2}, {"10.0.0.3": 3})),
+    Mix("map-of-json", ('{"10.0.0.1":1,"10.0.0.2":{"x":1}}', '{"10.0.0.3":"y"}'),
+        "map<string,json>", ({"10.0.0.1": "1", "10.0.0.2": '{"x":1}'}, {"10.0.0.3": '"y"'})),
+    Mix("keys-in-two-cases", ('{"x":1}', '{"X":2}'), "struct<X:long>", ({"X": 1}, {"X": 2})),
+    Mix("odd-keys", ('{"+1":1,"a.b":2,"":3}',), "struct<plus_1:long,a_b:long,c:long>",
+        ({"plus_1": 1, "a_b": 2, "c": 3},)),
+)  # fmt: skip
+MIXES = tuple(
+    replace(m, name=f"{m.name}-{where}", layout=layout)
+    for m in _MIXES
+    for where, layout in {"parquet": PARQUET, "hudi": HUDI, "upsert": UPSERT}.items()
 )
 
 

@@ -11,11 +11,13 @@ from tests.cases.runner import Open, Tried, text, value
 from tests.cases.siblings_values import (
     CONFLICTS,
     FOLDERS,
+    MIXES,
     QUICK_WIDENINGS,
     SPELLINGS,
     WIDENINGS,
     Conflict,
     Folders,
+    Mix,
     Spelling,
     Widening,
 )
@@ -39,7 +41,7 @@ def _held_back(one: Tried, path: str, bad: str) -> bool:
 @pytest.mark.parametrize("case", CONFLICTS, ids=lambda c: c.name)
 def test_conflict_is_held_back(tried: Open, case: Conflict) -> None:
     one = tried(**case.layout)
-    first = '{"id":1}' if case.new_column else f'{{"id":1,"v":{case.good}}}'
+    first = f'{{"id":1,"v":{case.good}}}'
     bad = f'{{"id":2,"v":{case.bad}}}'
     one.load(text(first))
     versions = len(one.trial.bench.metastore.schema_versions("t"))
@@ -49,17 +51,40 @@ def test_conflict_is_held_back(tried: Open, case: Conflict) -> None:
     blocked = step.outcome == "waiting"
     rows = {row["id"]: row.get("v") for row in one.rows()}
     good = json.loads(case.good)
-    known = None if case.new_column else good
-    assert rows == ({1: known} if blocked else {1: known, 3: good})
+    assert rows == ({1: good} if blocked else {1: good, 3: good})
     if blocked:  # nothing goes on record before the write that needs it
         assert len(one.trial.bench.metastore.schema_versions("t")) == versions
 
 
-@pytest.mark.parametrize("tags", ['[1,"x"]', '["x",1]', '[{"a":1},{"a":"x"}]'])
-def test_conflict_in_the_first_records_is_said_at_registration(tried: Open, tags: str) -> None:
-    one = tried(format="parquet")
-    one.batch([text(f'{{"id":1,"tags":{tags}}}')])
-    assert "tags[]" in one.said
+@pytest.mark.parametrize("new", [False, True], ids=["first", "live"])
+@pytest.mark.parametrize("case", MIXES, ids=lambda c: c.name)
+def test_values_of_several_types_are_seen_together(tried: Open, case: Mix, new: bool) -> None:
+    """At the first sight of a table and of a column: read back by two engines."""
+    one = tried(**case.layout)
+    if new:
+        one.load(value(id=0))
+    step = one.batch([text(f'{{"id":{n + 1},"v":{v}}}') for n, v in enumerate(case.texts)])
+    assert step is not None, one.refused
+    assert step.outcome == "applied", step.error
+    schema = one.trial.schema
+    assert schema is not None
+    (kind,) = (str(f.type) for f in schema.source.fields if f.name == "v")
+    assert kind == case.kind
+    right = {n + 1: v for n, v in enumerate(case.right)}
+    found = one.rows()
+    assert {row["id"]: row.get("v") for row in found if row["id"]} == right
+    shown = one.spark_frame().where("id > 0").selectExpr("id", "to_json(struct(v)) AS v").collect()
+    in_spark = {row["id"]: json.loads(row["v"], parse_int=str).get("v") for row in shown}
+    assert {n: _texts(v) for n, v in in_spark.items()} == {n: _texts(v) for n, v in right.items()}
+
+
+def _texts(value: Any) -> Any:
+    """Numbers as text, and without what is null, which Spark's to_json leaves out."""
+    if isinstance(value, dict):
+        return {k: _texts(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_texts(v) for v in value]
+    return None if value is None else str(value)
 
 
 @pytest.mark.parametrize("case", SPELLINGS, ids=lambda c: f"{c.kind}-{c.text or 'empty'}")

@@ -400,3 +400,37 @@ def test_json_text_within_the_json(make_lab: MakeLab) -> None:
     assert [r["p"] for r in values(lab)] == [
         {"amount": 1.5, "currency": "NOK"}, {"amount": None, "currency": "NOK"}, nothing, None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_see_columns_by_their_names_and_carry_what_was_rescued(
+    make_lab: MakeLab, kind: str
+) -> None:
+    step = "SELECT id, plus_1 + 1 AS next, o.a_b AS ab, late FROM input WHERE id > 0"
+    lab = make_lab(
+        {"id": 1, "+1": 5, "o": {"a.b": "x"}, "late": None}, steps=(step,), on_conflict="rescue",
+        **KINDS[kind],
+    )  # fmt: skip
+    balance(lab)
+    lab.send(b'{"id":2,"+1":{"no": "number"},"O":{"a.b":7},"late":[1]}')
+    lab.send({"id": 3, "+1": 8})
+    (done,) = lab.cycle()
+    assert done.rescued == {'"+1"': 1}
+    rows = {r["id"]: r for r in values(lab)}
+    assert {n: (r["next"], r["ab"], r["late"]) for n, r in rows.items()} == {
+        1: (6, "x", None), 2: (None, "7", [1]), 3: (9, None, None),
+    }  # fmt: skip
+    assert {n: r["_rescued"] for n, r in rows.items()} == {
+        1: None, 2: '{"/+1":{"no": "number"}}', 3: None,
+    }  # fmt: skip
+
+
+def test_exploded_rows_all_have_what_was_rescued_of_their_record(make_lab: MakeLab) -> None:
+    lab = make_lab({"id": 1, "items": [{"x": 1}]}, explode="items", on_conflict="rescue")
+    balance(lab)
+    lab.send(b'{"id":2,"items":[{"x":1},{"x":"two"}]}')
+    lab.cycle()
+    found = [(r["id"], r["items"], r["_rescued"]) for r in values(lab) if r["id"] == 2]
+    assert found == [
+        (2, {"x": 1}, '{"/items/1/x":"two"}'), (2, {"x": None}, '{"/items/1/x":"two"}'),
+    ]  # fmt: skip

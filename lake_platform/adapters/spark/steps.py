@@ -21,7 +21,7 @@ from lake_platform.adapters.spark.types import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.own_columns import COORDINATES, ORDER, ORDINAL
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import InvalidFieldError
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ def _run_step(dataset: Dataset, frame: DataFrame, number: int, flags: list[str])
     sql = dataset.transforms[number - 1].sql
     name = step_name(dataset, number)
     technical = [*COORDINATES, ORDER, *([ORDINAL] if dataset.explode else [])]
+    if RESCUED_FIELD.name in frame.columns:
+        technical.append(RESCUED_FIELD.name)  # whatever the step makes of the rest
     try:
         text = carry(sql, technical, flags=flags if dataset.filtered == "delete" else None)
     except InvalidFieldError as error:

@@ -16,6 +16,7 @@ from lake_platform.adapters.spark.clauses import Clauses, selects, tokens_of
 from lake_platform.adapters.spark.functions import is_special_date, refused_calls
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_columns
+from lake_platform.domain.names import is_ours
 from lake_platform.errors import InvalidFieldError
 
 _STEP = "transforms.sql"
@@ -214,10 +215,10 @@ def _check_columns(sql: str, select: exp.Select) -> None:
             )
         name = column.alias_or_name
         own = isinstance(column, exp.Column) and column.name == name
-        if name.casefold().startswith(("_kafka_", "_hoodie_", "_lake_")) and not own:
+        if is_ours(name) and not own:
             raise InvalidFieldError(
-                _STEP, sql, f"makes a column {name}, and names with _kafka_, _hoodie_ and _lake_ "
-                f"are ours", "choose another name",
+                _STEP, sql, f"makes a column {name}, and _rescued, _raw and names with _kafka_, "
+                f"_hoodie_ and _lake_ are ours", "choose another name",
             )  # fmt: skip
         twin = seen.get(name.casefold())
         if twin is not None and name != "*":

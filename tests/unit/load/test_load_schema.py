@@ -110,7 +110,7 @@ class TestSchemaLife:
             ((1, [2]), "array<long>"),
             (({"a": 1}, 5), "json"),
             (({"a": 1}, {"a": "x"}), "struct<a:string>"),
-            ((2**70, 1), "decimal(38,0)"),
+            ((2**70, 1), "decimal(22,0)"),
             ((2**200, 1), "json"),
         ],
     )
