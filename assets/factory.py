@@ -1,6 +1,6 @@
 """Dataset -> raw, lake and quarantine assets with their checks. Composes, names nothing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -8,10 +8,12 @@ import structlog
 
 from assets.audit import audit_check
 from assets.checks import check_specs
+from assets.metadata import LinesOf
 from assets.phases import Events, asked, dump_events, load_events
 from assets.translator import Translator, groups, op_name
 from assets.windows import WINDOWS
 from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.described import Line
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.metastore.service import check_schedule
 from resources.platform import PlatformResource
@@ -40,7 +42,12 @@ class Built:
         self.skipped[table] = f"{type(error).__name__}: {error}"
 
 
-def build_assets(records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_root: str) -> Built:
+def build_assets(
+    records: Iterable[DatasetRecord],
+    schema_of: SchemaOf,
+    storage_root: str,
+    lines_of: LinesOf = lambda _: (),
+) -> Built:
     """A definition that cannot be built is reported and left out; the others are built."""
     built = Built()
     alive = [r for r in records if r.status != Status.RETIRED]
@@ -48,7 +55,7 @@ def build_assets(records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_
     for record in alive:
         table = record.dataset.table
         try:
-            assets = _build(record.dataset, translator, schema_of(table))
+            assets = _build(record.dataset, translator, schema_of(table), lines_of(table))
             audit = audit_check(record.dataset)
         except Exception as error:  # whatever is wrong with one definition, the others go on
             built.skip(table, error)
@@ -60,12 +67,12 @@ def build_assets(records: Iterable[DatasetRecord], schema_of: SchemaOf, storage_
 
 
 def _build(
-    dataset: Dataset, translator: Translator, schema: SchemaVersion | None
+    dataset: Dataset, translator: Translator, schema: SchemaVersion | None, lines: Sequence[Line]
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     check_schedule(dataset)
     return [
-        _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS)),
-        _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS)),
+        _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS, lines)),
+        _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS, lines)),
         # Never run by itself: loading the table fills it.
         translator.spec(dataset, "quarantine", schema, WINDOWS),
     ]

@@ -68,7 +68,8 @@ def replay_windows(
 ) -> None:
     want = Asked(_windows(config, platform), load=True, checks=frozenset(), share=1)
     with translated(want, context.log):
-        tally = LoadTally(platform.ports.metastore.get(config.table).dataset)
+        dataset = platform.ports.metastore.get(config.table).dataset
+        tally = LoadTally(dataset, platform.catalogue.mapping)
         for event in apply(tally, platform, want, context.log, replay=True):
             context.log_event(event)
     windows = sorted(tally.windows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
@@ -11,9 +11,12 @@ import dagster as dg
 from assets.translator import Layer, asset_key, table_schema
 from assets.windows import WindowTotals, when
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.described import Line
 from lake_platform.domain.quality import Balance
 from lake_platform.load.results import LoadResult, WindowReport
 
+LinesOf = Callable[[str], Sequence[Line]]
+"""How the records of a table come to its columns (Schemas.mapping)."""
 Metadata = dict[str, dg.MetadataValue]
 _MOST_ROWS = 200  # of a table in the UI
 
@@ -65,8 +68,8 @@ class _Loaded:
 class LoadTally:
     """Sums the batches of one run per window, and what they sent to quarantine."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset, lines_of: LinesOf = lambda _: ()) -> None:
+        self.dataset, self._lines_of = dataset, lines_of
         self.results: list[LoadResult] = []
         self._windows: dict[str, _Loaded] = {}
         self._schema_shown = 0
@@ -103,8 +106,10 @@ class LoadTally:
         if newest.schema_version != self._schema_shown:
             # Once a run and version: a wide schema is many times larger than the rest.
             self._schema_shown = newest.schema_version
+            made_by_steps = self.dataset.transformed
+            lines = () if made_by_steps else self._lines_of(self.dataset.table)
             metadata["dagster/column_schema"] = dg.MetadataValue.table_schema(
-                table_schema(newest.table_schema, self.dataset.primary_key)
+                table_schema(newest.table_schema, self.dataset.primary_key, lines)
             )
         key = asset_key("lake", self.dataset.table)
         return dg.AssetMaterialization(key, metadata=metadata, partition=window)

@@ -113,7 +113,7 @@ def load_events(
     replay: bool,
 ) -> Events:
     """Applies what is pending (or replays the windows), then judges the table."""
-    tally = LoadTally(dataset)
+    tally = LoadTally(dataset, platform.catalogue.mapping)
     if want.load:
         try:
             with translated(want, log):

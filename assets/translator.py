@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import dagster as dg
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.described import Line, described
 from lake_platform.domain.layout import quarantine_prefix, raw_prefix, table_prefix
+from lake_platform.domain.mapping import Mapped, share_text, shown
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.schema import Struct, columns
 
 Layer = Literal["raw", "lake", "quarantine"]
 LAYERS: tuple[Layer, ...] = ("raw", "lake", "quarantine")
+_MOST_PENDING = 100
 GROUP_TABLES = 50  # a group's page loads in about a second up to here
 
 _PLAIN = re.compile(r"(?!x__)[A-Za-z0-9_]+\Z")
@@ -90,18 +93,65 @@ def kinds(dataset: Dataset, layer: Layer) -> set[str]:
     return {"raw": {"kafka", "json"}, "lake": {"spark", dataset.format}}.get(layer, {"json"})
 
 
-def table_schema(struct: Struct, primary_key: Iterable[str] = ()) -> dg.TableSchema:
-    keys = set(primary_key)
+def table_schema(
+    struct: Struct, primary_key: Iterable[str] = (), lines: Iterable[Line] = ()
+) -> dg.TableSchema:
+    """`lines`: how the records come to these columns; none where steps make them."""
+    keys, told = set(primary_key), _by_column(struct, lines)
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=path,
                 type=str(kind),
                 constraints=dg.TableColumnConstraints(nullable=False) if path in keys else None,
-                description="primary key" if path in keys else None,
+                description=_origin(path, path in keys, told.get(path, ())) or None,
+                tags=_rule_and_share(told.get(path, ())),
             )
             for path, kind in columns(struct)
         ]
+    )
+
+
+def pending_paths(lines: Iterable[Line]) -> str:
+    """Paths of the records that have no column yet; a null array is one, whatever it would hold."""
+    found = [shown(m.path) for _, m in lines if "pending" in m.rules and m.path[-1] is not None]
+    more = f" and {len(found) - _MOST_PENDING} more" if len(found) > _MOST_PENDING else ""
+    return ", ".join(found[:_MOST_PENDING]) + more
+
+
+def _by_column(struct: Struct, lines: Iterable[Line]) -> dict[str, list[Mapped]]:
+    """What is said of each column, its own path before other spellings."""
+    held = list(lines)
+    found: dict[str, list[Mapped]] = {}
+    for _, mapped in described(struct, held) if held else ():
+        found.setdefault(mapped.column, []).append(mapped)
+    return found
+
+
+def _origin(column: str, is_key: bool, told: Sequence[Mapped]) -> str:
+    """Where the column comes from and why, as far as it is not plain."""
+    parts = ["primary key"] if is_key else []
+    for mapped in told[:1]:
+        source = shown(mapped.path)
+        if source != column.replace("{}", "[]"):
+            parts.append(f"from `{source}`")
+        if len(told) > 1:
+            parts.append("also " + ", ".join(f"`{shown(m.path)}`" for m in told[1:]))
+        if mapped.rules:
+            why = f" ({mapped.reason})" if mapped.reason else ""
+            parts.append(f"{', '.join(mapped.rules)}{why}")
+        if mapped.share is not None and (parts or mapped.share < 1):
+            parts.append(f"in {share_text(mapped.share)} of records")
+    return "; ".join(parts).encode("utf-8", "backslashreplace").decode()
+
+
+def _rule_and_share(told: Sequence[Mapped]) -> dict[str, str]:
+    if not told:
+        return {}
+    share = told[0].share
+    rules = ",".join(told[0].rules)
+    return ({"lake/rule": rules} if rules else {}) | (
+        {"lake/share": f"{share:.4f}"} if share is not None else {}
     )
 
 
@@ -118,6 +168,7 @@ class Translator:
         layer: Layer,
         schema: SchemaVersion | None,
         partitions_def: dg.PartitionsDefinition[str],
+        lines: Sequence[Line] = (),
     ) -> dg.AssetSpec:
         upstream = [] if layer == "raw" else [asset_key("raw", dataset.table)]
         return dg.AssetSpec(
@@ -128,7 +179,7 @@ class Translator:
             kinds=kinds(dataset, layer),
             owners=owners(dataset),
             tags=tags(dataset),
-            metadata=self._metadata(dataset, layer, schema),
+            metadata=self._metadata(dataset, layer, schema, lines),
             partitions_def=partitions_def,
             # Only the windows a run yields are marked, not all of its range.
             skippable=layer != "quarantine",
@@ -157,27 +208,30 @@ class Translator:
         return "\n\n".join(lines)
 
     def _metadata(
-        self, dataset: Dataset, layer: Layer, schema: SchemaVersion | None
+        self, dataset: Dataset, layer: Layer, schema: SchemaVersion | None, lines: Sequence[Line]
     ) -> dict[str, dg.MetadataValue]:
         prefix = {
             "raw": raw_prefix(dataset.topic),
             "lake": table_prefix(dataset.table),
             "quarantine": quarantine_prefix(dataset.table),
         }[layer]
-        shown: dict[str, dg.MetadataValue] = {
+        found: dict[str, dg.MetadataValue] = {
             "dagster/uri": dg.MetadataValue.text(f"{self.storage_root.rstrip('/')}/{prefix}"),
             "topic": dg.MetadataValue.text(dataset.topic),
         }
         if layer == "raw":
-            shown["schedule (UTC)"] = dg.MetadataValue.text(dataset.schedule)
+            found["schedule (UTC)"] = dg.MetadataValue.text(dataset.schedule)
         if layer == "lake":
-            shown["max_lag_seconds"] = dg.MetadataValue.int(dataset.max_lag_seconds)
-            shown["partition_by"] = dg.MetadataValue.text(", ".join(dataset.partition_by) or "-")
+            found["max_lag_seconds"] = dg.MetadataValue.int(dataset.max_lag_seconds)
+            found["partition_by"] = dg.MetadataValue.text(", ".join(dataset.partition_by) or "-")
         if layer != "quarantine" and schema is not None:
             struct = schema.source if layer == "raw" else schema.table or schema.source
             key = dataset.primary_key if layer == "lake" else ()
-            shown["dagster/column_schema"] = dg.MetadataValue.table_schema(
-                table_schema(struct, key)
+            from_records = layer == "raw" or not dataset.transformed
+            found["dagster/column_schema"] = dg.MetadataValue.table_schema(
+                table_schema(struct, key, lines if from_records else ())
             )
-            shown["schema_version"] = dg.MetadataValue.int(schema.version)
-        return shown
+            found["schema_version"] = dg.MetadataValue.int(schema.version)
+            if waiting := pending_paths(described(schema.source, lines)):
+                found["pending (no value so far)"] = dg.MetadataValue.text(waiting)
+        return found

@@ -55,7 +55,9 @@ def _build_assets(settings: Settings) -> Built:
     broken: list[tuple[str, Exception]] = []
     try:
         records = repository.list_all(on_broken=lambda table, error: broken.append((table, error)))
-        built = build_assets(records, repository.active_schemas(), settings.storage_root)
+        built = build_assets(
+            records, repository.active_schemas(), settings.storage_root, repository.mappings()
+        )
     finally:
         repository.close()
     for table, error in broken:

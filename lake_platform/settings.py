@@ -10,7 +10,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -20,7 +20,6 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from lake_platform.domain.dataset import OnConflict
 from lake_platform.errors import SetupError
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -105,7 +104,7 @@ class Settings(BaseSettings):
     claim_lease_seconds: float = Field(
         900.0, gt=0, description="A claim of a writer on another host counts as dead after this."
     )
-    on_conflict: OnConflict = Field(
+    on_conflict: Literal["block", "rescue", "quarantine"] = Field(
         "block",
         description="What becomes of values that do not fit the columns, for datasets that do not "
         "say: the table stops, the value is kept in _rescued, or the record in quarantine.",

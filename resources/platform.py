@@ -12,6 +12,7 @@ from lake_platform.audit.sources import Sources
 from lake_platform.compose import build_audit_sources, build_limits, build_ports
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits, Ports
+from lake_platform.domain.described import Line
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.errors import LakeError
@@ -38,6 +39,8 @@ class Catalogue(Metastore, Protocol):
     ) -> Sequence[Incident]: ...
 
     def batches(self, table: str, limit: int = 100) -> Sequence[BatchStatistics]: ...
+
+    def mapping(self, table: str) -> Sequence[Line]: ...
 
 
 WORKER_TAG = "lake/worker"

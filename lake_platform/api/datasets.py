@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import TypeAdapter
 
 from lake_platform.api.parts import Body, PartsOf, Table, take
 from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.columns import compare, describe, export
 from lake_platform.metastore.model import parse_dataset
-from lake_platform.metastore.views import dataset_view, registration_view, schema_view, stats_view
+from lake_platform.metastore.views import (
+    dataset_view,
+    described_view,
+    registration_view,
+    schema_view,
+    stats_view,
+)
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -111,16 +119,39 @@ def stats(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
 
 
 @router.get("/{table}/schema")
-def schema(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
-    """The active schema version; null while the topic is empty."""
-    parts.metastore.get(table)
-    return {"table": table, "schema": schema_view(parts.metastore.active_schema(table))}
+def schema(
+    _who: Viewer, table: Table, parts: PartsOf, version: int | None = None
+) -> dict[str, Any]:
+    """A schema version, the active one without `version`, and how the paths of the records come to
+    its columns; null while the topic is empty."""
+    return {"table": table} | described_view(describe(parts.metastore, table, version))
 
 
 @router.get("/{table}/schema/versions")
 def schema_versions(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
     versions = [schema_view(v) for v in parts.metastore.schema_versions(table)]
     return {"table": table, "versions": versions}
+
+
+@router.get("/{table}/schema/diff")
+def schema_diff(
+    _who: Viewer,
+    table: Table,
+    parts: PartsOf,
+    before: Annotated[int, Query(alias="from")],
+    after: Annotated[int | None, Query(alias="to")] = None,
+) -> dict[str, Any]:
+    """What is different in version `to`, the active one if not given."""
+    old, new, found = compare(parts.metastore, table, before, after)
+    changes = [asdict(difference) for difference in found]
+    return {"table": table, "from": old.version, "to": new.version, "changes": changes}
+
+
+@router.get("/{table}/schema/export")
+def schema_export(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
+    """Hints by which a rebuild gives the same names and types, where the rules alone may not."""
+    version, found = export(parts.metastore, table)
+    return {"table": table, "version": version.version, "columns": found}
 
 
 @router.post("/{table}/schema/columns", status_code=201, openapi_extra=_COLUMN_BODY)

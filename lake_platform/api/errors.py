@@ -20,6 +20,7 @@ _log = structlog.get_logger(__name__)
 _STATUS: tuple[tuple[type[errors.LakeError], HTTPStatus], ...] = (
     (errors.DatasetNotFoundError, HTTPStatus.NOT_FOUND),
     (errors.IncidentNotFoundError, HTTPStatus.NOT_FOUND),
+    (errors.SchemaVersionNotFoundError, HTTPStatus.NOT_FOUND),
     (errors.NameTakenError, HTTPStatus.CONFLICT),
     (errors.ConflictError, HTTPStatus.CONFLICT),
     (errors.NotRunnableError, HTTPStatus.CONFLICT),

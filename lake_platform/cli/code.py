@@ -10,9 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.domain.mapping import summary
 from lake_platform.errors import LakeError, RetryableError
 from lake_platform.metastore.plan import Outcome, Plan, Step, apply_plan, make_plan
+from lake_platform.metastore.views import mapped_view
 
 app = typer.Typer()
 WOULD_CHANGE = 2
@@ -49,7 +52,7 @@ def apply(home: Home = None, definitions: Directory = None, as_json: AsJson = Fa
             if not as_json:
                 _report(shell, outcome)
         if as_json:
-            shell.show({"outcomes": [asdict(o) for o in outcomes]})
+            shell.show({"outcomes": [_outcome_as_json(o) for o in outcomes]})
         elif not outcomes:
             shell.say("nothing to do")
     if any(outcome.error for outcome in outcomes):
@@ -101,6 +104,7 @@ def _report(shell: Shell, outcome: Outcome) -> None:
     shell.say(f"{_SIGN[outcome.action]} {outcome.table} {done}")
     for warning in outcome.warnings:
         shell.say(f"    warning: {warning}")
+    show_registered(shell, outcome.table, outcome.mapped, indent="    ")
 
 
 def _as_json(found: Plan, warned: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -112,6 +116,17 @@ def _as_json(found: Plan, warned: Mapping[str, Sequence[str]]) -> dict[str, Any]
         "only_registered": list(found.only_registered),
         "changes": len(found.changes),
         "errors": len(found.errors),
+    }
+
+
+def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "table": outcome.table,
+        "action": outcome.action,
+        "error": outcome.error,
+        "warnings": list(outcome.warnings),
+        "mapping": [mapped_view(m) for m in outcome.mapped],
+        "summary": summary(outcome.mapped),
     }
 
 

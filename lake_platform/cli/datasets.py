@@ -11,6 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from lake_platform import compose
+from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
@@ -101,11 +102,12 @@ def add(
         if as_json:
             shell.show(registration_view(done))
             return
-        columns = registration_view(done)["schema"]
+        columns = schema_view(done.schema)
         shell.say(
             f"registered {dataset.table} from topic {dataset.topic}"
             + (f", schema version 1 with {len(columns['columns'])} columns" if columns else "")
         )
+        show_registered(shell, dataset.table, done.mapped)
 
 
 @app.command("set")
@@ -154,7 +156,7 @@ def retire(table: TableName, home: Home = None, as_json: AsJson = False) -> None
 
 @app.command("schema")
 def schema(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
-    """All schema versions, the active columns, and open incidents."""
+    """All schema versions, the active columns, and open incidents; more: `lake schema`."""
     with open_shell(home, as_json=as_json) as shell:
         versions = [schema_view(v) for v in shell.metastore.schema_versions(table)]
         incidents = shell.metastore.incidents(table, "OPEN")

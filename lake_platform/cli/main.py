@@ -19,6 +19,7 @@ from lake_platform.cli import (
     jars,
     operations,
     phases,
+    schema,
     stack,
     try_,
 )
@@ -58,5 +59,6 @@ _PARTS = (stack, demo, code, phases, try_, compact, audit, operations, jars)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(schema.app, name="schema")
 app.add_typer(operations.gaps, name="gaps")
 app.add_typer(operations.incidents, name="incidents")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from lake_platform import compose
-from lake_platform.cli.shell import AsJson, Home, open_shell
+from lake_platform.cli.shell import AsJson, Home, open_shell, time_text
 
 gaps = typer.Typer(no_args_is_help=True, help="Offsets Kafka no longer had.")
 incidents = typer.Typer(no_args_is_help=True, help="Breaks, and loads that keep failing.")
@@ -70,7 +69,7 @@ def list_incidents(
         grid = Table("id", "table", "kind", "status", "opened", "batch", "columns or reason")
         for i in found:
             what = i.reason or ", ".join(str(change["path"]) for change in i.changes)
-            opened = _time(i.opened_at)
+            opened = time_text(i.opened_at)
             grid.add_row(str(i.id), i.table, i.kind, i.status, opened, i.batch, what)
         shell.console.print(grid)
 
@@ -108,9 +107,5 @@ def audit_log(
             return
         grid = Table("at", "who", "what", "table", "after")
         for e in found:
-            grid.add_row(_time(e.at), e.actor, e.action, e.table, json.dumps(e.after))
+            grid.add_row(time_text(e.at), e.actor, e.action, e.table, json.dumps(e.after))
         shell.console.print(grid)
-
-
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +72,10 @@ def open_shell(home: Path | None, *, as_json: bool = False) -> Iterator[Shell]:
         metastore.close()
         if shell.changed:
             _reload(shell)
+
+
+def time_text(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _reload(shell: Shell) -> None:

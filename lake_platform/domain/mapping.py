@@ -121,5 +121,16 @@ def summary(mapped: Iterable[Mapped]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
+def share_text(part: float | None) -> str:
+    """`98 %`, `<0.1 %`; empty where nobody counted."""
+    if part is None:
+        return ""
+    if 0 < part < 0.001:
+        return "<0.1 %"
+    percent = f"{part * 100:.1f}".removesuffix(".0")
+    # Nearly all is not all.
+    return f"{'99.9' if percent == '100' and part < 1 else percent} %"
+
+
 def _number(lines: Iterable[Mapped], rule: Rule) -> int:
     return sum(rule in line.rules for line in lines)

@@ -14,7 +14,8 @@ from lake_platform.domain.schema import Struct
 class SchemaVersion:
     """`source` types the raw values, `table` the columns after transforms (None before the first
     batch of a dataset with transforms). `mapped`: how paths came to columns, of those that are new
-    in this version, until it is on record (`Metastore.mapping` tells it then)."""
+    in this version, until it is on record (`Metastore.mapping` tells it then). `actor`: who made
+    it, empty where nobody noted it."""
 
     version: int
     source: Struct
@@ -22,6 +23,7 @@ class SchemaVersion:
     status: str = "ACTIVE"
     changes: tuple[str, ...] = ()
     created_at: int = 0
+    actor: str = ""
     mapped: tuple[Mapped, ...] = ()
 
     @property

@@ -16,6 +16,7 @@ from lake_platform.errors.config import (
     NotAuthenticatedError,
     NothingToAuditError,
     NotRunnableError,
+    SchemaVersionNotFoundError,
     SetupError,
     UnsupportedError,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "RepeatedFailureError",
     "RetryableError",
     "SchemaBlockedError",
+    "SchemaVersionNotFoundError",
     "SetupError",
     "StopDatasetError",
     "StorageUnavailableError",

@@ -51,6 +51,15 @@ class IncidentNotFoundError(FixConfigError):
         self.field, self.value, self.incident = "incident", incident, incident
 
 
+class SchemaVersionNotFoundError(FixConfigError):
+    def __init__(self, table: str, version: int, newest: int) -> None:
+        self.reason = f"there is no such schema version of {table}"
+        there = f"its versions are 1 to {newest}" if newest > 1 else "it has version 1 only"
+        self.remedy = there if newest else "it has none: its topic is empty"
+        super().__init__(f"version={version}: {self.reason}; {self.remedy}")
+        self.field, self.value, self.table = "version", version, table
+
+
 class ConflictError(FixConfigError):
     """A compare-and-set lost: somebody changed the dataset in between."""
 

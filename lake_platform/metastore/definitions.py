@@ -76,7 +76,7 @@ class Definitions(Unit):
                 session.flush()
                 session.add(ProgressRow(table_name=dataset.table))
                 if source is not None:
-                    session.add(self._first_version(dataset, source, sight))
+                    session.add(self._first_version(dataset, source, sight, actor))
                 self._audit(session, "register", dataset.table, None, row.definition, actor)
         except IntegrityError:
             raise NameTakenError(dataset.table) from None
@@ -195,7 +195,7 @@ class Definitions(Unit):
         )
 
     def _first_version(
-        self, dataset: Dataset, source: Struct, sight: FirstSight | None
+        self, dataset: Dataset, source: Struct, sight: FirstSight | None, actor: str
     ) -> SchemaVersionRow:
         schema = to_json(source)
         return SchemaVersionRow(
@@ -206,6 +206,7 @@ class Definitions(Unit):
             status="ACTIVE",
             changes=[],
             created_at=self._clock(),
+            actor=actor,
             mapped=mapped_to_json(sight.mapped) if sight else None,
             profile=dict(sight.profile) if sight else None,
         )

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.fitness import check_change
+from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError, LakeError, NameTakenError, SetupError
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 from lake_platform.metastore.repository import Repository
-from lake_platform.metastore.service import UseCases
+from lake_platform.metastore.service import Registration, UseCases
 
 Action = Literal["register", "change", "none", "error"]
 
@@ -74,6 +75,7 @@ class Outcome:
     action: Action
     error: str = ""
     warnings: tuple[str, ...] = ()
+    mapped: tuple[Mapped, ...] = ()
 
 
 Check = Callable[[Dataset], None]
@@ -113,19 +115,22 @@ def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]
             yield Outcome(step.table, step.action, step.error)
         elif step.action != "none" and step.dataset is not None:
             try:
-                warnings = _carry_out(step, step.dataset, use_cases, actor)
+                done = _carry_out(step, step.dataset, use_cases, actor)
             except LakeError as error:
                 yield Outcome(step.table, step.action, str(error))
             else:
-                yield Outcome(step.table, step.action, warnings=tuple(warnings))
+                told = (tuple(done.warnings), tuple(done.mapped)) if done else ((), ())
+                yield Outcome(step.table, step.action, "", *told)
 
 
-def _carry_out(step: Step, dataset: Dataset, use_cases: UseCases, actor: str) -> Sequence[str]:
+def _carry_out(
+    step: Step, dataset: Dataset, use_cases: UseCases, actor: str
+) -> Registration | None:
     if step.action == "register":
-        return use_cases.register_dataset(dataset, actor).warnings
+        return use_cases.register_dataset(dataset, actor)
     changes = {d.field: d.after for d in step.differences}
     use_cases.change_dataset(step.table, changes, step.version, actor)
-    return ()
+    return None
 
 
 def _steps_of(

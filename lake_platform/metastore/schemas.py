@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from lake_platform.domain.dataset import Status
+from lake_platform.domain.described import Line, in_force
 from lake_platform.domain.diff import Change
-from lake_platform.domain.mapping import Mapped, Path, mapped_from_json, mapped_to_json
+from lake_platform.domain.mapping import Mapped, mapped_from_json, mapped_to_json
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Struct, struct_from_json, to_json
 from lake_platform.errors import ConflictError, IncidentNotFoundError
@@ -94,6 +95,7 @@ class Schemas(Definitions):
                 status="ACTIVE",
                 changes=list(changes),
                 created_at=self._clock(),
+                actor=actor or self._actor,
                 mapped=mapped_to_json(mapped) or None,
             )
             session.add(row)
@@ -114,20 +116,36 @@ class Schemas(Definitions):
         with self._read() as session:
             return session.scalar(query)
 
-    def mapping(self, table: str) -> list[tuple[int, Mapped]]:
+    def mapping(self, table: str, upto: int | None = None) -> list[Line]:
         """How each path comes to its column, with the version that says so; in the order of the
-        paths' first coming."""
+        paths' first coming. `upto`: as it was in this version."""
         query = (
             select(SchemaVersionRow.version, SchemaVersionRow.mapped)
             .where(SchemaVersionRow.table_name == table)
             .order_by(SchemaVersionRow.version)
         )
-        found: dict[Path, tuple[int, Mapped]] = {}
         with self._read() as session:
             self._row(session, table)
-            for version, plain in session.execute(query):
-                found |= {m.path: (version, m) for m in mapped_from_json(plain or ())}
-        return list(found.values())
+            rows = session.execute(query).all()
+        wanted = ((v, plain) for v, plain in rows if upto is None or v <= upto)
+        return _lines_in_force(wanted)
+
+    def mappings(self) -> Callable[[str], list[Line]]:
+        """`mapping` of all tables as they are now, in one read; each is parsed when asked for."""
+        query = (
+            select(
+                SchemaVersionRow.table_name,
+                SchemaVersionRow.version,
+                cast(SchemaVersionRow.mapped, Text),
+            )
+            .where(SchemaVersionRow.mapped.is_not(None))
+            .order_by(SchemaVersionRow.version)
+        )
+        rows: dict[str, list[tuple[int, str]]] = {}
+        with self._read() as session:
+            for table, version, text in session.execute(query):
+                rows.setdefault(table, []).append((version, text))
+        return lambda table: _lines_in_force((v, json.loads(t)) for v, t in rows.get(table, ()))
 
     def block(
         self,
@@ -224,6 +242,11 @@ def _active(session: Session, table: str) -> SchemaVersionRow | None:
     )
 
 
+def _lines_in_force(rows: Iterable[tuple[int, Any]]) -> list[Line]:
+    lines = ((v, m) for v, plain in rows for m in mapped_from_json(plain or ()))
+    return list(in_force(lines).values())
+
+
 def _incident_row(session: Session, incident_id: int) -> IncidentRow:
     known = 0 < incident_id <= _GREATEST_ID  # no database takes a larger number
     row = session.get(IncidentRow, incident_id) if known else None
@@ -240,6 +263,7 @@ def _version(row: SchemaVersionRow) -> SchemaVersion:
         row.status,
         tuple(row.changes),
         row.created_at,
+        row.actor,
     )
 
 

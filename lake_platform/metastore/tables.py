@@ -40,7 +40,8 @@ class DatasetRow(Base):
 
 class SchemaVersionRow(Base):
     """`mapped`: how paths that are new in this version came to columns (domain/mapping). `profile`:
-    of version 1, what the registration counted."""
+    of version 1, what the registration counted. `actor` is empty in versions of before it was
+    kept."""
 
     __tablename__ = "schema_versions"
 
@@ -51,6 +52,7 @@ class SchemaVersionRow(Base):
     status: Mapped[str] = mapped_column(String(20))
     changes: Mapped[list[Any]]
     created_at: Mapped[int]
+    actor: Mapped[str] = mapped_column(default="", server_default="")
     # Large, and rarely asked for.
     mapped: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     profile: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lake_platform.domain.mapping import Mapped, shown
+from lake_platform.domain.mapping import Mapped, shown, summary
 from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
@@ -16,6 +16,7 @@ from lake_platform.domain.progress import (
     time_to_data_loss_seconds,
 )
 from lake_platform.domain.schema import Struct, columns
+from lake_platform.metastore.columns import Described
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.service import Registration
 
@@ -33,6 +34,7 @@ def registration_view(registration: Registration) -> dict[str, Any]:
     return dataset_view(registration.record) | {
         "schema": schema_view(registration.schema),
         "mapping": [mapped_view(m) for m in registration.mapped],
+        "summary": summary(registration.mapped),
         "warnings": list(registration.warnings),
     }
 
@@ -41,14 +43,24 @@ def schema_view(version: SchemaVersion | None) -> dict[str, Any] | None:
     """`columns` are those of the table, or of the raw values while transforms never ran."""
     if version is None:
         return None
-    shown = version.table if version.table is not None else version.source
     return {
         "version": version.version,
         "status": version.status,
-        "columns": _columns(shown),
+        "columns": _columns(version.columns),
         "source_columns": _columns(version.source),
         "changes": list(version.changes),
         "created_at": version.created_at,
+        "actor": version.actor,
+    }
+
+
+def described_view(found: Described | None) -> dict[str, Any]:
+    """A schema with the way from the records to it; `version` of a line is the one it came with."""
+    lines = found.lines if found else ()
+    return {
+        "schema": schema_view(found.version if found else None),
+        "mapping": [mapped_view(mapped, version) for version, mapped in lines],
+        "summary": summary(mapped for _, mapped in lines),
     }
 
 

@@ -45,7 +45,12 @@ def test_empty_topic_is_registered_without_schema(stack: Stack) -> None:
     assert reply.status_code == 201
     assert reply.json()["schema"] is None
     assert "no record yet" in reply.json()["warnings"][0]
-    assert stack.client.get("/datasets/t/schema").json() == {"table": "t", "schema": None}
+    assert stack.client.get("/datasets/t/schema").json() == {
+        "table": "t",
+        "schema": None,
+        "mapping": [],
+        "summary": "",
+    }
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.dataset import Dataset, Status, Transform
 from lake_platform.domain.diff import Change
+from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.quality import Balance
@@ -290,6 +291,23 @@ def test_schema_versions_follow_one_another(orders: Repository) -> None:
     ]
     with pytest.raises(ConflictError):
         orders.add_schema_version("orders", 1, SOURCE, None, [])
+
+
+def test_a_schema_version_keeps_who_made_it_and_how_paths_came_to_columns(
+    orders: Repository,
+) -> None:
+    def line(version: int, column: str, share: float | None) -> Mapped:
+        return Mapped(("@x",), column, "long", ("renamed",), f"v{version}", share, "1")
+
+    orders.add_schema_version("orders", 1, SOURCE, None, [], "bob", mapped=[line(2, "at_x", 0.5)])
+    orders.add_schema_version("orders", 2, SOURCE, None, [], mapped=[line(3, "at_x", None)])
+    assert [v.actor for v in orders.schema_versions("orders")] == ["ann", "bob", "platform"]
+    # What only grew keeps the line it was made by.
+    assert orders.mapping("orders") == [(2, line(2, "at_x", 0.5))]
+    assert orders.mapping("orders", upto=1) == []
+    lines_of = orders.mappings()
+    assert lines_of("orders") == orders.mapping("orders")
+    assert lines_of("nope") == []
 
 
 def test_one_of_many_schema_versions_wins(orders: Repository) -> None:

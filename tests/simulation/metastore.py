@@ -6,7 +6,7 @@ Held to tests/contract/test_metastore.py like the real one; each call is one tra
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import wraps
 from threading import RLock
@@ -14,8 +14,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from lake_platform.domain.batches import AppliedBatch, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.described import Line, in_force
 from lake_platform.domain.diff import Change
 from lake_platform.domain.fitness import check_change
+from lake_platform.domain.mapping import FirstSight, Mapped
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.ports import Clock
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
@@ -69,6 +71,8 @@ class _Held:
     paused_from: Status | None = None
     progress: dict[str, Any] = field(default_factory=lambda: asdict(Progress()))
     schemas: list[SchemaVersion] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    profile: Mapping[str, Any] | None = None
     gaps: list[Gap] = field(default_factory=list)
     batches: dict[str, _Batch] = field(default_factory=dict)
 
@@ -112,14 +116,19 @@ class DictMetastore:
         return table.casefold() in {t.casefold() for t in self._tables}
 
     @_whole
-    def register(self, dataset: Dataset, source: Struct | None, actor: str) -> DatasetRecord:
+    def register(
+        self, dataset: Dataset, source: Struct | None, actor: str, sight: FirstSight | None = None
+    ) -> DatasetRecord:
         if self.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
         record = DatasetRecord(dataset, 1, Status.REGISTERED, self._clock())
         held = self._tables[dataset.table] = _Held(record)
         if source is not None:
             derived = None if dataset.transformed else source
-            held.schemas.append(SchemaVersion(1, source, derived, created_at=self._clock()))
+            made = SchemaVersion(1, source, derived, created_at=self._clock(), actor=actor)
+            held.schemas.append(made)
+            held.lines = [(1, m) for m in sight.mapped] if sight else []
+            held.profile = sight.profile if sight else None
         self._audit("register", dataset.table, None, None, actor)
         return record
 
@@ -210,6 +219,8 @@ class DictMetastore:
         derived: Struct | None,
         changes: Sequence[str],
         actor: str | None = None,
+        *,
+        mapped: Iterable[Mapped] = (),
     ) -> SchemaVersion:
         schemas = self._held(table).schemas
         found = schemas[-1].version if schemas else 0
@@ -217,12 +228,24 @@ class DictMetastore:
             raise ConflictError(table, after, found)
         if schemas:
             schemas[-1] = replace(schemas[-1], status="SUPERSEDED")
+        who = actor or "platform"
         made = SchemaVersion(
-            after + 1, source, derived, "ACTIVE", tuple(changes), self._clock()
+            after + 1, source, derived, "ACTIVE", tuple(changes), self._clock(), who
         )  # fmt: skip
         schemas.append(made)
+        self._held(table).lines += [(after + 1, m) for m in mapped]
         self._audit("schema_version", table, None, {"version": after + 1}, actor)
         return made
+
+    def profile(self, table: str) -> Mapping[str, Any] | None:
+        return self._held(table).profile
+
+    def mapping(self, table: str, upto: int | None = None) -> list[Line]:
+        lines = self._held(table).lines
+        return list(in_force(x for x in lines if upto is None or x[0] <= upto).values())
+
+    def mappings(self) -> Callable[[str], list[Line]]:
+        return lambda table: self.mapping(table) if table in self._tables else []
 
     def _open(self, table: str) -> list[Incident]:
         return [i for i in self._incidents if i.table == table and i.status == "OPEN"]

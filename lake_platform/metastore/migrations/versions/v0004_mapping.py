@@ -1,4 +1,4 @@
-"""How the paths of records came to columns, with each schema version."""
+"""How the paths of records came to columns, with each schema version, and who made it."""
 
 from __future__ import annotations
 
@@ -14,3 +14,6 @@ depends_on = None
 def upgrade() -> None:
     for name in ("mapped", "profile"):
         op.add_column("schema_versions", sa.Column(name, sa.JSON(), nullable=True))
+    op.add_column(
+        "schema_versions", sa.Column("actor", sa.Text(), nullable=False, server_default="")
+    )

@@ -1,0 +1,115 @@
+"""`/datasets/{table}/schema`: the way from records to columns, versions, differences, hints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lake_platform.domain.schema import Field, Scalar, Struct
+from tests.api.conftest import Stack
+
+
+@pytest.fixture
+def events(stack: Stack) -> Stack:
+    stack.kafka.create_topic("events")
+    for record in ({"id": 1, "@at": "x", "none": None}, {"id": 2, "ID": 3, "odd": {"a": 1}}):
+        stack.kafka.produce("events", None, json.dumps(record).encode())
+    reply = stack.client.post("/datasets", json={"topic": "events", "table": "t"})
+    assert reply.status_code == 201
+    return stack
+
+
+def test_a_registration_answers_with_the_mapping(stack: Stack) -> None:
+    stack.kafka.create_topic("events")
+    stack.kafka.produce("events", None, b'{"@at":"x","none":null}')
+    found = stack.client.post("/datasets", json={"topic": "events", "table": "t"}).json()
+    assert found["summary"] == "1 renamed, 1 pending"
+    assert [(m["source"], m["column"], m["rules"]) for m in found["mapping"]] == [
+        ('"@at"', "at_at", ["renamed"]),
+        ("none", "", ["pending"]),
+    ]
+
+
+def test_schema_has_the_mapping(events: Stack) -> None:
+    found = events.client.get("/datasets/t/schema").json()
+    assert (found["table"], found["schema"]["version"]) == ("t", 1)
+    assert found["schema"]["actor"]
+    lines = {m["source"]: m for m in found["mapping"]}
+    assert lines['"@at"']["path"] == ["@at"]
+    assert (lines["id"]["share"], lines["id"]["version"], lines["id"]["type"]) == (1.0, 1, "long")
+    assert lines["none"]["rules"] == ["pending"]
+    assert "1 pending" in found["summary"]
+
+
+def test_an_older_version_is_as_it_was(events: Stack) -> None:
+    added = {"name": "extra", "type": "date"}
+    assert events.client.post("/datasets/t/schema/columns", json=added).status_code == 201
+    for version, there in ((1, False), (2, True)):
+        found = events.client.get("/datasets/t/schema", params={"version": version}).json()
+        assert found["schema"]["version"] == version
+        assert ("extra" in {m["source"] for m in found["mapping"]}) is there
+    [extra] = [m for m in found["mapping"] if m["source"] == "extra"]
+    assert extra["version"] == 2
+
+
+def test_versions_say_who(events: Stack) -> None:
+    events.metastore.add_schema_version("t", 1, Struct(), None, [], "bob")
+    events.metastore.add_schema_version("t", 2, Struct(), None, [])
+    versions = events.client.get("/datasets/t/schema/versions").json()["versions"]
+    assert [v["actor"] for v in versions][1:] == ["bob", "platform"]
+
+
+def test_diff_and_export(events: Stack) -> None:
+    client = events.client
+    assert client.post("/datasets/t/schema/columns", json={"name": "extra", "type": "date"})
+    found = client.get("/datasets/t/schema/diff", params={"from": 1}).json()
+    change = {"of": "record", "what": "added", "column": "extra", "before": "", "after": "date"}
+    assert found == {"table": "t", "from": 1, "to": 2, "changes": [change]}
+    back = client.get("/datasets/t/schema/diff", params={"from": 2, "to": 1}).json()
+    assert [c["what"] for c in back["changes"]] == ["gone"]
+    exported = client.get("/datasets/t/schema/export").json()
+    assert (exported["table"], exported["version"]) == ("t", 2)
+    assert exported["columns"]["extra"] == {"type": "date"}
+    assert client.delete("/datasets/t/schema/columns/extra").status_code == 200
+    assert client.get("/datasets/t/schema/export").json()["columns"]["extra"] == {"drop": True}
+
+
+def test_diff_of_what_steps_make_is_told_apart(stack: Stack) -> None:
+    step = {"sql": "SELECT id FROM input"}
+    stack.client.post("/datasets", json={"topic": "orders", "table": "s", "transforms": [step]})
+    active = stack.metastore.active_schema("s")
+    assert active is not None
+    table = Struct((Field("id", Scalar("long")),))
+    stack.metastore.add_schema_version("s", 1, active.source, table, [])
+    found = stack.client.get("/datasets/s/schema/diff", params={"from": 1}).json()
+    assert [(c["of"], c["what"], c["column"]) for c in found["changes"]] == [
+        ("table", "added", "id")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        ("/datasets/nope/schema", 404, "table"),
+        ("/datasets/t/schema?version=9", 404, "version"),
+        ("/datasets/t/schema?version=0", 404, "version"),
+        ("/datasets/t/schema?version=x", 422, "version"),
+        ("/datasets/t/schema?version=99999999999999999999999", 404, "version"),
+        ("/datasets/t/schema/diff", 422, "from"),
+        ("/datasets/t/schema/diff?from=1&to=2", 404, "version"),
+        ("/datasets/t/schema/diff?from=x", 422, "from"),
+        ("/datasets/nope/schema/export", 404, "table"),
+    ],
+)
+def test_bad_input_names_the_field(events: Stack, path: str, status: int, field: str) -> None:
+    reply = events.client.get(path)
+    assert (reply.status_code, reply.json()["field"]) == (status, field)
+
+
+def test_a_table_without_schema_has_nothing_to_export(stack: Stack) -> None:
+    stack.client.post("/datasets", json={"topic": "empty", "table": "e"})
+    reply = stack.client.get("/datasets/e/schema/export")
+    assert (reply.status_code, reply.json()["reason"]) == (
+        422, "has no schema yet: its topic is empty",
+    )  # fmt: skip
