@@ -45,7 +45,7 @@ def decoded(
     rounds.take_in()
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
     changes = tuple(diff(active.source, schema.source, partial=True))
-    if _is_late(loading, work, changes):
+    if not fresh and _is_late(loading, work, changes):
         return Decoded(rounds.stage(active, projecting=True), active, changes, late=True)
     return Decoded(staged, schema, changes)
 
