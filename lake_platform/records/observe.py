@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lake_platform.domain.schema import (
+    DROPPED,
     JSON,
     MAX_DIGITS,
     UNKNOWN,
@@ -24,26 +25,28 @@ from lake_platform.domain.schema import (
     Type,
     without_unknown,
 )
-from lake_platform.records.forms import READERS, digits, exact
+from lake_platform.records.forms import digits, exact, reader
 
 _EMPTY: tuple[object, ...] = ([], {})
 _LONG_DIGITS = 19
 _WIDER = {frozenset(["int", "long"]): "long", frozenset(["float", "double"]): "double"}
 
 
-def observe(value: object, like: Type | None = None) -> Type:
-    """The type of a parsed JSON value; `like` where it fits that."""
+def observe(value: object, like: Type | None = None, rescue: bool = False) -> Type:
+    """The type of a parsed JSON value; `like` where it fits that, or is rescued as it does not."""
     if value is None:
         return like if like is not None else UNKNOWN
-    if like == JSON or (like is not None and is_other_empty(value, like)):
+    if like in (JSON, DROPPED) or (like is not None and is_other_empty(value, like)):
+        return like
+    if rescue and like is not None and _is_rescued(value, like):
         return like
     if isinstance(value, dict) and not isinstance(like, Array):
-        return _observe_object(value, like)
+        return _observe_object(value, like, rescue)
     if isinstance(like, Array) and not isinstance(value, list):
         value = [value]  # a single one of what others have several of
     if isinstance(value, list):
         element = like.element if isinstance(like, Array) else None
-        return Array(_observe_all(value, element))
+        return Array(_observe_all(value, element, rescue))
     if isinstance(like, Decimal) and not isinstance(value, str | bool):
         return _grown(value, like)
     if like is not None and fits(value, like):
@@ -103,9 +106,9 @@ def fits(value: object, like: Type) -> bool:
         return not isinstance(value, dict | list)
     if isinstance(value, bool) or not isinstance(like, Scalar):
         return isinstance(value, bool) and like == Scalar("boolean")
-    if like.name in READERS:
+    if form := reader(like):
         try:
-            READERS[like.name].read(value)
+            form.read(value)
         except ValueError:
             return False
         return True
@@ -120,9 +123,9 @@ def fits(value: object, like: Type) -> bool:
     return bits is not None and -(2**bits) <= number < 2**bits
 
 
-def _observe_object(value: dict[str, object], like: Type | None) -> Type:
+def _observe_object(value: dict[str, object], like: Type | None, rescue: bool) -> Type:
     if isinstance(like, Map):
-        return Map(_observe_all(value.values(), like.value))
+        return Map(_observe_all(value.values(), like.value, rescue))
     expected = like if isinstance(like, Struct) else Struct()
     fields: dict[str, Field] = {}
     for name in value:
@@ -151,9 +154,8 @@ def _seen(value: Mapping[str, object], field: Field) -> Field:
     if not keys:
         return field
     item, like = value[keys[0]], field.type
-    if field.rescue and _is_rescued(item, like):
-        return field
-    return replace(field, type=_new(item) if like == UNKNOWN else observe(item, like))
+    known = like != UNKNOWN
+    return replace(field, type=observe(item, like, field.rescue) if known else _new(item))
 
 
 def spelled(value: Mapping[str, object], field: Field) -> list[str]:
@@ -166,19 +168,17 @@ def spelled(value: Mapping[str, object], field: Field) -> list[str]:
 
 
 def _is_rescued(value: object, like: Type) -> bool:
+    """Whether all of a value is; of an array that is for each element to say."""
     if isinstance(like, Struct | Map):
-        return not isinstance(value, dict) and not is_other_empty(value, like)
-    if isinstance(like, Array):
-        items = value if isinstance(value, list) else [value]
-        return any(_is_rescued(item, like.element) for item in items)
-    return observe(value, like) != like
+        return not isinstance(value, dict)
+    return not isinstance(like, Array) and observe(value, like) != like
 
 
-def _observe_all(values: Iterable[object], like: Type | None) -> Type:
+def _observe_all(values: Iterable[object], like: Type | None, rescue: bool = False) -> Type:
     """One type for all elements; `like` while nothing else was seen."""
     merged: Type = UNKNOWN
     for value in values:
-        seen = _new(value) if like is None else observe(value, like)
+        seen = _new(value) if like is None else observe(value, like, rescue)
         before, merged = merged, merge_observed(merged, seen, like)
         if like is None and not _agree(before, seen, merged):
             merged = Mixed(before, seen)
