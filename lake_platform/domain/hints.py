@@ -64,16 +64,19 @@ class Hint:
         return "; ".join(what) or ("dropped by hint" if self.drop else "")
 
 
-@dataclass(slots=True)
+NO_HINT = Hint()
+
+
+@dataclass(slots=True, eq=False)
 class Node:
     """What is said of one path and below it: `keys` of an object, `each` element or value."""
 
-    hint: Hint = field(default_factory=Hint)
+    hint: Hint = NO_HINT
     keys: dict[str, Node] = field(default_factory=dict)
     each: Node | None = None
 
     def __bool__(self) -> bool:
-        return self.hint != Hint() or self.below
+        return self.hint != NO_HINT or self.below
 
     @property
     def below(self) -> bool:
@@ -107,7 +110,7 @@ class Node:
 
     def paths(self, at: Path = ()) -> Iterator[tuple[Path, Hint]]:
         """Every path of which something is said."""
-        if self.hint != Hint():
+        if self.hint != NO_HINT:
             yield at, self.hint
         for key, node in self.keys.items():
             yield from node.paths((*at, key))

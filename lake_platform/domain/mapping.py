@@ -139,6 +139,7 @@ def summary(mapped: Iterable[Mapped]) -> str:
         "mixed as text": _number(lines, "text"),
         f"map{'s' * (len(maps) > 1)} ({sum(maps)} keys)": len(maps),
         "json": _number(lines, "json"),
+        "by hint": _number([m for m in lines if "alias" not in m.rules], "hint"),
         "partly rescued": _number(lines, "rescue"),
         # An array of nulls is pending once, not once more for its elements.
         "pending": _number([m for m in lines if m.path[-1] is not None], "pending"),

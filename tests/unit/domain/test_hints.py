@@ -16,6 +16,7 @@ from lake_platform.domain.schema import (
     Map,
     Scalar,
     Struct,
+    Type,
     struct_from_json,
     to_json,
 )
@@ -193,6 +194,10 @@ def test_one_name_in_two_structs_and_names_of_ours_inside() -> None:
 
 
 def test_the_form_of_timestamps_is_kept_with_the_schema() -> None:
-    kinds = [Scalar("timestamp", "ms"), Array(Map(Scalar("date", "s"))), Scalar("timestamp")]
+    kinds: list[Type] = [
+        Scalar("timestamp", "ms"),
+        Array(Map(Scalar("date", "s"))),
+        Scalar("timestamp"),
+    ]
     source = Struct((Field("s", Struct(tuple(Field(f"f{i}", k) for i, k in enumerate(kinds)))),))
     assert struct_from_json(to_json(source)) == source

@@ -184,8 +184,13 @@ def test_numbers_since_1970(
     """What does not fit is rescued, as for every column with a hint."""
     kind, (form, read) = Scalar("timestamp", unit), INSIDE[place]
     struct = Struct((Field("v", kind, rescue=True),))
-    holder = {"root": kind, "struct": struct, "element": Array(kind), "value": Map(kind)}[place]
-    source = Struct((Field("v", holder, rescue=True), RESCUED_FIELD, Field("x", LONG)))
+    holders: dict[str, Type] = {
+        "root": kind,
+        "struct": struct,
+        "element": Array(kind),
+        "value": Map(kind),
+    }
+    source = Struct((Field("v", holders[place], rescue=True), RESCUED_FIELD, Field("x", LONG)))
     record = f'{{"v":{form.format(text)},"x":{"5.0" if slow else 5}}}'.encode()
     staged, (row,) = _staged([record], source)
     assert staged.report.changes == {}
