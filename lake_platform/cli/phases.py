@@ -95,7 +95,10 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
     )
     for change in result.changes:
         shell.say(f"    {change}")
-    return result.applied.to_dict() | {"seconds": result.seconds}
+    for path, values in result.passed_over.items():
+        shell.say(f"    {path}: {values} values dropped by hint")
+    passed_over = {"passed_over": dict(result.passed_over)} if result.passed_over else {}
+    return result.applied.to_dict() | {"seconds": result.seconds} | passed_over
 
 
 def _compact(table: str, ports: Ports, shell: Shell) -> None:

@@ -65,6 +65,7 @@ class Hint:
 
 
 NO_HINT = Hint()
+TOLD = "the definition says so"  # of an alias
 
 
 @dataclass(slots=True, eq=False)

@@ -28,7 +28,8 @@ class Rejected:
 @dataclass
 class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
-    `rows` counts the records that were decoded."""
+    `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
+    path."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -37,6 +38,7 @@ class ScanReport:
     rejected: list[Rejected] = field(default_factory=list)
     deletes: list[Delete] = field(default_factory=list)
     dropped: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
     changes: dict[str, Change] = field(default_factory=dict)
     samples: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -77,6 +79,7 @@ class ScanReport:
         self.rejected += later.rejected
         self.deletes += later.deletes
         self.dropped += later.dropped
+        self.passed_over += later.passed_over
         self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
         self.see(later.observed)
         self.samples = [*self.samples, *later.samples][:SAMPLES]

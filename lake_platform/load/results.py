@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lake_platform.domain.batches import AppliedBatch
 from lake_platform.domain.diff import Change
@@ -12,7 +12,8 @@ from lake_platform.domain.schema import Struct
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """One applied batch. `windows` maps each window of the batch to its records."""
+    """One applied batch. `windows` maps each window of the batch to its records; `passed_over`
+    counts the values that hints drop, by their paths."""
 
     table: str
     applied: AppliedBatch
@@ -24,6 +25,7 @@ class LoadResult:
     seconds: float
     files: int
     bytes: int
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

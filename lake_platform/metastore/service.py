@@ -11,6 +11,7 @@ from croniter import CroniterError, croniter
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema
+from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
@@ -199,6 +200,7 @@ class UseCases:
     def _check_rows(self, before: Dataset, after: Dataset) -> None:
         schema = self.store.active_schema(after.table)
         if schema is not None:
+            check_hints(before, after, schema.source)
             check_against_schema(after, schema.source)
             if _rows_change(before, after):
                 self.check_source(after, schema.source)

@@ -211,3 +211,13 @@ def reader(kind: Type) -> Any:
     if not isinstance(kind, Scalar):
         return None
     return _since_1970(kind.name, kind.format) if kind.format else READERS.get(kind.name)
+
+
+def in_text(kind: Scalar, value: Any) -> str:
+    """A date or timestamp that is written as a number, as ISO text. Raises: ValueError."""
+    number = reader(kind).read(value)
+    if kind.name == "date":
+        return dt.date.fromordinal(_EPOCH_DAY + number).isoformat()
+    day, micros = divmod(number, _DAY_MICROS)
+    midnight = dt.datetime.combine(dt.date.fromordinal(_EPOCH_DAY + day), dt.time(), dt.UTC)
+    return (midnight + dt.timedelta(microseconds=micros)).isoformat()

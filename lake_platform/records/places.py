@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lake_platform.domain.hints import NO_HINT, NONE, Hint, Node
+from lake_platform.domain.hints import NO_HINT, NONE, TOLD, Hint, Node
 from lake_platform.domain.mapping import Mapped, Path, Rule
 from lake_platform.domain.names import column_name
 from lake_platform.domain.schema import (
@@ -22,7 +22,6 @@ from lake_platform.domain.schema import (
 from lake_platform.records.seen import Seen
 
 TEXT, JSON = Scalar("string"), Scalar("json")
-_TOLD = "the definition says so"
 
 
 @dataclass(slots=True)
@@ -154,7 +153,7 @@ def lines(place: Place, column: str) -> Iterator[Mapped]:
     yield Mapped(place.path, column, kind, rules, reason, place.share, place.seen.example, keys)
     for alias in place.aliases:
         path = (*place.path[:-1], alias.key)
-        reason = _TOLD if alias.told else f"differs from {place.path[-1]} in case only"
+        reason = TOLD if alias.told else f"differs from {place.path[-1]} in case only"
         rule: Rule = "pending" if pending else "alias"
         both: tuple[Rule, ...] = (rule, "hint") if alias.told else (rule,)
         yield Mapped(path, column, kind, both, reason, alias.share, alias.example)

@@ -183,8 +183,9 @@ class _Settler:
         """The most common kind where the others are rare, else json."""
         if (hinted := shape_below(seen, at.hints)) is not None:
             place = self._inferred(only(seen, hinted), at)
-            place.rescue = True
-            return place.say("rescue", f"the definition looks into the {hinted}s: {counts(seen)}")
+            if place.kind not in ("json", "pending"):
+                place.rescue = True
+                return place.say("rescue", f"hints look into the {hinted}s: {counts(seen)}")
         empty = seen.empty_objects + seen.empty_arrays
         fitting: dict[Group, int] = {
             "scalar": seen.scalars,

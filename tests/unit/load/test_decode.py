@@ -35,6 +35,7 @@ from lake_platform.records.observe import merge_observed
 from lake_platform.records.profile import Profile
 from tests.equivalence import difference
 from tests.raw_objects import raw_object
+from tests.support import dropped_by
 
 LONG, DOUBLE, TEXT = Scalar("long"), Scalar("double"), Scalar("string")
 APPEND = Dataset(topic="t", table="t")
@@ -342,6 +343,35 @@ _records = st.lists(st.dictionaries(_keys, _values, max_size=5), max_size=6)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]))
 def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: Dataset) -> None:
     """Whatever the records are: the schema that comes of them holds them all."""
+    _check_whole(records, dataset)
+
+
+_some_hints = st.dictionaries(
+    st.sampled_from(["a", "b", '"+1"', '"1"']),
+    st.sampled_from([
+        {"type": "long"}, {"type": "string"}, {"type": "json"}, {"type": "boolean"},
+        {"type": "decimal(20,3)"}, {"type": "map"}, {"type": "map", "values": "string"},
+        {"type": "array"}, {"type": "array", "values": "double"}, {"drop": True},
+        {"type": "timestamp", "format": "s"}, {"type": "timestamp", "format": "ns"},
+        {"type": "array", "values": "timestamp", "format": "us"},
+    ]),
+) | st.sampled_from([
+    {"a.b": {"type": "long"}, "b[]": {"type": "string"}, "a.A": {"drop": True}},
+    {"a[].b": {"drop": True}, "b[][]": {"type": "json"}, "A": {"name": "b"}},
+    {"a": {"aliases": ["b", "+1"]}, "A": {"name": "a"}, "1": {"aliases": [""], "type": "double"}},
+    {"a[].a": {"aliases": ["b"], "name": "x"}, "b.a.b": {"drop": True}},
+])  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]), _some_hints)
+def test_row_and_rescued_are_the_record_with_hints_too(
+    records: list[dict[str, Any]], dataset: Dataset, columns: dict[str, Any]
+) -> None:
+    _check_whole(records, dataset.with_changes({"columns": columns}))
+
+
+def _check_whole(records: list[dict[str, Any]], dataset: Dataset) -> None:
     texts = [json.dumps(r).encode() for r in records]
     sight = settled(texts, dataset, Profile()).sight
     if sight is None:
@@ -350,7 +380,7 @@ def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: 
     assert whole.report.unaccounted == 0
     assert len(rows) == len(records)
     for row, text in zip(rows, texts, strict=True):
-        assert difference(row, text, source) == ""
+        assert difference(row, text, source, dropped=dropped_by(dataset)) == ""
 
 
 def test_one_row_a_key_the_newest_and_tombstones_count() -> None:
