@@ -25,7 +25,9 @@ records by themselves, at any depth, at first sight and for columns that come to
     aliases  other keys that mean this column, whether they were seen or not. Where a record has
              several, the column's own key counts, then they as listed, and what differs goes to
              `_rescued`.
-    drop     no column; values are passed over and counted. Nothing of it is in `_rescued`.
+    drop     no column; values are passed over and counted, those of keys that differ in case only
+             too, unless they have a column (`case_twins: split`: they are other keys). A value that
+             goes to `_rescued` whole, or becomes `json`, is kept with all that is in it.
 
 A hint for what no record has yet waits for it. On a table with this column a hint cannot change its
 name or type or drop it; further aliases are taken up by the next load. A hint that goes away leaves

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from lake_platform import compose
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import shown
-from lake_platform.domain.schema import columns
+from lake_platform.domain.schema import Field, Scalar, Struct, columns
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
+from lake_platform.load.keys import TombstoneKeys
 from tests.support import Lab
 from tests.unit.load.test_load import MakeLab, make_lab
 
@@ -135,6 +138,16 @@ class TestHints:
         lab.account()
 
 
+def test_a_key_that_is_named_as_the_column_of_what_is_rescued(lab: Lab) -> None:
+    lab.register(columns={"a": {"type": "long"}})
+    lab.send({"_rescued": 1})
+    lab.cycle()
+    lab.send({"_rescued": 2, "a": "x"})
+    lab.cycle()
+    assert _said(lab) == ['{"/a":"x"}']
+    lab.account()
+
+
 def test_all_that_is_new_is_dropped(lab: Lab) -> None:
     lab.register(columns={"a.b": {"drop": True}, "l[].x": {"drop": True}, "m": {"drop": True}})
     lab.send({"id": 1})
@@ -162,6 +175,28 @@ def test_a_key_by_hint_is_key_partition_and_order(lab: Lab) -> None:
     lab.cycle()
     (row,) = lab.plain_rows()
     assert (row["key"], row["at"], row["day"], row["v"]) == (1, 1793527200000, "2026-11-01", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "key"),
+    [
+        ({"type": "timestamp", "format": "ms"}, 1793527200001, "2026-11-01T10:00:00.001000+00:00"),
+        ({"type": "timestamp", "format": "ns"}, -1, "1969-12-31T23:59:59.999999+00:00"),
+        ({"type": "date", "format": "s"}, 86400, "1970-01-02"),
+        ({"type": "date", "format": "s"}, 86401, None),
+        ({"type": "timestamp", "format": "ms"}, "2026-11-01", None),
+    ],
+)
+def test_a_tombstones_key_is_written_as_in_records(
+    kind: dict[str, Any], sent: Any, key: str | None
+) -> None:
+    """Engines get it as a text."""
+    dataset = Dataset(
+        topic="t", table="t", mode="upsert", primary_key=("at",), columns={"at": kind}
+    )
+    source = Struct((Field("at", Scalar(kind["type"], kind["format"])),))
+    found = TombstoneKeys(dataset, source, source).key_of(json.dumps({"at": sent}))
+    assert found == (None if key is None else {"at": key})
 
 
 def test_what_does_not_fit_a_key_by_hint_is_quarantined(lab: Lab) -> None:
@@ -265,8 +300,6 @@ def test_hints_that_say_what_is_or_what_is_not_there_yet_are_taken(lab: Lab) -> 
 
 
 def test_a_hint_that_nothing_was_seen_of_warns(lab: Lab) -> None:
-    from lake_platform.domain.dataset import Dataset
-
     lab.kafka.create_topic("topic.u")
     lab.kafka.produce("topic.u", None, b'{"id":1,"p":null}', partition=0)
     given: dict[str, Any] = {"s.x": {"drop": True}, "p": {"name": "q"}}
