@@ -3,29 +3,66 @@ it judges but the types."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal as Exact
+from fractions import Fraction
 from typing import Any
 
 from lake_platform.domain.schema import JSON, RESCUED, Array, Decimal, Map, Scalar, Struct, Type
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def loads(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Exact)
 
 
-def difference(row: Mapping[str, Any], text: bytes, source: Struct, *, grown: bool = False) -> str:
+def difference(
+    row: Mapping[str, Any],
+    text: bytes,
+    source: Struct,
+    *,
+    grown: bool = False,
+    dropped: Iterable[Sequence[str | None]] = (),
+) -> str:
     """Where the row says something else than the record; empty when it does not. `row` has
     Python's values, structs as dicts, maps as pairs. `grown`: columns came while the table was
-    there, so [] and {} may be from before and nothing."""
+    there, so [] and {} may be from before and nothing. `dropped`: paths that hints drop."""
     said = row.get("_rescued") if any(f.type == RESCUED for f in source.fields) else None
     rescued = {} if said is None else {k: same_text(v) for k, v in loads(said).items()}
     found = _Reader(rescued, grown)
-    why = found.value(row, loads(text), source, "")
+    record = loads(text)
+    for path in dropped:
+        _remove(record, path, source)
+    why = found.value(row, record, source, "")
     left = sorted(rescued.keys() - found.used)
     return why or (f"rescued without need: {left}" if left else "")
+
+
+def _remove(value: Any, path: Sequence[str | None], kind: Type | None) -> None:
+    """Other spellings too, where they have no column."""
+    part, *rest = path
+    if part is None:
+        if isinstance(value, dict) and isinstance(kind, Array):
+            return _remove(value, rest, kind.element) if rest else None
+        inner = kind.element if isinstance(kind, Array) else getattr(kind, "value", None)
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, dict | list):
+                _remove(item, rest, inner)
+        return None
+    known = kind if isinstance(kind, Struct) else Struct()
+    for key in list(value) if isinstance(value, dict) else []:
+        field = known.of_key(key)
+        if key != part and (field is not None or key.casefold() != part.casefold()):
+            continue
+        if not rest:
+            del value[key]
+        elif isinstance(value[key], dict | list):
+            _remove(value[key], rest, field.type if field else None)
+    return None
 
 
 def same_text(value: Any) -> str:
@@ -117,11 +154,24 @@ def _nothing(value: Any) -> bool:
     return value is None or (isinstance(value, list) and all(map(_nothing, value)))
 
 
+def _at(said: Any, kind: Scalar) -> dt.datetime | None:
+    """The microsecond of a number since 1970."""
+    if isinstance(said, bool) or not isinstance(said, int | Exact):
+        return None
+    parts = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.format]
+    micros = Fraction(said) * Fraction(10**6, parts)
+    return _EPOCH + dt.timedelta(microseconds=math.floor(micros))
+
+
 def _same(stored: Any, said: Any, kind: Type) -> bool:
     if kind == Scalar("string"):
         if isinstance(said, str):
             return bool(stored == said)
         return isinstance(stored, str) and same_text(loads(stored)) == same_text(said)
+    if isinstance(kind, Scalar) and kind.format:
+        if isinstance(stored, int):  # milliseconds, of the engine in memory
+            stored = _EPOCH + dt.timedelta(milliseconds=stored)
+        return bool(_at(said, kind) == stored)
     if isinstance(said, bool) or kind == Scalar("boolean"):
         return stored is said
     if not isinstance(said, int | Exact) or stored is None:

@@ -26,6 +26,7 @@ from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.mapping import Path as Path_
 from lake_platform.domain.offsets import RawCommit, Slice
 from lake_platform.domain.ports import ObjectStore, TableEngine
 from lake_platform.domain.schema import Struct
@@ -201,7 +202,7 @@ class Lab:
         active = self.metastore.active_schema(table)
         source = active.source if active else None
         if dataset.mode == "append":
-            check_append(rows, sent, source)
+            check_append(rows, sent, source, dropped_by(dataset))
         else:
             check_upsert(dataset, rows, sent, source)
 
@@ -284,7 +285,10 @@ def check_quarantine(store: ObjectStore, table: str, expected: Mapping[Coordinat
 
 
 def check_append(
-    rows: Sequence[Mapping[str, Any]], sent: Sequence[Sent], source: Struct | None = None
+    rows: Sequence[Mapping[str, Any]],
+    sent: Sequence[Sent],
+    source: Struct | None = None,
+    dropped: Iterable[Path_] = (),
 ) -> None:
     """Without `source` columns are named as the keys of the records."""
     expected = {r.at: r for r in sent if r.value is not None and not r.reason}
@@ -292,7 +296,11 @@ def check_append(
     _same(found, Counter(expected.keys()), "table")
     for row in rows:
         record = expected[row["_kafka_partition"], row["_kafka_offset"]]
-        _holds(row, record.value or b"", source)
+        _holds(row, record.value or b"", source, dropped)
+
+
+def dropped_by(dataset: Dataset) -> list[Path_]:
+    return [path for path, hint in dataset.hints.paths() if hint.drop]
 
 
 def check_upsert(
@@ -336,13 +344,18 @@ def _tombstone_key(dataset: Dataset, key: bytes | None) -> tuple[Any, ...]:
 _OURS = ("_kafka_", "_hoodie_", "_lake_key")
 
 
-def _holds(row: Mapping[str, Any], text: bytes, source: Struct | None) -> None:
+def _holds(
+    row: Mapping[str, Any],
+    text: bytes,
+    source: Struct | None,
+    dropped: Iterable[Path_] = (),
+) -> None:
     """The row and what of the record was rescued are the record, and there is nothing else."""
     if source is None:
         names = {n: v for n, v in row.items() if not n.startswith(_OURS)}
         assert _equal(names, json.loads(text)), (row, text)
         return
-    why = difference(row, text, source, grown=True)
+    why = difference(row, text, source, grown=True, dropped=dropped)
     assert not why, (why, row, text)
     more = {n for n, v in row.items() if v is not None and not n.startswith(_OURS)}
     assert more <= {f.name for f in source.fields}, (row, text)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake_platform.audit.scalars import Number, Read, UnfitError, scalar
-from lake_platform.domain.schema import JSON, RESCUED, Array, Field, Map, Struct, Type
+from lake_platform.audit.scalars import Number, Read, UnfitError, scalar, since_1970
+from lake_platform.domain.schema import JSON, RESCUED, Array, Field, Map, Scalar, Struct, Type
 
 Rescued = dict[str, Any]
 """Values that fit no column, by JSON pointer."""
@@ -98,7 +98,7 @@ def _of_record(kind: pa.DataType, source: Type | None) -> OfRecord:
         return _list(_of_record(kind.value_type, element))
     if types.is_map(kind):
         return _map(_of_record(kind.item_type, source.value if isinstance(source, Map) else None))
-    read = scalar(kind)
+    read = since_1970(source) if isinstance(source, Scalar) and source.format else scalar(kind)
     return lambda value, _, __: read(value)
 
 

@@ -8,12 +8,16 @@ import math
 import struct
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any, Self
 
 import pyarrow as pa
 
+from lake_platform.domain.schema import Scalar
+
 Read = Callable[[Any], Any]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_DAY_MICROS = 86_400_000_000
 _LONG_DIGITS = 20
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -54,6 +58,27 @@ def scalar(kind: pa.DataType) -> Read:
     if types.is_binary(kind) or types.is_large_binary(kind):
         return _binary
     return _string
+
+
+def since_1970(kind: Scalar) -> Read:
+    """Of a date or timestamp that is written as a number."""
+    units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.format]
+
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | Number):
+            raise UnfitError("no number")
+        micros = Fraction(value) * 10**6 / units
+        try:
+            at = _EPOCH + dt.timedelta(microseconds=math.floor(micros))
+        except OverflowError:
+            raise UnfitError("outside of the years 1 to 9999") from None
+        if kind.name == "timestamp":
+            return _timestamp(at)
+        if micros != (at - _EPOCH).days * _DAY_MICROS:
+            raise UnfitError("not a whole day")
+        return at.date()
+
+    return read
 
 
 def _of(wanted: type) -> Read:

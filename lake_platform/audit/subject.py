@@ -40,7 +40,8 @@ class Subject:
     def projector(self) -> Projector:
         dataset = self.dataset
         schema = self.reader.schema(dataset)
-        return Projector(schema, dataset.primary_key, dataset.ordering_field, self.source)
+        dropped = [key for key, node in dataset.hints.keys.items() if node.hint.drop]
+        return Projector(schema, dataset.primary_key, dataset.ordering_field, self.source, dropped)
 
     def report(self, *, deep: bool) -> AuditReport:
         """The report with nothing counted yet."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -34,11 +34,17 @@ _WRAPPED = {"schema", "payload"}  # of Kafka Connect, with schemas enabled
 
 class Projector:
     """Turns JSON documents and rows of one table into comparable values. `source` says which keys
-    of the documents mean which column."""
+    of the documents mean which column; those in `dropped` mean none, in any case."""
 
     def __init__(
-        self, schema: pa.Schema, key: tuple[str, ...], ordering: str | None, source: Struct
+        self,
+        schema: pa.Schema,
+        key: tuple[str, ...],
+        ordering: str | None,
+        source: Struct,
+        dropped: Iterable[str] = (),
     ) -> None:
+        self._dropped = {key.casefold() for key in dropped}
         fields = [f for f in schema if not f.name.startswith(_OURS)]
         self.schema = pa.schema(fields)
         self.key, self.ordering = key, ordering
@@ -85,7 +91,8 @@ class Projector:
     def hash_of(self, values: Mapping[str, Any], document: Mapping[str, Any] | None = None) -> str:
         """Of a document, what the table has no column for counts, too: it would be lost."""
         said = (document or {}).items()
-        extra = sorted(n for n, v in said if n not in self._known and not _nothing(v))
+        unknown = (n for n, v in said if n not in self._known and not _nothing(v))
+        extra = sorted(n for n in unknown if n.casefold() not in self._dropped)
         text = repr((list(values.values()), extra))
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

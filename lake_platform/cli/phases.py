@@ -97,7 +97,13 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
         shell.say(f"    {change}")
     for path, count in result.rescued.items():
         shell.say(f"    {count} values of {path} are in _rescued: they do not fit the column")
-    more = {"seconds": result.seconds, "rescued": dict(result.rescued)}
+    for path, values in result.passed_over.items():
+        shell.say(f"    {path}: {values} values dropped by hint")
+    more = {
+        "seconds": result.seconds,
+        "rescued": dict(result.rescued),
+        "passed_over": dict(result.passed_over),
+    }
     return result.applied.to_dict() | more
 
 

@@ -7,17 +7,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+from lake_platform.domain.hint_options import compiled, plain
+from lake_platform.domain.hints import Node
 from lake_platform.domain.layout import check_name
+from lake_platform.domain.reserved import RESERVED
 from lake_platform.errors import InvalidFieldError, UnsupportedError
 
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
 OnConflict = Literal["block", "rescue", "quarantine"]
-RESERVED = ("_hoodie_", "_kafka_")
-# Columns of ours for what comes; older tables may have such columns of their users.
-RESERVED_NOW = (*RESERVED, "_lake_")
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
 _TABLE_CHARS = 160
@@ -121,6 +122,8 @@ class Dataset:
         single_or_array: single values beside arrays of such become elements (`wrap`), or `json`.
         max_columns: leaf columns; beyond them the deepest and rarest objects become `json`.
         max_depth: objects and arrays in each other, with the record; deeper ones become `json`.
+        columns: hints, by the path of what records have; they beat all of the above, and hold for
+            columns that come later too (domain/hints).
 
     What becomes of values that do not fit the columns of a table that is there:
         on_conflict: `block` stops the table, `rescue` keeps the value in `_rescued` and NULL in its
@@ -165,6 +168,7 @@ class Dataset:
     max_depth: int = 12
     on_conflict: OnConflict | None = None
     max_rescued_ratio: float = 0.05
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
@@ -178,6 +182,7 @@ class Dataset:
         self._check_columns()
         self._check_rows()
         self._check_first_sight()
+        object.__setattr__(self, "columns", plain(self.columns))
         if len(self.schedule.split()) != _CRON_FIELDS:
             raise InvalidFieldError(
                 "schedule", self.schedule, "not a cron line", "give five fields, as in */5 * * * *"
@@ -252,6 +257,11 @@ class Dataset:
         named = [("primary_key", c) for c in self.primary_key]
         named += [("partition_by", c) for c in self.partition_by]
         return named + ([("ordering_field", self.ordering_field)] if self.ordering_field else [])
+
+    @cached_property
+    def hints(self) -> Node:
+        """What `columns` says, as a tree."""
+        return compiled(self.columns)
 
     @property
     def transformed(self) -> bool:

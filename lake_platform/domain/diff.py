@@ -68,7 +68,8 @@ def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -
             yield from _aliases(old, new, prefix)
             yield from _diff_type(old.type, new.type, path, partial)
             continue
-        twin = by_fold.setdefault(new.name.casefold(), new.name)
+        # `_rescued` comes of no key, and a record may have that one.
+        twin = by_fold.setdefault(new.name.casefold(), new.name) if new.keys else new.name
         known = without_unknown(new.type)
         if twin != new.name:
             yield Change(path, "case_twin", "breaking", f"{prefix}{twin}", path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lake_platform.domain.dataset import RESERVED, Dataset, Format
+from lake_platform.domain.dataset import Dataset, Format
+from lake_platform.domain.reserved import RESERVED
 from lake_platform.domain.schema import Struct, Type, fields
 from lake_platform.errors import InvalidFieldError
 

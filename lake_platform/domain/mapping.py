@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -22,6 +23,8 @@ Rule = Literal[
     "hint",  # the definition says so
 ]
 
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
+_quoted = json.JSONDecoder().raw_decode
 Path = tuple[str | None, ...]
 """Keys from the record down; None stands for each element of an array or value of a map."""
 
@@ -102,6 +105,46 @@ def shown(path: Path) -> str:
     return text
 
 
+def parse_path(text: str) -> Path:
+    """The inverse of `shown`. Raises: ValueError, which says where the text is no path."""
+    path: list[str | None] = []
+    at = 0
+    while at < len(text):
+        if path and text.startswith("[]", at):
+            path.append(None)
+            at += 2
+            continue
+        if path and text[at] != ".":
+            raise ValueError(f"at character {at + 1} ({text[at:][:20]!r}) a . or [] must come")
+        key, at = _key(text, at + bool(path))
+        path.append(key)
+    if not path:
+        raise ValueError("it is empty")
+    return tuple(path)
+
+
+def _key(text: str, at: int) -> tuple[str, int]:
+    """A key and where it ends."""
+    if text.startswith('"', at):
+        try:
+            key, end = _quoted(text, at)
+        except ValueError:
+            raise ValueError(f"the quotes from character {at + 1} on are no JSON text") from None
+        return str(key), end
+    found = _PLAIN.match(text, at)
+    if found is None:
+        rest = f"({text[at:][:20]!r}) " if at < len(text) else ""
+        raise ValueError(f"at character {at + 1} {rest}a key must come")
+    end = found.end()
+    if end < len(text) and text[end] not in ".[":
+        whole = re.split(r"[.\[]", text[at:])[0]
+        raise ValueError(
+            f"the key at character {at + 1} has other characters than letters, digits and _: "
+            f"write it as {json.dumps(whole)}"
+        )
+    return found[0], end
+
+
 def summary(mapped: Iterable[Mapped]) -> str:
     """`3 renamed, 2 merged, 1 map (412 keys), 4 json, 14 pending`; what there is none of is left
     out."""
@@ -114,6 +157,7 @@ def summary(mapped: Iterable[Mapped]) -> str:
         "mixed as text": _number(lines, "text"),
         f"map{'s' * (len(maps) > 1)} ({sum(maps)} keys)": len(maps),
         "json": _number(lines, "json"),
+        "by hint": _number([m for m in lines if "alias" not in m.rules], "hint"),
         "partly rescued": _number(lines, "rescue"),
         # An array of nulls is pending once, not once more for its elements.
         "pending": _number([m for m in lines if m.path[-1] is not None], "pending"),

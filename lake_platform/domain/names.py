@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
-from lake_platform.domain.dataset import RESERVED_NOW
+from lake_platform.domain.reserved import RESERVED_NOW
 
 MAX_CHARS = 120
 _SHORTEST_HASH = 6

@@ -24,6 +24,7 @@ SCALARS = frozenset(
         "json",
         "rescued",
         "unknown",
+        "dropped",
     ]
 )
 # Spark writes "integer" where SQL and we say "int".
@@ -37,9 +38,14 @@ _WIDENINGS = frozenset([("int", "long"), ("float", "double")])
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """`json` is text: values as the record has them, byte for byte. `rescued` is text too: what of
-    the record fits no column, as `{"<JSON pointer>": <value>, …}`."""
+    the record fits no column, as `{"<JSON pointer>": <value>, …}`.
+
+    `format`: how records write a `timestamp` or `date`: empty for text, or `s`, `ms`, `us`, `ns`
+    for a number of such since 1970.
+    """
 
     name: str
+    format: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -145,6 +151,7 @@ Type = Scalar | Decimal | Array | Map | Struct | Mixed
 UNKNOWN = Scalar("unknown")  # only nulls, or an empty array, seen so far
 JSON = Scalar("json")
 RESCUED = Scalar("rescued")
+DROPPED = Scalar("dropped")  # passed over by a hint; known while records are read, in no schema
 RESCUED_FIELD = Field("_rescued", RESCUED)
 
 
@@ -175,7 +182,7 @@ def _merge_field(held: Field, seen: Field | None) -> Field:
 
 
 def without_unknown(kind: Type) -> Type | None:
-    """`kind` less every part whose type is not known yet; None when nothing is left."""
+    """`kind` less every part that is no column (yet); None when nothing is left."""
     if isinstance(kind, Struct):
         kept = [
             replace(f, type=known)
@@ -189,7 +196,7 @@ def without_unknown(kind: Type) -> Type | None:
     if isinstance(kind, Map):
         value = without_unknown(kind.value)
         return None if value is None else Map(value)
-    return None if kind == UNKNOWN else kind
+    return None if kind in (UNKNOWN, DROPPED) else kind
 
 
 def rescuing(kind: Type, besides: Collection[str] = ()) -> Type:
@@ -248,20 +255,39 @@ def _field_to_json(field: Field) -> dict[str, Any]:
         ours["aliases"] = list(field.aliases)
     if field.rescue:
         ours["rescue"] = True
+    written = leaf(field.type)
+    if isinstance(written, Scalar) and written.format:
+        ours["format"] = written.format
     plain = {"name": field.name, "type": to_json(field.type), "nullable": field.nullable}
     return plain | {"metadata": ours}
 
 
 def _field_from_json(data: Any) -> Field:
     ours = data.get("metadata") or {}
+    kind = from_json(data["type"])
     return Field(
         data["name"],
-        from_json(data["type"]),
+        _written(kind, ours["format"]) if "format" in ours else kind,
         data.get("nullable", True),
         ours.get("key"),
         tuple(ours.get("aliases", ())),
         ours.get("rescue", False),
     )
+
+
+def leaf(kind: Type) -> Type:
+    """What is in the arrays and maps of a type."""
+    while isinstance(kind, Array | Map):
+        kind = kind.element if isinstance(kind, Array) else kind.value
+    return kind
+
+
+def _written(kind: Type, format_: str) -> Type:
+    if isinstance(kind, Array):
+        return Array(_written(kind.element, format_))
+    if isinstance(kind, Map):
+        return Map(_written(kind.value, format_))
+    return replace(kind, format=format_) if isinstance(kind, Scalar) else kind
 
 
 def from_json(data: Any) -> Type:

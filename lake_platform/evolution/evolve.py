@@ -10,6 +10,7 @@ from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.fitness import check_places, unstorable
+from lake_platform.domain.hints_fit import with_aliases
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import MAX_LEVELS, Struct, columns, levels, merge
@@ -80,7 +81,11 @@ def proposed(
         source,
         table if isinstance(table, Struct) else None,
         changes=tuple(str(c) for c in changes),
-        mapped=tuple(naming.lines(active.source, source, f"new in version {active.version + 1}")),
+        mapped=tuple(
+            naming.lines(
+                active.source, source, f"new in version {active.version + 1}", dataset.hints
+            )
+        ),
     )
 
 
@@ -100,7 +105,7 @@ def _grown(
     mixed: bool,
 ) -> Struct:
     """The active source with what is new, under names that no column has or had."""
-    held = active.source
+    held = with_aliases(active.source, dataset.hints)
     grown = merge(held, observed)
     if not isinstance(grown, Struct):
         return held
@@ -108,7 +113,8 @@ def _grown(
     if new and batch:
         grown = first.with_new(dataset, ports, grown, held, batch, None if mixed else new)
     gone = [f.name for f in active.columns.fields if grown.same(f) is None]
-    return naming.named(held, grown, gone, lower=dataset.names == "lower")
+    lower = dataset.names == "lower"
+    return naming.named(held, grown, gone, dataset.hints, lower=lower)
 
 
 def as_next(active: SchemaVersion, base: SchemaVersion, new: SchemaVersion) -> SchemaVersion:

@@ -13,7 +13,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema, check_places
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Array, Map, Struct, Type
+from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
@@ -91,16 +91,26 @@ def with_new(
 
 
 def _retyped(grown: Struct, held: Struct, seen: Struct) -> Struct:
-    fields = []
+    fields: dict[tuple[str, ...], Field] = {}
     for field in grown.fields:
         known, now = held.same(field), seen.same(field)
         if now is None:
-            fields.append(field)
+            new = field
         elif known is None:
-            fields.append(replace(field, type=now.type, rescue=now.rescue))
+            new = _new(field, now)
         else:
-            fields.append(replace(field, type=_inside(field.type, known.type, now.type)))
-    return Struct(tuple(fields))
+            new = replace(field, type=_inside(field.type, known.type, now.type))
+        fields.setdefault(new.keys[:1], new)  # a hint may make one of two
+    return Struct(tuple(fields.values()))
+
+
+def _new(field: Field, now: Field) -> Field:
+    if not field.keys:
+        return field
+    own, *_ = now.keys
+    aliases = dict.fromkeys((*now.aliases, *field.keys))
+    aliases.pop(own, None)
+    return replace(now, aliases=tuple(aliases))
 
 
 def _inside(grown: Type, held: Type, seen: Type) -> Type:

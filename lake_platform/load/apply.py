@@ -72,6 +72,7 @@ def apply(
         seconds=(ports.clock() - began) / 1000,
         files=result.files,
         bytes=result.bytes,
+        passed_over=dict(report.passed_over),
     )
 
 

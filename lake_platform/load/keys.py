@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Scalar, Struct, Type
 from lake_platform.load.origins import RAW_KEY, Origin, origins
-from lake_platform.records.forms import Text
+from lake_platform.records.forms import Text, in_text
 from lake_platform.records.observe import observe
 
 _WRAPPED = {"schema", "payload"}
@@ -72,6 +72,8 @@ def _as_column(value: Any, kind: Type | None) -> Any:
     """None when the column does not have it."""
     if not _fits(value, kind):
         return None
+    if isinstance(kind, Scalar) and kind.format:
+        return in_text(kind, value)  # what the engines read as a date or timestamp
     if kind == Scalar("string") and not isinstance(value, str):
         return getattr(value, "text", None) or json.dumps(value)  # as in a record
     return value

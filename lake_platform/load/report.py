@@ -38,7 +38,8 @@ class Rescued:
 @dataclass
 class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
-    `rows` counts the records that were decoded. `rescued` is by path."""
+    `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
+    path; `rescued` is by path."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -47,6 +48,7 @@ class ScanReport:
     rejected: list[Rejected] = field(default_factory=list)
     deletes: list[Delete] = field(default_factory=list)
     dropped: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
     changes: dict[str, Change] = field(default_factory=dict)
     samples: list[Mapping[str, Any]] = field(default_factory=list)
     rescued: dict[Path, Rescued] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class ScanReport:
         self.rejected += later.rejected
         self.deletes += later.deletes
         self.dropped += later.dropped
+        self.passed_over += later.passed_over
         self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
         for path, rescued in later.rescued.items():
             self.note_rescued(path, rescued.first, rescued.count)

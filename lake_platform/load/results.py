@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lake_platform.domain.batches import AppliedBatch
 from lake_platform.domain.diff import Change
@@ -13,7 +13,7 @@ from lake_platform.domain.schema import Struct
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
-    values in `_rescued` by the path they had."""
+    values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs."""
 
     table: str
     applied: AppliedBatch
@@ -26,6 +26,7 @@ class LoadResult:
     seconds: float
     files: int
     bytes: int
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

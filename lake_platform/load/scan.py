@@ -29,6 +29,7 @@ from lake_platform.records.conform import (
     value_bytes,
 )
 from lake_platform.records.observe import merge_observed, observe
+from lake_platform.records.passed_over import PassedOver
 from lake_platform.records.verbatim import Record
 
 Conflicts = Literal["report", "block", "rescue", "quarantine"]
@@ -78,6 +79,7 @@ class Scanner:
         self.report = ScanReport(source=source, observed=source)
         self._breaking_lines = 0
         self._found: list[Rows] = []
+        self._passed_over = PassedOver(dataset)
         self._use(source)
 
     def scan(self, raw: RawObject, text: bytes) -> Iterator[Rows]:
@@ -88,11 +90,19 @@ class Scanner:
             self._scan_chunk(raw, chunk)
             self.report.rows += sum(len(r.fast) + len(r.slow) for r in self._found)
             if not self.report.changes:
+                self._count_passed_over()
                 yield from self._found
             if self._breaking_lines > _BREAKING_LINES:
                 return
 
+    def _count_passed_over(self) -> None:
+        if self._passed_over.any:
+            for rows in self._found:
+                fast = [line.value for line in rows.fast]
+                self.report.passed_over += self._passed_over.count(fast, rows.schema)
+
     def _use(self, schema: Struct) -> None:
+        schema = self._passed_over.known(schema)
         self._conformer = Conformer(schema, lenient=self._projecting)
         self._look = _row_check(self._dataset, schema)
 
@@ -140,6 +150,7 @@ class Scanner:
         except LongNumberError:
             self._reject(raw, line, Reason.NUMBER_TOO_LONG)
             return
+        value, passed_over = self._passed_over.without(value, self._conformer.schema)
         seen = observe(value, self._conformer.schema)
         if isinstance(seen, Struct):  # else an empty object: all columns absent
             if reason := self._conflict(seen):
@@ -158,6 +169,7 @@ class Scanner:
             self._reject(raw, line, reason)
         else:
             self._found[-1].slow.append((head, row))
+            self.report.passed_over += passed_over
         if record.rescued:
             self._note_rescued(raw, head, value, record)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 from croniter import CroniterError, croniter
 
-from lake_platform.domain.dataset import RESERVED_NOW, Dataset
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema
+from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
+from lake_platform.domain.reserved import RESERVED_NOW
 from lake_platform.domain.schema import Decimal, Field, Struct, Type, from_json
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed
@@ -198,6 +200,7 @@ class UseCases:
     def _check_rows(self, before: Dataset, after: Dataset) -> None:
         schema = self.store.active_schema(after.table)
         if schema is not None:
+            check_hints(before, after, schema.source)
             check_against_schema(after, schema.source)
             if _rows_change(before, after):
                 self.check_source(after, schema.source)

@@ -16,7 +16,7 @@ from lake_platform.domain.schema import (
     Type,
     without_unknown,
 )
-from lake_platform.records.forms import READERS, numeric
+from lake_platform.records.forms import numeric, reader
 from lake_platform.records.observe import fits, is_other_empty, spelled, whole
 from lake_platform.records.verbatim import Record, Verbatim
 
@@ -89,8 +89,8 @@ def _field(value: dict[str, Any], field: Field, at: Verbatim) -> Any:
 
 
 def _scalar(value: Any, kind: Type, at: Verbatim) -> Any:
-    if str(kind) in READERS:
-        return READERS[str(kind)].read(value)
+    if form := reader(kind):
+        return form.read(value)
     if not isinstance(kind, Scalar) or not fits(value, kind):
         raise ValueError(f"not a {kind}")
     if kind.name == "string":

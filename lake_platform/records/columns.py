@@ -86,8 +86,9 @@ def _structs(values: Sequence[Any], kind: Struct, unpack: Unpack) -> pa.Array:
     fields = arrow_fields(kind)
     if None not in values:
         return pa.StructArray.from_arrays(arrays(values, kind, unpack), fields=fields)
-    nothing = (None,) * len(kind.fields)
-    rows = [nothing if v is None else unpack(v) for v in values]
+    width = len(kind.fields)
+    nothing = (None,) * width
+    rows = [nothing if v is None else unpack(v)[:width] for v in values]
     missing = pa.array([v is None for v in values])
     # The rows are unpacked, the structs inside of them are not.
     parts = _fields(zip(*rows, strict=True), kind, unpack)

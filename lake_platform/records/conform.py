@@ -18,8 +18,16 @@ from typing import Annotated, Any, cast
 import msgspec
 
 from lake_platform.domain.quality import MAX_NUMBER_CHARS
-from lake_platform.domain.schema import JSON, Array, Decimal, Map, Struct, Type, columns
-from lake_platform.records.forms import READERS, Text, numeric, parsed
+from lake_platform.domain.schema import (
+    Array,
+    Decimal,
+    Map,
+    Struct,
+    Type,
+    columns,
+    leaf,
+)
+from lake_platform.records.forms import Text, numeric, parsed, reader
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _INT32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -30,16 +38,15 @@ _NOTHING = (
     | Annotated[dict[str, Any], msgspec.Meta(max_length=0)]
     | None
 )
+_RAW = ("json", "dropped")
 _FAST: dict[str, Any] = {
     "boolean": bool,
     "int": _INT32,
     "long": _INT64,
     "double": _DOUBLE,
     "string": str,
-    "json": msgspec.Raw,
     "unknown": _NOTHING,
     "rescued": type(None),  # in no record
-    **READERS,
 }
 # 18 significant digits and more may not fit a double. Searching for the run of digits first, in C,
 # makes that question cost 3 ns a byte less than asking the expression alone.
@@ -109,8 +116,8 @@ class Conformer:
             self._decoder = _decoder(schema, lenient)
         except RecursionError:  # too deep to be hashed and compared on a deep stack
             self._decoder = _decoder.__wrapped__(schema, lenient)
-        leaves = {str(_leaf(kind)) for _, kind in columns(schema)}
-        self._doubles, self._json = "double" in leaves, "json" in leaves
+        leaves = {str(leaf(kind)) for _, kind in columns(schema)}
+        self._doubles, self._json = "double" in leaves, not leaves.isdisjoint(_RAW)
 
     def decode(self, line: bytes) -> Any:
         """Raises ValueError when the value does not conform, or only the slow path can tell."""
@@ -207,13 +214,7 @@ def _given(value: Any) -> bool:
 
 def _field_type(kind: Type, name: str, lenient: bool) -> Any:
     # msgspec takes only null for `Raw | None`; where there is no value the default stays.
-    return msgspec.Raw if kind == JSON else _fast_type(kind, name, lenient) | None
-
-
-def _leaf(kind: Type) -> Type:
-    while isinstance(kind, Array | Map):
-        kind = kind.element if isinstance(kind, Array) else kind.value
-    return kind
+    return msgspec.Raw if str(kind) in _RAW else _fast_type(kind, name, lenient) | None
 
 
 def _fast_name(name: str) -> str:
@@ -231,7 +232,7 @@ def _fast_type(kind: Type, name: str, lenient: bool) -> Any:
         return dict[str, _field_type(kind.value, name, lenient)]  # type: ignore[misc]
     if isinstance(kind, Decimal):
         return _decimal_class(kind.precision, kind.scale)
-    return _FAST[str(kind)]
+    return reader(kind) or _FAST[str(kind)]
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,10 @@ import datetime as dt
 import decimal
 import re
 import struct
+from functools import lru_cache
 from typing import Any, Self, cast
+
+from lake_platform.domain.schema import Scalar, Type
 
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 _DAY_MICROS = 86_400_000_000
@@ -21,6 +24,7 @@ _YEARS_MICROS = (
     (dt.date(1, 1, 1).toordinal() - _EPOCH_DAY) * _DAY_MICROS,
     (dt.date(9999, 12, 31).toordinal() - _EPOCH_DAY + 1) * _DAY_MICROS - 1,
 )
+_UNITS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
 _WIDE = decimal.Context(prec=2000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 _DATE = r"(\d{4})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d)"
 _DATE_ONLY = re.compile(_DATE, re.ASCII)
@@ -170,9 +174,50 @@ def _offset_seconds(text: str | None) -> int:
     return (-1 if text[0] == "-" else 1) * (hours * 3600 + minutes * 60)
 
 
+@lru_cache(maxsize=16)
+def _since_1970(name: str, unit: str) -> Any:
+    """A number of units since 1970, to the microsecond below; for a date to the day, which must be
+    whole."""
+
+    def read(value: Any) -> Any:
+        number = exact(value)
+        if digits(number)[0] > 22:
+            raise ValueError("outside of the years 1 to 9999")
+        number = number.scaleb(_UNITS[unit], _WIDE)
+        micros = int(number.to_integral_value(decimal.ROUND_FLOOR, _WIDE))
+        if not _YEARS_MICROS[0] <= micros <= _YEARS_MICROS[1]:
+            raise ValueError("outside of the years 1 to 9999")
+        if name == "timestamp":
+            return kind(micros)
+        if number != micros or micros % _DAY_MICROS:
+            raise ValueError("not a whole day")
+        return kind(micros // _DAY_MICROS)
+
+    kind = type(f"Since1970_{name}_{unit}", (int,), {"read": staticmethod(read)})
+    return kind
+
+
 READERS: dict[str, type[Days | Micros | Binary | Single]] = {
     "date": Days,
     "timestamp": Micros,
     "binary": Binary,
     "float": Single,
 }
+
+
+def reader(kind: Type) -> Any:
+    """The class whose `read` takes a value for a column of this type; None where JSON has values of
+    it."""
+    if not isinstance(kind, Scalar):
+        return None
+    return _since_1970(kind.name, kind.format) if kind.format else READERS.get(kind.name)
+
+
+def in_text(kind: Scalar, value: Any) -> str:
+    """A date or timestamp that is written as a number, as ISO text. Raises: ValueError."""
+    number = reader(kind).read(value)
+    if kind.name == "date":
+        return dt.date.fromordinal(_EPOCH_DAY + number).isoformat()
+    day, micros = divmod(number, _DAY_MICROS)
+    midnight = dt.datetime.combine(dt.date.fromordinal(_EPOCH_DAY + day), dt.time(), dt.UTC)
+    return (midnight + dt.timedelta(microseconds=micros)).isoformat()

@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.mapping import FirstSight, Look
+from lake_platform.domain.mapping import FirstSight, Look, Path, shown
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
-from lake_platform.domain.schema import RESCUED_FIELD, Struct, fields
+from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch
@@ -54,10 +54,19 @@ def settled(values: Iterable[bytes | None], dataset: Dataset, profile: Profile) 
             profile.add(value)
     found = settle(profile, dataset)
     source = found.struct
-    if any(f.rescue for _, f in fields(source)):
+    if any("rescue" in line.rules for line in found.mapped):
         source = Struct((*source.fields, RESCUED_FIELD))
     sight = FirstSight(source, found.mapped, profile.to_json())
-    return Look(sight if source.fields else None, found.seen)
+    if not source.fields:
+        return Look(None, found.seen)
+    return Look(sight, found.seen, tuple(map(_waits, found.unmet)))
+
+
+def _waits(path: Path) -> str:
+    return (
+        f"columns: no record that was looked at has {shown(path)}; the hint for it holds for those "
+        f"that come"
+    )
 
 
 def _watched(
@@ -67,7 +76,8 @@ def _watched(
     values = _values(kafka, dataset.topic, limit, deadline, clock)
     with closing(values):
         found = settled(watch.over(values), dataset, Profile())
-    warnings = watch.warnings(dataset.topic, useful=found.sight is not None)
+    useful = found.sight is not None
+    warnings = [*watch.warnings(dataset.topic, useful=useful), *found.warnings]
     if not watch.seen and clock() >= deadline:
         warnings.append(
             f"topic {dataset.topic} gave no record in time, so its schema is not known: version 1 "

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lake_platform.domain.schema import (
+    DROPPED,
     JSON,
     MAX_DIGITS,
     UNKNOWN,
@@ -25,7 +26,7 @@ from lake_platform.domain.schema import (
     widens,
     without_unknown,
 )
-from lake_platform.records.forms import READERS, digits, exact
+from lake_platform.records.forms import digits, exact, reader
 
 _EMPTY: tuple[object, ...] = ([], {})
 _LONG_DIGITS = 19
@@ -42,7 +43,7 @@ def observe(value: object, like: Type | None = None, rescue: bool = False) -> Ty
 def _observe(value: object, like: Type | None, rescue: bool) -> Type:
     if value is None:
         return like if like is not None else UNKNOWN
-    if like == JSON or (like is not None and is_other_empty(value, like)):
+    if like in (JSON, DROPPED) or (like is not None and is_other_empty(value, like)):
         return like
     if isinstance(value, dict) and not isinstance(like, Array):
         return _observe_object(value, like, rescue)
@@ -110,9 +111,9 @@ def fits(value: object, like: Type) -> bool:
         return not isinstance(value, dict | list)
     if isinstance(value, bool) or not isinstance(like, Scalar):
         return isinstance(value, bool) and like == Scalar("boolean")
-    if like.name in READERS:
+    if form := reader(like):
         try:
-            READERS[like.name].read(value)
+            form.read(value)
         except ValueError:
             return False
         return True
@@ -178,7 +179,7 @@ def spelled(value: Mapping[str, object], field: Field) -> list[str]:
     return held
 
 
-def _observe_all(values: Iterable[object], like: Type | None, rescue: bool) -> Type:
+def _observe_all(values: Iterable[object], like: Type | None, rescue: bool = False) -> Type:
     """One type for all elements; `like` while nothing else was seen."""
     merged: Type = UNKNOWN
     for value in values:

@@ -47,6 +47,7 @@ class Life(RuleBasedStateMachine):
     def produce(self, kinds: list[Kind], key: int) -> None:
         self.world.step(Produce(tuple((k, (key + n) % 4) for n, k in enumerate(kinds))))
 
+    @precondition(lambda self: self._breakable())
     @rule(key=st.integers(0, 3))
     def break_the_schema(self, key: int) -> None:
         self.world.step(Produce((("breaking", key),)))
@@ -65,21 +66,19 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def load(self) -> None:
-        breakable = self._breakable()
         error = self.world.now("load")
         pending = self.raw[len(self.loaded) :]
         if self.paused or self.blocked:
             assert isinstance(error, NotRunnableError)
         elif any(s.kind == "breaking" for s in pending):
-            # In the first batch of a table nothing breaks: the schema comes of it.
-            assert isinstance(error, SchemaBlockedError) or (error is None and not breakable)
-            self.blocked = error is not None
-            self.loaded = self.loaded if self.blocked else list(self.raw)
+            assert isinstance(error, SchemaBlockedError)
+            self.blocked = True
         else:
             assert error is None
             self.loaded = list(self.raw)
 
     def _breakable(self) -> bool:
+        """In the first batch of a table nothing breaks: the schema comes of it."""
         world = self.world
         active = world.metastore.active_schema(TABLE)
         kind = active and active.source.get("n")

@@ -20,6 +20,7 @@ from lake_platform.domain.batches import Layout
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.own_columns import COORDINATES, ORDER
 from lake_platform.domain.schema import (
+    RESCUED_FIELD,
     Array,
     Decimal,
     Field,
@@ -37,6 +38,7 @@ from lake_platform.records.observe import merge_observed
 from lake_platform.records.profile import Profile
 from tests.equivalence import difference
 from tests.raw_objects import raw_object
+from tests.support import dropped_by
 
 LONG, DOUBLE, TEXT = Scalar("long"), Scalar("double"), Scalar("string")
 APPEND = Dataset(topic="t", table="t")
@@ -154,6 +156,73 @@ def test_timestamps_in_the_forms_of_the_docs(text: str, value: dt.datetime) -> N
 )  # fmt: skip
 def test_other_texts_are_a_conflict(kind: str, text: str) -> None:
     assert _of(Scalar(kind), json.dumps(text)) == [f"column v: {kind} became string (type)"]
+
+
+SINCE_1970: list[tuple[str, str, dt.datetime | None]] = [
+    ("s", "1793527200", dt.datetime(2026, 11, 1, 10, tzinfo=UTC)),
+    ("s", "1793527200.1234567", dt.datetime(2026, 11, 1, 10, 0, 0, 123456, tzinfo=UTC)),
+    ("s", "1.7935272e9", dt.datetime(2026, 11, 1, 10, tzinfo=UTC)),
+    ("s", "-0.0000001", dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+    ("ms", "1793527200001", dt.datetime(2026, 11, 1, 10, 0, 0, 1000, tzinfo=UTC)),
+    ("ms", "1793527200001.001", dt.datetime(2026, 11, 1, 10, 0, 0, 1001, tzinfo=UTC)),
+    ("us", "1793527200123457", dt.datetime(2026, 11, 1, 10, 0, 0, 123457, tzinfo=UTC)),
+    ("us", "253402300799999999", dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+    ("us", "253402300800000000", None),
+    ("us", "-62135596800000000", dt.datetime(1, 1, 1, tzinfo=UTC)),
+    ("us", "-62135596800000001", None),
+    ("ns", "1793527200123456789", dt.datetime(2026, 11, 1, 10, 0, 0, 123456, tzinfo=UTC)),
+    ("ns", "253402300799999999999", dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+    ("ns", "-1", dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+    ("ms", "1e300", None), ("ms", "1e-300", dt.datetime(1970, 1, 1, tzinfo=UTC)),
+    ("ms", '"1793527200001"', None), ("ms", "true", None),
+    ("ms", '"2026-11-01"', None), ("ms", "[1]", None), ("ms", '{"a":1}', None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("unit", "text", "value"), SINCE_1970)
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("place", ["root", "struct", "element", "value"])
+def test_numbers_since_1970(
+    unit: str, text: str, value: dt.datetime | None, slow: bool, place: str
+) -> None:
+    """What does not fit is rescued, as for every column with a hint."""
+    kind, (form, read) = Scalar("timestamp", unit), INSIDE[place]
+    struct = Struct((Field("v", kind, rescue=True),))
+    holders: dict[str, Type] = {
+        "root": kind,
+        "struct": struct,
+        "element": Array(kind),
+        "value": Map(kind),
+    }
+    source = Struct((Field("v", holders[place], rescue=True), RESCUED_FIELD, Field("x", LONG)))
+    record = f'{{"v":{form.format(text)},"x":{"5.0" if slow else 5}}}'.encode()
+    staged, (row,) = _staged([record], source)
+    assert staged.report.changes == {}
+    assert read(row["v"]) == value
+    assert (row["_rescued"] is None) == (value is not None)
+    assert row["_rescued"] is None or text in row["_rescued"]
+
+
+INSIDE: dict[str, tuple[str, Any]] = {
+    "root": ("{}", lambda v: v),
+    "struct": ('{{"v":{}}}', lambda v: v["v"]),
+    "element": ("[{}]", lambda v: v[0]),
+    "value": ('{{"k":{}}}', lambda v: v["k"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "value"),
+    [
+        ("s", "86400", dt.date(1970, 1, 2)), ("ms", "-86400000.0", dt.date(1969, 12, 31)),
+        ("ns", "86400000000000", dt.date(1970, 1, 2)),
+        ("ns", "86400000000001", None), ("s", "86400.5", None), ("s", "86401", None),
+    ],
+)  # fmt: skip
+def test_days_since_1970(unit: str, text: str, value: dt.date | None) -> None:
+    source = Struct((Field("v", Scalar("date", unit), rescue=True), RESCUED_FIELD))
+    _, (row,) = _staged([f'{{"v":{text}}}'.encode()], source)
+    assert (row["v"], row["_rescued"] is None) == (value, value is not None)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +350,35 @@ _records = st.lists(st.dictionaries(_keys, _values, max_size=5), max_size=6)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]))
 def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: Dataset) -> None:
     """Whatever the records are: the schema that comes of them holds them all."""
+    _check_whole(records, dataset)
+
+
+_some_hints = st.dictionaries(
+    st.sampled_from(["a", "b", '"+1"', '"1"']),
+    st.sampled_from([
+        {"type": "long"}, {"type": "string"}, {"type": "json"}, {"type": "boolean"},
+        {"type": "decimal(20,3)"}, {"type": "map"}, {"type": "map", "values": "string"},
+        {"type": "array"}, {"type": "array", "values": "double"}, {"drop": True},
+        {"type": "timestamp", "format": "s"}, {"type": "timestamp", "format": "ns"},
+        {"type": "array", "values": "timestamp", "format": "us"},
+    ]),
+) | st.sampled_from([
+    {"a.b": {"type": "long"}, "b[]": {"type": "string"}, "a.A": {"drop": True}},
+    {"a[].b": {"drop": True}, "b[][]": {"type": "json"}, "A": {"name": "b"}},
+    {"a": {"aliases": ["b", "+1"]}, "A": {"name": "a"}, "1": {"aliases": [""], "type": "double"}},
+    {"a[].a": {"aliases": ["b"], "name": "x"}, "b.a.b": {"drop": True}},
+])  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]), _some_hints)
+def test_row_and_rescued_are_the_record_with_hints_too(
+    records: list[dict[str, Any]], dataset: Dataset, columns: dict[str, Any]
+) -> None:
+    _check_whole(records, dataset.with_changes({"columns": columns}))
+
+
+def _check_whole(records: list[dict[str, Any]], dataset: Dataset) -> None:
     texts = [json.dumps(r).encode() for r in records]
     sight = settled(texts, dataset, Profile()).sight
     if sight is None:
@@ -288,9 +386,10 @@ def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: 
     source, whole, rows = _grown(texts, sight.source, dataset)
     assert whole.report.unaccounted == 0
     assert len(rows) == len(records)
-    audited = Projector(_schema(rows, source), (), None, source)
+    roots = [str(path[0]) for path in dropped_by(dataset) if len(path) == 1]
+    audited = Projector(_schema(rows, source), (), None, source, roots)
     for row, text in zip(rows, texts, strict=True):
-        assert difference(row, text, source) == ""
+        assert difference(row, text, source, dropped=dropped_by(dataset)) == ""
         document = audited.parse(text)
         said = audited.project(document)
         assert audited.hash_of(said, document) == audited.hash_of(audited.project_row(row))

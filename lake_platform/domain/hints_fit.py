@@ -1,0 +1,106 @@
+"""Hints and the columns that a table has already."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NoReturn
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.hints import Hint, Node
+from lake_platform.domain.mapping import Path, shown
+from lake_platform.domain.schema import Array, Field, Map, Struct, Type
+from lake_platform.errors import InvalidFieldError
+
+_REMEDY = (
+    "for now no hint changes a column that is there: leave it as it is, or register another table "
+    "on this topic with the hint"
+)
+
+
+def with_aliases(source: Struct, hints: Node) -> Struct:
+    """`source` with the aliases that hints have for its columns."""
+    found = _with_aliases(source, hints)
+    return found if isinstance(found, Struct) else source
+
+
+def check_hints(before: Dataset, after: Dataset, source: Struct) -> None:
+    """A new hint for a column that is there may only add aliases.
+
+    Raises: InvalidFieldError, which says what the column is now.
+    """
+    same = {path for path, given in after.columns.items() if before.columns.get(path) == given}
+    for path, hint in after.hints.paths():
+        # What `values` says has no path of its own.
+        whole = shown(path)
+        if not {whole, whole.removesuffix("[]")} & same:
+            _check(path, hint, source)
+
+
+def _check(path: Path, hint: Hint, source: Struct) -> None:
+    kind: Type = source
+    field: Field | None = None
+    column = ""
+    for place, part in enumerate(path):
+        if part is None:
+            if not isinstance(kind, Array | Map):
+                _refuse(path, "", f"column {column} is {kind} and has no elements")
+            column += "[]" if isinstance(kind, Array) else "{}"
+            kind, field = kind.element if isinstance(kind, Array) else kind.value, None
+            continue
+        if not isinstance(kind, Struct):
+            _refuse(path, "", f"column {column} is {kind}, so {shown(path)} can be no column")
+        if place == len(path) - 1:
+            _check_free(path, hint, kind)
+        field = kind.of_key(part)
+        if field is None:
+            return
+        column += f".{field.name}" if column else field.name
+        kind = field.type
+    _check_same(path, hint, column, field, kind)
+
+
+def _check_same(path: Path, hint: Hint, column: str, field: Field | None, kind: Type) -> None:
+    if hint.drop:
+        _refuse(path, "drop", f"there is a column {column} {kind}")
+    if field is not None and hint.name not in ("", field.name):
+        _refuse(path, "name", f"the column is {column} {kind}")
+    shape = {"map": Map, "array": Array}.get(hint.container)
+    if hint.type not in (None, kind) or (shape is not None and not isinstance(kind, shape)):
+        unit = getattr(kind, "format", "")
+        _refuse(path, "type", f"column {column} is {kind}" + (f" from {unit}" if unit else ""))
+
+
+def _check_free(path: Path, hint: Hint, struct: Struct) -> None:
+    """Names and keys that other columns have."""
+    own = struct.of_key(str(path[-1]))
+    for other in struct.fields:
+        if other is own:
+            continue
+        if other.name.lower() == hint.name.lower():
+            _refuse(path, "name", f"there is another column {other.name} {other.type}")
+        taken = [alias for alias in hint.aliases if alias in other.keys]
+        if taken:
+            _refuse(path, "aliases", f"{taken[0]} is read into column {other.name} {other.type}")
+
+
+def _refuse(path: Path, option: str, why: str) -> NoReturn:
+    text = shown(path)
+    raise InvalidFieldError(f"columns.{text}.{option}".rstrip("."), text, why, _REMEDY)
+
+
+def _with_aliases(kind: Type, hints: Node) -> Type:
+    if not hints.below:
+        return kind
+    if isinstance(kind, Array):
+        return Array(_with_aliases(kind.element, hints.elements))
+    if isinstance(kind, Map):
+        return Map(_with_aliases(kind.value, hints.elements))
+    if not isinstance(kind, Struct):
+        return kind
+    fields = []
+    for field in kind.fields:
+        node = hints.of(field.keys)
+        new = tuple(a for a in node.hint.aliases if kind.of_key(a) is None)
+        inside = _with_aliases(field.type, node)
+        fields.append(replace(field, type=inside, aliases=(*field.aliases, *new)))
+    return Struct(tuple(fields))
