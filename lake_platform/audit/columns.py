@@ -24,9 +24,7 @@ _EMPTY: tuple[Any, ...] = ([], {})
 class Column:
     name: str
     keys: tuple[str, ...]
-    rescue: bool
     read: OfRecord
-    plain: bool  # no struct, array or map: none of those is null there
 
     def value_of(self, record: Mapping[str, Any], at: str, rescued: Rescued) -> Any:
         """Of the first spelling with a value; others that say something else are rescued.
@@ -40,20 +38,12 @@ class Column:
         for other in held[1:]:
             if canonical(record[other]) != canonical(value):
                 rescued[f"{at}/{_escaped(other)}"] = record[other]
-        place = f"{at}/{_escaped(held[0])}"
-        try:
-            found = self.read(value, place, rescued)
-            if found is not None or not (self.rescue and self.plain):
-                return found
-        except UnfitError:
-            if not self.rescue:
-                raise
-        rescued[place] = value
-        return None
+        return self.read(value, f"{at}/{_escaped(held[0])}", rescued)
 
 
-def columns_of(fields: Sequence[pa.Field], source: Struct) -> list[Column]:
-    return [_column(f, source.get(f.name)) for f in fields]
+def columns_of(fields: Sequence[pa.Field], source: Struct, *, rescue: bool) -> list[Column]:
+    """`rescue`: what does not fit is kept, and no reason to quarantine the record."""
+    return [_column(f, source.get(f.name), rescue=rescue) for f in fields]
 
 
 def project(
@@ -78,26 +68,44 @@ def loads(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Number.of)
 
 
-def _column(field: pa.Field, known: Field | None) -> Column:
+def _column(field: pa.Field, known: Field | None, *, rescue: bool) -> Column:
     keys = known.keys if known else (field.name,)
     kind = known.type if known else None
-    plain = not pa.types.is_nested(field.type)
-    return Column(
-        field.name, keys, bool(known and known.rescue), _of_record(field.type, kind), plain
-    )
+    return Column(field.name, keys, _of_record(field.type, kind, rescue=rescue))
 
 
-def _of_record(kind: pa.DataType, source: Type | None) -> OfRecord:
+def _of_record(kind: pa.DataType, source: Type | None, *, rescue: bool) -> OfRecord:
+    read = _unguarded(kind, source, rescue=rescue)
+    if not rescue:
+        return read
+    plain = not pa.types.is_nested(kind)
+
+    def guarded(value: Any, at: str, rescued: Rescued) -> Any:
+        try:
+            found = read(value, at, rescued)
+        except UnfitError:
+            found = None
+            rescued[at] = value
+        if found is None and plain:
+            rescued[at] = value  # [] and {} are no null where there are plain values
+        return found
+
+    return guarded
+
+
+def _unguarded(kind: pa.DataType, source: Type | None, *, rescue: bool) -> OfRecord:
     types = pa.types
     if source == JSON:
         return lambda value, _, __: canonical(value)
     if types.is_struct(kind):
-        return _struct(columns_of(list(kind), source if isinstance(source, Struct) else Struct()))
+        inner = source if isinstance(source, Struct) else Struct()
+        return _struct(columns_of(list(kind), inner, rescue=rescue))
     if types.is_list(kind) or types.is_large_list(kind):
         element = source.element if isinstance(source, Array) else None
-        return _list(_of_record(kind.value_type, element))
+        return _list(_of_record(kind.value_type, element, rescue=rescue))
     if types.is_map(kind):
-        return _map(_of_record(kind.item_type, source.value if isinstance(source, Map) else None))
+        value = source.value if isinstance(source, Map) else None
+        return _map(_of_record(kind.item_type, value, rescue=rescue))
     read = since_1970(source) if isinstance(source, Scalar) and source.format else scalar(kind)
     return lambda value, _, __: read(value)
 
@@ -118,7 +126,10 @@ def _list(read_one: OfRecord) -> OfRecord:
         if value in _EMPTY:
             return None  # as long as only such were seen there was no column
         if not isinstance(value, list):
-            return [read_one(value, at, rescued)]
+            found = [read_one(value, at, rescued)]
+            if at in rescued:  # no array of what is not there
+                raise UnfitError("no array, and no element")
+            return found
         return [
             None if item is None else read_one(item, f"{at}/{n}", rescued)
             for n, item in enumerate(value)

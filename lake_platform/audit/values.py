@@ -50,7 +50,8 @@ class Projector:
         self.key, self.ordering = key, ordering
         types = {f.name: f.type for f in source.fields}
         self._of_rows = {f.name: of_row(f.type, types.get(f.name)) for f in fields}
-        self._columns = columns_of([f for f in fields if f.name != RESCUED_FIELD.name], source)
+        own = [f for f in fields if f.name != RESCUED_FIELD.name]
+        self._columns = columns_of(own, source, rescue=RESCUED_FIELD.name in self._of_rows)
         self._known = {key for column in self._columns for key in column.keys}
 
     def parse(self, value: bytes) -> dict[str, Any]:

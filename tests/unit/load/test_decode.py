@@ -329,7 +329,8 @@ def _grown(texts: list[bytes], source: Struct, dataset: Dataset) -> tuple[Struct
     """Staged with what the records bring; a lesser spelling is all that may still be new."""
     whole, rows = _staged(texts, source, dataset)
     if whole.report.changes:
-        assert {c.kind for c in whole.report.changes.values() if c.path != "_rescued"} <= {"alias"}
+        kinds = {c.kind for c in whole.report.changes.values() if c.path != "_rescued"}
+        assert kinds <= ({"alias", "add"} if dataset.columns else {"alias"})
         grown = merge(source, whole.report.observed)
         assert isinstance(grown, Struct)
         source = named(source, grown, (), lower=dataset.names == "lower")
