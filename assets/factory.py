@@ -15,7 +15,7 @@ from assets.windows import WINDOWS
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.described import Line
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
-from lake_platform.metastore.service import check_schedule
+from lake_platform.metastore.schedules import check_schedule
 from resources.platform import PlatformResource
 
 _log = structlog.get_logger(__name__)

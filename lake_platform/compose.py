@@ -256,7 +256,7 @@ def build_use_cases(
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
     from lake_platform.raw.log import held
-    from lake_platform.records.infer import look
+    from lake_platform.sight.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
         from lake_platform.adapters.spark.registration import check_names

@@ -11,7 +11,10 @@ import pytest
 
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.schema import Struct, struct_from_json
+from lake_platform.domain.schema import (
+    Struct,
+)
+from lake_platform.domain.schema_json import struct_from_json
 from lake_platform.maintain.compaction import compact_table
 from tests.integration.real_kafka import hudi_rs_rows
 from tests.support import Lab

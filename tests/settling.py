@@ -6,8 +6,8 @@ from typing import Any
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Mapped, shown
-from lake_platform.records.profile import Profile
-from lake_platform.records.settle import Settled, settle
+from lake_platform.sight.profile import Profile
+from lake_platform.sight.settle import Settled, settle
 
 UUID = "00000000-0000-4000-8000-{:012d}"
 

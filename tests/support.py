@@ -36,7 +36,7 @@ from lake_platform.load.results import LoadResult
 from lake_platform.metastore.engine import open_engine
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.raw import log as raw_log
-from lake_platform.records.infer import look
+from lake_platform.sight.infer import look
 from tests.equivalence import difference
 
 HOUR_MS = 3_600_000

@@ -48,7 +48,7 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class FirstSight:
-    """The source schema that records came to, and what was counted of them (records/profile), so
+    """The source schema that records came to, and what was counted of them (sight/profile), so
     that more can be added."""
 
     source: Struct

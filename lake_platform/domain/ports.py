@@ -234,7 +234,7 @@ class Metastore(Protocol):
         ...
 
     def profile(self, table: str) -> Mapping[str, Any] | None:
-        """What the registration counted of the topic's records (records/profile)."""
+        """What the registration counted of the topic's records (sight/profile)."""
         ...
 
     def block(

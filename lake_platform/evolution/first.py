@@ -17,8 +17,8 @@ from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
-from lake_platform.records.infer import MOST_RECORDS, settled
-from lake_platform.records.profile import Profile
+from lake_platform.sight.infer import MOST_RECORDS, settled
+from lake_platform.sight.profile import Profile
 
 
 def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:

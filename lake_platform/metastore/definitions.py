@@ -13,7 +13,10 @@ from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.fitness import check_change
 from lake_platform.domain.mapping import FirstSight, mapped_to_json
 from lake_platform.domain.progress import DatasetRecord
-from lake_platform.domain.schema import Struct, to_json
+from lake_platform.domain.schema import (
+    Struct,
+)
+from lake_platform.domain.schema_json import to_json
 from lake_platform.errors import ConflictError, InvalidFieldError, LakeError, NameTakenError
 from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset
 from lake_platform.metastore.tables import DatasetRow, IncidentRow, ProgressRow, SchemaVersionRow

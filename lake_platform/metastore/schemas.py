@@ -15,7 +15,10 @@ from lake_platform.domain.described import Line, in_force
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped, mapped_from_json, mapped_to_json
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Struct, struct_from_json, to_json
+from lake_platform.domain.schema import (
+    Struct,
+)
+from lake_platform.domain.schema_json import struct_from_json, to_json
 from lake_platform.errors import ConflictError, IncidentNotFoundError
 from lake_platform.metastore.definitions import Definitions
 from lake_platform.metastore.tables import IncidentRow, SchemaVersionRow

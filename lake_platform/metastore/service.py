@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
-
-from croniter import CroniterError, croniter
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
+from lake_platform.domain.names import column_name, is_ours
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
-from lake_platform.domain.reserved import RESERVED_NOW
-from lake_platform.domain.schema import Decimal, Field, Struct, Type, from_json
+from lake_platform.domain.schema import (
+    Decimal,
+    Field,
+    Struct,
+    Type,
+)
+from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.schedules import check_schedule
 
 Infer = Callable[[Kafka, Dataset], Look]
-"""Schema and warnings from some of a topic's records (records.infer.look)."""
+"""Schema and warnings from some of a topic's records (sight.infer.look)."""
 CheckSteps = Callable[[Dataset], None]
 """Raises InvalidFieldError for a transform that cannot run."""
 Advise = Callable[[Dataset, Struct | None], Sequence[str]]
@@ -130,11 +134,16 @@ class UseCases:
         twin = next((f.name for f in active.source.fields if f.name.casefold() == folded), None)
         if twin is not None:
             raise InvalidFieldError("name", name, f"there is a column {twin}", "choose another")
-        if not name or name.lower().startswith(RESERVED_NOW):
-            raise InvalidFieldError("name", name, "reserved or empty", "choose another name")
+        if is_ours(name) or column_name(name) != name:
+            raise InvalidFieldError(
+                "name", name, "reserved, or no name of a column", "give letters, digits and _; a "
+                "key of records that is no such name gets its column by itself (docs/json.md)",
+            )  # fmt: skip
         column = Field(name, _column_type(kind))
         columns, own = active.columns, not record.dataset.transformed
         dropped = next((f for f in columns.fields if f.name.casefold() == folded), None)
+        if dropped is not None and (dropped.name, dropped.type) == (name, column.type):
+            column = dropped  # with the keys that it had
         if own and dropped is not None and dropped != column:
             raise InvalidFieldError(
                 "type" if dropped.name == name else "name", str(column.type),
@@ -256,18 +265,6 @@ def _rows_change(before: Dataset, after: Dataset) -> bool:
     return any(getattr(before, n) != getattr(after, n) for n in names)
 
 
-def check_schedule(dataset: Dataset) -> None:
-    """Raises: InvalidFieldError for what is no cron line, or for one that never comes (30 2)."""
-    wrong = _wrong_with(dataset.schedule)
-    if wrong:
-        raise InvalidFieldError(
-            "schedule",
-            dataset.schedule,
-            f"not a cron line ({wrong})",
-            "give five fields, as in */5 * * * *",
-        )
-
-
 def _common(
     one: Mapping[int, OffsetRange], other: Mapping[int, OffsetRange]
 ) -> dict[int, OffsetRange]:
@@ -283,13 +280,7 @@ def _listed(ranges: Mapping[int, OffsetRange]) -> str:
     return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))
 
 
-@cache
-def _wrong_with(schedule: str) -> str:
-    try:
-        croniter(schedule, 0).get_next()
-    except CroniterError as error:
-        return str(error)
-    return ""
+_NO_COLUMN = ("unknown", "rescued", "dropped")
 
 
 def _column_type(kind: str) -> Type:
@@ -298,12 +289,12 @@ def _column_type(kind: str) -> Type:
     except (ValueError, IndexError):
         found = None
     sound = not isinstance(found, Decimal) or (found.storable and found.precision > 0)
-    if found is None or str(found) == "unknown" or not sound:
+    if found is None or str(found) in _NO_COLUMN or not sound:
         raise InvalidFieldError(
             "type",
             kind,
             "not a column type",
-            "use boolean, int, long, float, double, string, binary, date, timestamp, or "
+            "use boolean, int, long, float, double, string, binary, date, timestamp, json, or "
             "decimal(p,s) with p from 1 to 38 and s from 0 to p",
         )
     return found

@@ -25,8 +25,8 @@ from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
-from lake_platform.records.infer import settled
-from lake_platform.records.profile import Profile
+from lake_platform.sight.infer import settled
+from lake_platform.sight.profile import Profile
 from tests.fuzz import oracle
 
 INGEST_MS = 1_793_491_200_000 + 2 * HOUR_MS

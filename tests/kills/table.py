@@ -12,8 +12,8 @@ from typing import Any, cast
 from lake_platform.compose import build_metastore
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import Kafka
-from lake_platform.records.infer import look
 from lake_platform.settings import load_settings
+from lake_platform.sight.infer import look
 from tests.integration.real_kafka import RealKafka
 from tests.kills.account import check_everything, check_raw_files, check_topic
 from tests.kills.victim import DEADLINE_SECONDS, Stuck, Victim

@@ -41,7 +41,10 @@ from lake_platform.domain.layout import seq_name, staging_prefix, table_prefix
 from lake_platform.domain.own_columns import append_key
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Struct, to_json
+from lake_platform.domain.schema import (
+    Struct,
+)
+from lake_platform.domain.schema_json import to_json
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

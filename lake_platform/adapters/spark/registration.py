@@ -16,7 +16,10 @@ from lake_platform.adapters.spark.paths import Path, has_path
 from lake_platform.adapters.spark.transforms import check_select
 from lake_platform.domain.dataset import Dataset, Rule, Transform
 from lake_platform.domain.fitness import check_columns
-from lake_platform.domain.schema import Struct, struct_from_json, to_json
+from lake_platform.domain.schema import (
+    Struct,
+)
+from lake_platform.domain.schema_json import struct_from_json, to_json
 from lake_platform.errors import InvalidFieldError
 
 Seen = Callable[[], Struct]

@@ -13,10 +13,9 @@ from lake_platform.domain.schema import (
     Map,
     Struct,
     Type,
-    from_json,
-    to_json,
     without_unknown,
 )
+from lake_platform.domain.schema_json import from_json, to_json
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

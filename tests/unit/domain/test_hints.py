@@ -17,9 +17,8 @@ from lake_platform.domain.schema import (
     Scalar,
     Struct,
     Type,
-    struct_from_json,
-    to_json,
 )
+from lake_platform.domain.schema_json import struct_from_json, to_json
 from lake_platform.errors import InvalidFieldError, UnsupportedError
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 

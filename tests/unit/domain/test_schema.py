@@ -17,12 +17,10 @@ from lake_platform.domain.schema import (
     Struct,
     Type,
     columns,
-    from_json,
     merge,
-    struct_from_json,
-    to_json,
     without_unknown,
 )
+from lake_platform.domain.schema_json import from_json, struct_from_json, to_json
 
 LONG, TEXT = Scalar("long"), Scalar("string")
 TYPES: dict[str, Type] = {

@@ -33,9 +33,9 @@ from lake_platform.domain.schema import (
 from lake_platform.evolution.naming import named
 from lake_platform.load.decode import staged_schema
 from lake_platform.load.stage import Question, Staged, stage
-from lake_platform.records.infer import settled
 from lake_platform.records.observe import merge_observed
-from lake_platform.records.profile import Profile
+from lake_platform.sight.infer import settled
+from lake_platform.sight.profile import Profile
 from tests.equivalence import difference
 from tests.raw_objects import raw_object
 from tests.support import dropped_by

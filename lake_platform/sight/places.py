@@ -19,7 +19,7 @@ from lake_platform.domain.schema import (
     Type,
     without_unknown,
 )
-from lake_platform.records.seen import Seen
+from lake_platform.sight.seen import Seen
 
 TEXT, JSON = Scalar("string"), Scalar("json")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lake_platform.records.seen import Kind, Seen, only, union
+from lake_platform.sight.seen import Kind, Seen, only, union
 
 
 def elements_and_singles(seen: Seen) -> Seen | None:

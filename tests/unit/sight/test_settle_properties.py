@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.names import MAX_CHARS
 from lake_platform.domain.schema import Array, Map, Struct, Type, fields, why_unstorable
-from lake_platform.records import profile as profiles
-from lake_platform.records import seen
 from lake_platform.records.conform import LongNumberError
 from lake_platform.records.envelope import reject_reason
-from lake_platform.records.profile import Profile
-from lake_platform.records.settle import Settled, settle
+from lake_platform.sight import profile as profiles
+from lake_platform.sight import seen
+from lake_platform.sight.profile import Profile
+from lake_platform.sight.settle import Settled, settle
 from tests.corpora import JSON_SUITE, TOPICS
 from tests.fitting import misfits, parse
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lake_platform.domain.names import column_name
-from lake_platform.records.seen import Seen
+from lake_platform.sight.seen import Seen
 
 _BOTH_SPELLINGS = 0.01
 _MAP_KEYS, _DATA_SHARE = 3, 0.8

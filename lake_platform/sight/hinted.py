@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lake_platform.domain.hints import NO_HINT, Hint, Node
-from lake_platform.records.seen import Group, Seen, only, union
+from lake_platform.sight.seen import Group, Seen, only, union
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from lake_platform.domain.hints import NO_HINT, Hint
 from lake_platform.domain.mapping import Mapped, Path, parse_path
 from lake_platform.domain.names import assign, column_name, is_ours, never
 from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, without_unknown
-from lake_platform.records.hinted import Spelled, grouped, held_by, shape_below
-from lake_platform.records.keys import spellings, why_map, why_renamed
-from lake_platform.records.numbers import number_type
-from lake_platform.records.places import (
+from lake_platform.sight.hinted import Spelled, grouped, held_by, shape_below
+from lake_platform.sight.numbers import number_type
+from lake_platform.sight.places import (
     JSON,
     TEXT,
     Alias,
@@ -30,9 +29,10 @@ from lake_platform.records.places import (
     place_at,
     struct_of,
 )
-from lake_platform.records.profile import Profile
-from lake_platform.records.said import counts, elements_and_singles
-from lake_platform.records.seen import MAX_KEYS, Group, Seen, only, union
+from lake_platform.sight.profile import Profile
+from lake_platform.sight.said import counts, elements_and_singles
+from lake_platform.sight.seen import MAX_KEYS, Group, Seen, only, union
+from lake_platform.sight.spellings import spellings, why_map, why_renamed
 
 _RARE = 0.01
 _LOST = "not looked into: too many paths"

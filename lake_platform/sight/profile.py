@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from lake_platform.domain.quality import MAX_NUMBER_CHARS
 from lake_platform.records.conform import LongNumberError
-from lake_platform.records.examples import Real
 from lake_platform.records.forms import digits, parsed
-from lake_platform.records.seen import Seen
+from lake_platform.sight.examples import Real
+from lake_platform.sight.seen import Seen
 
 MAX_PATHS = 20_000
 _FEW_KEYS = 100  # of an object whose keys are kept when others are folded

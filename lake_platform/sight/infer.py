@@ -14,9 +14,9 @@ from lake_platform.domain.ports import Kafka
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
-from lake_platform.records.looks import Watch
-from lake_platform.records.profile import Profile
-from lake_platform.records.settle import settle
+from lake_platform.sight.looks import Watch
+from lake_platform.sight.profile import Profile
+from lake_platform.sight.settle import settle
 
 MOST_RECORDS = 20_000
 _TRIES = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lake_platform.domain.schema import MAX_DIGITS, Decimal, Scalar, Type
-from lake_platform.records.seen import Seen
+from lake_platform.sight.seen import Seen
 
 _INT64 = 2**63
 _EXACT_IN_DOUBLE = 2**53

@@ -12,8 +12,8 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Look
 from lake_platform.domain.schema import RESCUED_FIELD, UNKNOWN
 from lake_platform.errors import InvalidFieldError
-from lake_platform.records.infer import look, settled
-from lake_platform.records.profile import Profile
+from lake_platform.sight.infer import look, settled
+from lake_platform.sight.profile import Profile
 
 DATASET = Dataset(topic="t", table="t")
 

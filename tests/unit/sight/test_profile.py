@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.records import profile as profiles
-from lake_platform.records.map_keys import KeySample, looks_like_data
-from lake_platform.records.profile import MAX_PATHS, Profile
-from lake_platform.records.seen import MAX_KEYS, Seen
-from lake_platform.records.settle import settle
+from lake_platform.sight import profile as profiles
+from lake_platform.sight.map_keys import KeySample, looks_like_data
+from lake_platform.sight.profile import MAX_PATHS, Profile
+from lake_platform.sight.seen import MAX_KEYS, Seen
+from lake_platform.sight.settle import settle
 
 
 def profiled(*records: str) -> Profile:
