@@ -147,6 +147,14 @@ class Workers(Protocol):
 class TableEngine(Protocol):
     """Applies batches to tables of one format. Data and checkpoint are one atomic act."""
 
+    def heavy(self, dataset: Dataset) -> bool:
+        """Whether a batch costs seconds whatever is in it: then a few large ones are better."""
+        ...
+
+    def warm(self, dataset: Dataset) -> None:
+        """Starts what a first batch would wait for. Raises: EngineError."""
+        ...
+
     def layout(self, dataset: Dataset) -> Layout | None:
         """How staged files must look to become the table's own; None when this engine writes files
         of its own."""

@@ -14,8 +14,8 @@ from lake_platform.dump.dump import dump
 from lake_platform.load.load import load
 from lake_platform.load.results import LoadResult
 
-# A batch costs about a second whatever is in it: behind a dump that goes on, the next one waits
-# for this share of a full batch.
+# Behind a dump that goes on the next batch waits for this share of a full one: a batch costs a
+# tenth of a second whatever is in it. Where it costs seconds it waits for a full one.
 _WORTH_A_BATCH = 8
 
 
@@ -30,10 +30,16 @@ def ingest(
 
     Raises: as `dump` and `load`.
     """
-    with _Ahead(table, ports, limits, stop) as ahead:
-        followed = True
+    dataset = ports.metastore.get(table).dataset
+    engine = ports.engine(dataset.format)
+    heavy = engine.heavy(dataset)
+    with _Ahead(table, ports, limits, stop, heavy) as ahead:
+        followed, warm = True, not heavy
         while followed or not ahead.ended:
             yield from ahead.news(wait=not followed)
+            if not warm and ahead.waits:
+                engine.warm(dataset)  # while the dump goes on
+                warm = True
             if not (followed or ahead.worth_a_batch):
                 continue
             followed = False
@@ -50,17 +56,19 @@ def ingest(
 class _Ahead:
     """The dump in its thread, and the raw commits of it that no batch has taken yet."""
 
-    def __init__(self, table: str, ports: Ports, limits: Limits, stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, table: str, ports: Ports, limits: Limits, stop: Callable[[], bool], heavy: bool
+    ) -> None:
         self._arguments = table, ports, limits
         self._stop = stop
         self._told: queue.SimpleQueue[RawCommit | None] = queue.SimpleQueue()
         self._untold: list[RawCommit] = []
         self._waiting: dict[int, int] = {}  # seq -> raw bytes
-        self._enough = limits.batch_bytes // _WORTH_A_BATCH
+        self._enough = limits.batch_bytes // (1 if heavy else _WORTH_A_BATCH)
         self._left = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._dump, name=f"dump {table}", daemon=True)
-        self._none_yet = True
+        self._none_yet = not heavy
         self.ended = False
 
     def __enter__(self) -> Self:
@@ -77,9 +85,14 @@ class _Ahead:
         self._thread.join()
 
     @property
+    def waits(self) -> bool:
+        """Whether there is anything for a batch."""
+        return bool(self._waiting)
+
+    @property
     def worth_a_batch(self) -> bool:
-        """Whether the next batch is to be taken now: after the first no small one, as long as more
-        is on its way."""
+        """Whether the next batch is to be taken now: after the first (where batches are heavy from
+        the first on) no small one, as long as more is on its way."""
         waiting = sum(self._waiting.values())
         return self.ended or (waiting > 0 and (self._none_yet or waiting >= self._enough))
 

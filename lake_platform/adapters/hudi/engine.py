@@ -75,6 +75,13 @@ class HudiEngine:
     def state(self, dataset: Dataset) -> TableState:
         return timeline.state(self._store, dataset)
 
+    def heavy(self, dataset: Dataset) -> bool:  # noqa: ARG002 - port
+        return True
+
+    def warm(self, dataset: Dataset) -> None:
+        with look_errors(dataset.table):
+            self._session()
+
     def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
         return None
 

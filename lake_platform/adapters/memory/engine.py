@@ -81,6 +81,12 @@ class MemoryEngine:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
+    def heavy(self, dataset: Dataset) -> bool:  # noqa: ARG002 - port
+        return False
+
+    def warm(self, dataset: Dataset) -> None:
+        """Nothing takes time to start."""
+
     def state(self, dataset: Dataset) -> TableState:
         last = self._last(dataset.table)
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)

@@ -59,6 +59,14 @@ class ParquetEngine:
         self._session, self._store = session, store
         self._log = BatchLog(store)
 
+    def heavy(self, dataset: Dataset) -> bool:  # noqa: ARG002 - port
+        return False
+
+    def warm(self, dataset: Dataset) -> None:
+        if dataset.transformed:
+            with look_errors(dataset.table):
+                self._session()
+
     def state(self, dataset: Dataset) -> TableState:
         last = self._log.published(dataset.table)
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)

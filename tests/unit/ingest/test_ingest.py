@@ -14,7 +14,7 @@ from lake_platform.adapters.memory import systems as memory
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.memory.systems import MemoryKafka, MemoryReader
 from lake_platform.domain.batches import BatchRange
-from lake_platform.domain.dataset import Status
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import RawCommit, Slice
 from lake_platform.errors import (
     EngineError,
@@ -121,6 +121,43 @@ def test_small_slices_are_applied_together(lab: Lab) -> None:
     batches = [d for d in done if not isinstance(d, RawCommit)]
     assert len(batches) <= 2
     assert batches[-1].applied.batch.last_seq == 6
+
+
+class Heavy(MemoryEngine):
+    """As an engine whose batches cost seconds."""
+
+    warmed = 0
+
+    def heavy(self, dataset: Dataset) -> bool:  # noqa: ARG002 - port
+        return True
+
+    def warm(self, dataset: Dataset) -> None:  # noqa: ARG002 - port
+        self.warmed += 1
+
+
+def test_heavy_batches_wait_for_a_full_one(lab: Lab) -> None:
+    lab.engine = engine = Heavy(lab.store)
+    done = list(ingest("t", lab.ports(), lab.limits))
+    assert told(done)[-1] == "batch 1-6"
+    assert engine.warmed == 1
+    lab.account()
+    assert list(ingest("t", lab.ports(), lab.limits)) == []
+    assert engine.warmed == 1, "nothing new starts no engine"
+
+
+def test_a_full_heavy_batch_is_not_kept_waiting(lab: Lab) -> None:
+    lab.engine = Heavy(lab.store)
+    lab.limits = replace(lab.limits, batch_bytes=1)  # any slice is a full batch
+    applied = threading.Event()
+
+    def before_poll(number: int) -> None:
+        if number == 2:
+            assert applied.wait(_SECONDS), "no batch came while the dump was going on"
+
+    for one in ingest("t", lab.ports(kafka=Stepped(lab.kafka, before_poll)), lab.limits):
+        if not isinstance(one, RawCommit):
+            applied.set()
+    lab.account()
 
 
 def test_enough_for_a_batch_is_not_kept_waiting(lab: Lab) -> None:
