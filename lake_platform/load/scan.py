@@ -167,9 +167,9 @@ class Scanner:
             return
         if self._look and (reason := self._look(row.__getitem__)):
             self._reject(raw, line, reason)
-        else:
-            self._found[-1].slow.append((head, row))
-            self.report.passed_over += passed_over
+            return
+        self._found[-1].slow.append((head, row))
+        self.report.passed_over += passed_over
         if record.rescued:
             self._note_rescued(raw, head, value, record)
 
