@@ -136,6 +136,14 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
 |---|---|---|---|---|---|
 {body}
 
+## What binds where a target is missed
+- Parquet append: a third of the CPU time goes to values becoming columns one by one in Python, a
+  sixth to writing Parquet, a sixth to starting two decoding processes.
+- Updates of a Hudi table: Hudi's own write of log files, and its look for the files of each key.
+- Kafka to a Hudi table: the write is Hudi's on both sides, and most of the time; what we save is
+  Spark's JSON parser, what we add is raw.
+- Memory of Hudi loads: the JVM may take a heap of 2 GB and does; `LAKE_SPARK_MEMORY` bounds it.
+
 ## How it is measured
 - {records:,} records for rows 1, 2 and 7, {load_records:,} for the others: JSON events of 256 bytes
   (rows 1 and 2 also 1 KB) in a topic of 8 partitions, lz4 batches, timestamps over four hours.
