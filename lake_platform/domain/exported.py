@@ -12,6 +12,7 @@ from lake_platform.domain.names import assign, is_ours, never
 from lake_platform.domain.schema import RESCUED, Array, Decimal, Field, Map, Scalar, Struct, Type
 
 Hints = dict[str, dict[str, Any]]
+_PLAIN_KEY = 1000
 _INFERRED = frozenset(["boolean", "long", "double", "string"])
 
 
@@ -86,7 +87,12 @@ def as_yaml(found: Hints) -> str:
     """`columns:` of a definition."""
     if not found:
         return "columns: {}"
-    return "\n".join(["columns:", *(f"  {_text(p)}: {_flow(hint)}" for p, hint in found.items())])
+    return "\n".join(["columns:", *(_line(_text(p), _flow(hint)) for p, hint in found.items())])
+
+
+def _line(path: str, hint: str) -> str:
+    # YAML takes keys of up to 1024 characters without a mark.
+    return f"  {path}: {hint}" if len(path) <= _PLAIN_KEY else f"  ? {path}\n  : {hint}"
 
 
 def _flow(value: Any) -> str:

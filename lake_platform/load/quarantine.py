@@ -21,7 +21,7 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.load.report import Rejected
 from lake_platform.records.conform import head_of
-from lake_platform.sight.looks import counted
+from lake_platform.records.looks import counted
 
 _LOOKED_AT = 100
 

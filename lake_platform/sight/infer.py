@@ -6,15 +6,16 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import FirstSight, Look, Path, shown
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
-from lake_platform.domain.schema import RESCUED_FIELD, Struct
+from lake_platform.domain.schema import RESCUED_FIELD, Struct, rescuing
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
-from lake_platform.sight.looks import Watch
+from lake_platform.records.looks import Watch
 from lake_platform.sight.profile import Profile
 from lake_platform.sight.settle import settle
 
@@ -53,13 +54,27 @@ def settled(values: Iterable[bytes | None], dataset: Dataset, profile: Profile) 
         if value is not None and reject_reason(value) is None:
             profile.add(value)
     found = settle(profile, dataset)
-    source = found.struct
+    source = _all_inside(found.struct) if dataset.columns else found.struct
     if any("rescue" in line.rules for line in found.mapped):
         source = Struct((*source.fields, RESCUED_FIELD))
     sight = FirstSight(source, found.mapped, profile.to_json())
     if not source.fields:
         return Look(None, found.seen)
     return Look(sight, found.seen, tuple(map(_waits, found.unmet)))
+
+
+def _all_inside(struct: Struct) -> Struct:
+    """A hint may say what a column is whatever records have, so what is inside the elements of one
+    that rescues was not seen together."""
+    fields = []
+    for one in struct.fields:
+        kind = one.type
+        if isinstance(kind, Struct):
+            kind = _all_inside(kind)
+        elif one.rescue:
+            kind = rescuing(kind)
+        fields.append(replace(one, type=kind))
+    return Struct(tuple(fields))
 
 
 def _waits(path: Path) -> str:

@@ -11,8 +11,8 @@ import pytest
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Look
+from lake_platform.records.looks import counted, looks_like
 from lake_platform.sight.infer import look
-from lake_platform.sight.looks import counted, looks_like
 
 RECORD = b'{"id":1}'
 PROTOBUF = b"\x08\x96\x01\x12\x07testing\x1d\x00\x00\x80\x3f"
