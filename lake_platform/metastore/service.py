@@ -10,18 +10,14 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
-from lake_platform.domain.names import column_name, is_ours
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.schema import (
-    Decimal,
-    Field,
     Struct,
-    Type,
 )
-from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
+from lake_platform.metastore.ddl import new_column
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.schedules import check_schedule
@@ -130,17 +126,9 @@ class UseCases:
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
         """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
         record, active = self._changeable(table)
-        folded = name.casefold()
-        twin = next((f.name for f in active.source.fields if f.name.casefold() == folded), None)
-        if twin is not None:
-            raise InvalidFieldError("name", name, f"there is a column {twin}", "choose another")
-        if is_ours(name) or column_name(name) != name:
-            raise InvalidFieldError(
-                "name", name, "reserved, or no name of a column", "give letters, digits and _; a "
-                "key of records that is no such name gets its column by itself (docs/json.md)",
-            )  # fmt: skip
-        column = Field(name, _column_type(kind))
+        column = new_column(name, kind, active)
         columns, own = active.columns, not record.dataset.transformed
+        folded = name.casefold()
         dropped = next((f for f in columns.fields if f.name.casefold() == folded), None)
         if dropped is not None and (dropped.name, dropped.type) == (name, column.type):
             column = dropped  # with the keys that it had
@@ -155,7 +143,7 @@ class UseCases:
         widened = columns if dropped else Struct((*columns.fields, column))
         derived = widened if own else active.table
         return self._new_version(
-            table, active, source, derived, f"ADD COLUMN {name} {column.type}", actor
+            table, active, source, derived, f"ADD COLUMN {column.name} {column.type}", actor
         )
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
@@ -278,23 +266,3 @@ def _common(
 
 def _listed(ranges: Mapping[int, OffsetRange]) -> str:
     return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))
-
-
-_NO_COLUMN = ("unknown", "rescued", "dropped")
-
-
-def _column_type(kind: str) -> Type:
-    try:
-        found = from_json(kind)
-    except (ValueError, IndexError):
-        found = None
-    sound = not isinstance(found, Decimal) or (found.storable and found.precision > 0)
-    if found is None or str(found) in _NO_COLUMN or not sound:
-        raise InvalidFieldError(
-            "type",
-            kind,
-            "not a column type",
-            "use boolean, int, long, float, double, string, binary, date, timestamp, json, or "
-            "decimal(p,s) with p from 1 to 38 and s from 0 to p",
-        )
-    return found

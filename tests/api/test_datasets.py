@@ -248,8 +248,10 @@ def test_columns_are_added_and_dropped_as_schema_versions(orders: Stack) -> None
     columns = "/datasets/orders/schema/columns"
     added = client.post(columns, json={"name": "a/b c", "type": "decimal(10,2)"})
     assert added.status_code == 201
-    assert added.json()["schema"]["columns"][-1] == {"path": "a/b c", "type": "decimal(10,2)"}
-    dropped = client.delete(f"{columns}/a%2Fb%20c")
+    assert added.json()["schema"]["columns"][-1] == {"path": "a_b_c", "type": "decimal(10,2)"}
+    again = client.post(columns, json={"name": "a/b c", "type": "decimal(10,2)"})
+    assert (again.status_code, again.json()["field"]) == (422, "name")
+    dropped = client.delete(f"{columns}/a_b_c")
     assert (dropped.status_code, dropped.json()["schema"]["version"]) == (200, 3)
     versions = client.get("/datasets/orders/schema/versions").json()["versions"]
     assert [(v["version"], v["status"]) for v in versions] == [
@@ -257,7 +259,7 @@ def test_columns_are_added_and_dropped_as_schema_versions(orders: Stack) -> None
         (2, "SUPERSEDED"),
         (3, "ACTIVE"),
     ]
-    assert versions[1]["changes"] == ["ADD COLUMN a/b c decimal(10,2)"]
+    assert versions[1]["changes"] == ["ADD COLUMN a_b_c decimal(10,2)"]
 
 
 @pytest.mark.parametrize(
