@@ -258,6 +258,11 @@ class Dataset:
         named += [("partition_by", c) for c in self.partition_by]
         return named + ([("ordering_field", self.ordering_field)] if self.ordering_field else [])
 
+    @property
+    def record_columns(self) -> frozenset[str]:
+        """Those of `named_columns` that the records have themselves: none behind steps."""
+        return frozenset(() if self.transformed else (c for _, c in self.named_columns()))
+
     @cached_property
     def hints(self) -> Node:
         """What `columns` says, as a tree."""

@@ -36,12 +36,12 @@ the columns as they are; a key that is no longer dropped becomes a column with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lake_platform.domain.mapping import Path
-from lake_platform.domain.schema import Type
+from lake_platform.domain.schema import Array, Map, Struct, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +122,17 @@ class Node:
 
 
 NONE = Node()
+
+
+def along(kind: Type, hints: Node, change: Callable[[Struct, Node], Struct]) -> Type:
+    """`kind` with what `change` makes of each struct that hints speak of, inner ones first."""
+    if not hints.below:
+        return kind
+    if isinstance(kind, Array):
+        return Array(along(kind.element, hints.elements, change))
+    if isinstance(kind, Map):
+        return Map(along(kind.value, hints.elements, change))
+    if not isinstance(kind, Struct):
+        return kind
+    inside = (replace(f, type=along(f.type, hints.of(f.keys), change)) for f in kind.fields)
+    return change(Struct(tuple(inside)), hints)

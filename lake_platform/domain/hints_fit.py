@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.hints import Hint, Node
+from lake_platform.domain.hints import Hint, Node, along
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.errors import InvalidFieldError
@@ -19,7 +19,7 @@ _REMEDY = (
 
 def with_aliases(source: Struct, hints: Node) -> Struct:
     """`source` with the aliases that hints have for its columns."""
-    found = _with_aliases(source, hints)
+    found = along(source, hints, _with_aliases)
     return found if isinstance(found, Struct) else source
 
 
@@ -88,19 +88,10 @@ def _refuse(path: Path, option: str, why: str) -> NoReturn:
     raise InvalidFieldError(f"columns.{text}.{option}".rstrip("."), text, why, _REMEDY)
 
 
-def _with_aliases(kind: Type, hints: Node) -> Type:
-    if not hints.below:
-        return kind
-    if isinstance(kind, Array):
-        return Array(_with_aliases(kind.element, hints.elements))
-    if isinstance(kind, Map):
-        return Map(_with_aliases(kind.value, hints.elements))
-    if not isinstance(kind, Struct):
-        return kind
+def _with_aliases(struct: Struct, hints: Node) -> Struct:
     fields = []
-    for field in kind.fields:
-        node = hints.of(field.keys)
-        new = tuple(a for a in node.hint.aliases if kind.of_key(a) is None)
-        inside = _with_aliases(field.type, node)
-        fields.append(replace(field, type=inside, aliases=(*field.aliases, *new)))
+    for field in struct.fields:
+        listed = hints.of(field.keys).hint.aliases
+        new = tuple(a for a in listed if struct.of_key(a) is None)
+        fields.append(replace(field, aliases=(*field.aliases, *new)))
     return Struct(tuple(fields))

@@ -32,9 +32,8 @@ Path = tuple[str | None, ...]
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """`column` is the path of the column, as SQL writes it, and `type` its type; both are empty
-    while pending. `share`: of the records looked at, 0 to 1; None where
-    nobody counted. `example` is JSON text, cut. `keys`:
-    how many different ones a map had."""
+    while pending. `share`: of the records looked at, 0 to 1; None where nobody counted. `example`
+    is JSON text, cut. `keys`: how many different ones a map had."""
 
     path: Path
     column: str
@@ -100,7 +99,7 @@ def shown(path: Path) -> str:
         if part is None:
             text += "[]"
         else:
-            plain = part.replace("_", "a").isalnum() and part.isascii()
+            plain = _PLAIN.fullmatch(part)
             text += ("." if text else "") + (part if plain else json.dumps(part))
     return text
 

@@ -89,10 +89,10 @@ def proposed(
     )
 
 
-def is_new(active: SchemaVersion, change: Change) -> bool:
-    """Whether it is about a column that the table has not."""
-    known = {path for path, _ in columns(active.source)}
-    return change.path.rstrip("[]{}") not in known
+def any_new(active: SchemaVersion, changes: Sequence[Change]) -> bool:
+    """Whether one of them is about a column that the table has not."""
+    known = {path for path, _ in columns(active.source)} if changes else set()
+    return any(c.path.rstrip("[]{}") not in known for c in changes)
 
 
 def _grown(

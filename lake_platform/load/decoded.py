@@ -79,7 +79,7 @@ class _Rounds:
 
     def take_in(self) -> None:
         """Raises: SchemaBlockedError, QuarantineRatioError."""
-        if any(evolve.is_new(self.base, c) for c in self.staged.report.breaking):
+        if evolve.any_new(self.base, self.staged.report.breaking):
             self._try(self._proposed(self.staged.report.observed, mixed=True))
         self._check()
         while self.staged.report.changes:
@@ -98,9 +98,7 @@ class _Rounds:
     def _judged_by(self, source: Struct) -> Struct:
         if self._conflicts != "rescue":
             return source
-        dataset = self._loading.dataset
-        named = () if dataset.transformed else [c for _, c in dataset.named_columns()]
-        kind = rescuing(source, named)
+        kind = rescuing(source, self._loading.dataset.record_columns)
         return kind if isinstance(kind, Struct) else source
 
     def _try(self, schema: SchemaVersion) -> None:

@@ -69,9 +69,7 @@ class Scanner:
     ) -> None:
         """`columns` are the table's when steps make others of `source`."""
         self._conflicts = conflicts
-        self._named = frozenset(
-            () if dataset.transformed else (c for _, c in dataset.named_columns())
-        )
+        self._named = dataset.record_columns
         self._dataset, self._source, self._projecting = dataset, source, projecting
         self._tombstone_keys = TombstoneKeys(dataset, source, columns or source)
         self._upsert = dataset.mode == "upsert"

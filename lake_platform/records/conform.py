@@ -170,6 +170,7 @@ def _read(kind: type, value: object) -> Any:
 def _struct_type(struct: Struct, name: str, lenient: bool) -> Any:
     # Attributes are f0, f1, ...: JSON names may be anything, Python's may not.
     attributes: list[tuple[str, Any, None]] = []
+    behind: list[tuple[str, Any, None]] = []
     rename: dict[str, str] = {}
     spellings: dict[str, list[str]] = {}
     for i, f in enumerate(struct.fields):
@@ -177,15 +178,14 @@ def _struct_type(struct: Struct, name: str, lenient: bool) -> Any:
         attributes.append((f"f{i}", kind, None))
         own, *aliases = f.keys or ("",)
         rename[f"f{i}"] = _fast_name(own) if f.keys else uuid.uuid4().hex
-        spellings[f"f{i}"] = [f"f{i}_{n}" for n in range(len(aliases))]
-        rename |= zip(spellings[f"f{i}"], map(_fast_name, aliases), strict=True)
-    # Behind all others: who unpacks a struct takes as many as there are fields.
-    for own, others in spellings.items():
-        kind = attributes[int(own[1:])][1]
-        attributes += [(other, kind, None) for other in others]
+        if aliases:
+            # Behind all others: who unpacks a struct takes as many as there are fields.
+            spellings[f"f{i}"] = others = [f"f{i}_{n}" for n in range(len(aliases))]
+            behind += [(other, kind, None) for other in others]
+            rename |= zip(others, map(_fast_name, aliases), strict=True)
     return msgspec.defstruct(
-        name, attributes, rename=rename, gc=False, eq=False, forbid_unknown_fields=not lenient,
-        namespace=_one_spelling({k: v for k, v in spellings.items() if v}),
+        name, attributes + behind, rename=rename, gc=False, eq=False,
+        forbid_unknown_fields=not lenient, namespace=_one_spelling(spellings),
     )  # fmt: skip
 
 

@@ -101,7 +101,8 @@ def whole(value: object) -> int | None:
         number = exact(value)
     except ValueError:
         return None
-    return int(number) if digits(number)[1] == 0 and digits(number)[0] <= _LONG_DIGITS else None
+    before, after = digits(number)
+    return int(number) if after == 0 and before <= _LONG_DIGITS else None
 
 
 def fits(value: object, like: Type) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.hints import Node
+from lake_platform.domain.hints import Node, along
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.schema import DROPPED, Array, Field, Map, Struct, Type
 
@@ -24,7 +23,7 @@ class PassedOver:
 
     def known(self, schema: Struct) -> Struct:
         """`schema` with the keys that are passed over in what it has."""
-        found = _known(schema, self._hints) if self.any else schema
+        found = along(schema, self._hints, _known) if self.any else schema
         return found if isinstance(found, Struct) else schema
 
     def without(self, value: Any, schema: Struct) -> tuple[Any, Counter[str]]:
@@ -86,23 +85,14 @@ def _is_free(key: str, own: str, kind: Struct) -> bool:
     return field is None or field.type == DROPPED
 
 
-def _known(kind: Type, node: Node) -> Type:
-    if not node.below:
-        return kind
-    if isinstance(kind, Array):
-        return Array(_known(kind.element, node.elements))
-    if isinstance(kind, Map):
-        return Map(_known(kind.value, node.elements))
-    if not isinstance(kind, Struct):
-        return kind
-    fields = (replace(f, type=_known(f.type, node.of(f.keys))) for f in kind.fields)
+def _known(struct: Struct, node: Node) -> Struct:
     dropped = (
         # Behind all columns, under a name that none has.
         Field(f"(dropped) {key}", DROPPED, key=key)
         for key, child in node.keys.items()
-        if child.hint.drop and kind.of_key(key) is None
+        if child.hint.drop and struct.of_key(key) is None
     )
-    return Struct((*fields, *dropped))
+    return Struct((*struct.fields, *dropped))
 
 
 def _count(values: Sequence[Any], kind: Type, at: Path, counts: Counter[str]) -> None:

@@ -10,6 +10,7 @@ from lake_platform.domain.hints import NO_HINT, NONE, TOLD, Hint, Node
 from lake_platform.domain.mapping import Mapped, Path, Rule
 from lake_platform.domain.names import column_name
 from lake_platform.domain.schema import (
+    JSON,
     UNKNOWN,
     Array,
     Field,
@@ -21,7 +22,7 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.sight.seen import Seen
 
-TEXT, JSON = Scalar("string"), Scalar("json")
+TEXT = Scalar("string")
 
 
 @dataclass(slots=True)

@@ -13,11 +13,10 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.hints import NO_HINT, Hint
 from lake_platform.domain.mapping import Mapped, Path, parse_path
 from lake_platform.domain.names import assign, column_name, is_ours, never
-from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, without_unknown
+from lake_platform.domain.schema import JSON, MAX_LEVELS, Scalar, Struct, without_unknown
 from lake_platform.sight.hinted import Spelled, grouped, held_by, shape_below
 from lake_platform.sight.numbers import number_type
 from lake_platform.sight.places import (
-    JSON,
     TEXT,
     Alias,
     At,
