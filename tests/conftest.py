@@ -16,6 +16,7 @@ import pytest
 from lake_platform.embedded import java
 from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
+from tests import properties  # noqa: F401 - loads the profile of all property tests
 
 _REPO = Path(__file__).parent.parent
 # What py4j leaves open when Spark sends rows to Python is closed by the collector, in whatever test

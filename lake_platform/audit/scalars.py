@@ -7,7 +7,7 @@ import datetime as dt
 import math
 import struct
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ Read = Callable[[Any], Any]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_MICROS = 86_400_000_000
 _LONG_DIGITS = 20
+_WIDE = Context(prec=2_000)  # the default's 28 digits are less than a decimal(38) has
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -118,7 +119,7 @@ def _decimal(scale: int) -> Read:
             raise UnfitError("no number")
         exact = Decimal(str(value))
         try:
-            found = exact.quantize(Decimal(1).scaleb(-scale))
+            found = exact.quantize(Decimal(1).scaleb(-scale), context=_WIDE)
         except InvalidOperation:
             raise UnfitError("too many digits") from None
         if found != exact:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lake_platform.adapters.storage.object_store import open_store
@@ -37,6 +37,7 @@ from lake_platform.records.observe import merge_observed
 from lake_platform.sight.infer import settled
 from lake_platform.sight.profile import Profile
 from tests.equivalence import difference
+from tests.properties import examples
 from tests.raw_objects import raw_object
 from tests.support import dropped_by
 
@@ -349,7 +350,7 @@ _keys = st.sampled_from(["a", "b", "A", "a.b", "a_b", "+1", "", "_kafka_key", "_
 _records = st.lists(st.dictionaries(_keys, _values, max_size=5), max_size=6)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]))
 def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: Dataset) -> None:
     """Whatever the records are: the schema that comes of them holds them all."""
@@ -373,8 +374,9 @@ _some_hints = st.dictionaries(
 ])  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]), _some_hints)
+@example([{"a": [9007199254740993, 1.7318954940189961]}], APPEND, {})  # 32 digits
 def test_row_and_rescued_are_the_record_with_hints_too(
     records: list[dict[str, Any]], dataset: Dataset, columns: dict[str, Any]
 ) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_platform.domain.diff import diff
@@ -27,6 +27,7 @@ from lake_platform.records.conform import (
     value_bytes,
 )
 from lake_platform.records.observe import merge_observed, observe
+from tests.properties import examples
 
 LONG, INT, DOUBLE, FLOAT = Scalar("long"), Scalar("int"), Scalar("double"), Scalar("float")
 TEXT, BOOL, DATE, TIME = Scalar("string"), Scalar("boolean"), Scalar("date"), Scalar("timestamp")
@@ -150,13 +151,13 @@ def test_what_a_double_writes_comes_back_as_a_double(text: str) -> None:
     assert parse_value(line_of(TEXTS["root"].format(text)))["a"] == float(text)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_every_double_conforms(number: float) -> None:
     assert slow(PLACES["root"](DOUBLE), json.dumps({"a": number}))
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(number=st.integers(-(2**70), 2**70), kind=st.sampled_from([INT, LONG, DOUBLE]))
 def test_no_integer_conforms_that_would_be_changed(number: int, kind: Scalar) -> None:
     text = json.dumps({"a": number})

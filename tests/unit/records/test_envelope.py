@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_platform.domain.quality import MAX_DEPTH, MAX_VALUE_BYTES, Reason
 from lake_platform.records.envelope import Classifier, reject_reason, single_line
 from tests.corpora import JSON_SUITE
+from tests.properties import examples
 
 suite = pytest.mark.skipif(not JSON_SUITE.is_dir(), reason="the JSON test suite is not here")
 
@@ -216,7 +217,7 @@ _JSON: Any = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(value=st.dictionaries(st.text(), _JSON, max_size=5), indent=st.sampled_from([None, 1]))
 def test_line_gives_back_what_was_sent(value: dict[str, Any], indent: int | None) -> None:
     try:
@@ -230,7 +231,7 @@ def test_line_gives_back_what_was_sent(value: dict[str, Any], indent: int | None
     }  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(value=st.binary(max_size=60), key=st.binary(max_size=10) | st.none())
 def test_any_bytes_come_back(value: bytes, key: bytes | None) -> None:
     line, rejected = Classifier().line(b'{"partition":0,"offset":7', key, None, value)

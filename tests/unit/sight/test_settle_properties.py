@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lake_platform.domain.dataset import Dataset
@@ -23,6 +23,7 @@ from lake_platform.sight.profile import Profile
 from lake_platform.sight.settle import Settled, settle
 from tests.corpora import JSON_SUITE, TOPICS
 from tests.fitting import misfits, parse
+from tests.properties import examples
 
 KEYS = (
     "a", "A", "b", "B", "c", "a.b", "a_b", "", "+1", "_raw", "\x00", "ключ", "10.0.0.1", "10.0.0.2",
@@ -52,7 +53,7 @@ def arrays(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.lists(values, max_size=4).map(lambda items: f"[{','.join(items)}]")
 
 
-some = settings(max_examples=50, deadline=None)
+some = examples(50)
 values = st.recursive(leaves, lambda v: st.one_of(objects(v, 4), arrays(v)), max_leaves=8)
 records = objects(values, 5)
 # Some come very often, so that others are rare.
