@@ -58,7 +58,7 @@ class World:
         self.metastore = DictMetastore(self.clock)
         self.sent: list[Sent] = []
         self.partitions = self.setting.partitions
-        self.recreated = self.retention = self.cleaned = False
+        self.recreated = self.retention = False
         self.stopped: dict[Work, Exception] = {}
         self._numbers, self._pids = 0, 0
         self._writers: dict[Worker, Writer] = {}
@@ -160,7 +160,7 @@ class World:
             return lambda: list(load(TABLE, ports, self.limits))
         if work == "replay":
             return lambda: list(load(TABLE, ports, self.limits, self._window(option), replay=True))
-        self.cleaned, self.retention = True, self.retention or option >= 100
+        self.retention = self.retention or option >= 100
         return lambda: compact_log(TABLE, ports, option % 100, 7 if option >= 100 else 0)
 
     def _window(self, option: int) -> list[str]:
@@ -173,8 +173,7 @@ class World:
             self._standing[writer.name] = writer
         elif writer.error is not None:
             self._judge(writer, writer.error)
-        # A cleaner may have taken the fence of one that was taken for dead and slept for a day.
-        if self.setting.engine == "hudi-like" and self.setting.firm and not self.cleaned:
+        if self.setting.engine == "hudi-like" and self.setting.firm:
             double = self.engine(self.store).state(self.dataset).doubled
             if double:
                 self.broken(f"batch {double[0].batch} is in the table twice")
