@@ -13,14 +13,23 @@ from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
+from lake_platform.domain.resolutions import Asked, broken, plan
 from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
-from lake_platform.metastore.ddl import new_column
+from lake_platform.metastore.ddl import (
+    Hints,
+    new_column,
+    with_column,
+    without_column,
+    without_columns,
+)
+from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.schedules import check_schedule
+from lake_platform.metastore.schemas import Next
 
 Infer = Callable[[Kafka, Dataset], Look]
 """Schema and warnings from some of a topic's records (sight.infer.look)."""
@@ -142,29 +151,45 @@ class UseCases:
         source = Struct((*active.source.fields, column))
         widened = columns if dropped else Struct((*columns.fields, column))
         derived = widened if own else active.table
-        return self._new_version(
-            table, active, source, derived, f"ADD COLUMN {column.name} {column.type}", actor
-        )
+        change = f"ADD COLUMN {column.name} {column.type}"
+        new = Next(active.version, source, derived, [change])
+        return self._changed(table, new, with_column(record.dataset.columns, column), actor)
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
-        """DROP COLUMN: no longer loaded. The table keeps the column, NULL in new rows: older files
-        have it, and Hudi refuses batches without it.
+        """DROP COLUMN: no longer loaded; what records have for it is passed over, and counted.
 
-        A producer that still sends the column brings it back.
+        Raises: InvalidFieldError.
         """
         record, active = self._changeable(table)
-        dataset = record.dataset
-        if active.source.get(name) is None:
-            known = ", ".join(f.name for f in active.source.fields)
-            raise InvalidFieldError("name", name, "no such column", f"columns are: {known}")
-        used = (*dataset.primary_key, *dataset.partition_by, dataset.ordering_field)
-        if name in used:
-            raise InvalidFieldError(
-                "name", name, "a key, partition or ordering column", "it cannot be dropped"
-            )
-        source = Struct(tuple(f for f in active.source.fields if f.name != name))
-        derived = active.table if dataset.transformed else active.table or active.source
-        return self._new_version(table, active, source, derived, f"DROP COLUMN {name}", actor)
+        return self._changed(table, *without_column(record.dataset, active, name), actor)
+
+    def resolve_incident(self, incident: int, asked: Asked, actor: str) -> Incident:
+        """Says what becomes of each change of an incident; once nothing else stops the table, the
+        next load applies the raw commits that were held. Given again in the same words it changes
+        nothing.
+
+        Raises:
+            IncidentNotFoundError.
+            InvalidFieldError: what fits no change or leaves one open, or the incident was resolved
+                in another way.
+            ConflictError: the schema changed meanwhile; try again.
+        """
+        found = self.store.incident(incident)
+        closed = self.store.settle(incident, self.outcome(found, asked), actor)
+        self.notify(found.table)
+        return closed
+
+    def outcome(self, incident: Incident, asked: Asked) -> Outcome:
+        """What `resolve_incident` would put on record. Raises: InvalidFieldError."""
+        dataset = self.store.get(incident.table).dataset
+        progress = self.store.progress(incident.table)
+        held = (progress.applied_seq + 1, max(progress.head_seq, progress.applied_seq + 1))
+        planned = plan(broken(incident.changes), asked, dataset, incident.batch, held)
+        if not planned.dropped:
+            return Outcome(str(asked), planned.decisions)
+        _, active = self._changeable(incident.table)
+        new, columns = without_columns(dataset, active, planned.dropped)
+        return Outcome(str(asked), planned.decisions, new, columns)
 
     def accept_gap(self, table: str, missing: MissingRanges, actor: str) -> Sequence[Gap]:
         """Puts on record that the offsets Kafka no longer has are given up; the next dump goes on
@@ -231,18 +256,8 @@ class UseCases:
             )
         return record, active
 
-    def _new_version(
-        self,
-        table: str,
-        active: SchemaVersion,
-        source: Struct,
-        derived: Struct | None,
-        change: str,
-        actor: str,
-    ) -> SchemaVersion:
-        version = self.store.add_schema_version(
-            table, active.version, source, derived, [change], actor
-        )
+    def _changed(self, table: str, new: Next, columns: Hints, actor: str) -> SchemaVersion:
+        version = self.store.change_columns(table, new, columns, actor)
         self.notify(table)
         return version
 

@@ -39,6 +39,7 @@ from lake_platform.errors import (
 )
 from lake_platform.metastore import migrations
 from lake_platform.metastore.engine import open_engine, upgrade
+from lake_platform.metastore.incidents import Outcome
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.tables import Base
@@ -262,14 +263,14 @@ def test_block_opens_one_incident_per_batch_until_resolved(orders: Repository) -
     assert incident.samples[0]["id"] == "x"
     second = orders.block("orders", [change], "b2", [])
     assert [i.id for i in orders.incidents("orders", "OPEN")] == [second, first]
-    orders.resolve(first, "cast", "ann")
+    orders.settle(first, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.BLOCKED
-    orders.resolve(second, "cast", "ann")
+    orders.settle(second, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.LIVE
     assert orders.blocked_tables() == set()
     assert orders.incident(second).resolved_by == "ann"
     with pytest.raises(IncidentNotFoundError):
-        orders.resolve(99, "cast", "ann")
+        orders.settle(99, Outcome("cast"), "ann")
 
 
 def test_block_keeps_a_paused_dataset_paused(orders: Repository) -> None:
@@ -277,7 +278,7 @@ def test_block_keeps_a_paused_dataset_paused(orders: Repository) -> None:
     incident = orders.block("orders", [], "b1", [])
     assert orders.get("orders").status is Status.PAUSED
     assert orders.resume("orders", "bob").status is Status.BLOCKED
-    orders.resolve(incident, "drop_column", "bob")
+    orders.settle(incident, Outcome("drop_column"), "bob")
     assert orders.get("orders").status is Status.LIVE
 
 
@@ -478,5 +479,5 @@ def test_a_breaking_change_beside_it_stays(orders: Repository) -> None:
     assert orders.resume("orders", "ann").status is Status.BLOCKED
     assert [i.id for i in orders.incidents("orders", "OPEN")] == [breaking]
     assert orders.incident(failing).status == "RESOLVED"
-    orders.resolve(breaking, "cast", "ann")
+    orders.settle(breaking, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.LIVE

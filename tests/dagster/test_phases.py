@@ -11,6 +11,7 @@ from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
 from lake_platform.domain.batches import TableProfile, TableState
 from lake_platform.maintain.cleaner import compact_log
+from lake_platform.metastore.incidents import Outcome
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 
 H0, H1, H2 = "2026-11-01-00:00", "2026-11-01-01:00", "2026-11-01-02:00"
@@ -311,7 +312,7 @@ def test_a_blocked_table_by_hand_shows_the_difference_again(
     failed = next(e for e in again.get_asset_check_evaluations() if not e.passed)
     assert "lake incidents show 1" in str(failed.description)
 
-    world.metastore.resolve(1, "the producer is mended", "test")
+    world.metastore.settle(1, Outcome("the producer is mended"), "test")
     assert check(world, instance, "bad", "schema") == [True]
 
 
