@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Decision
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
@@ -175,12 +176,34 @@ class UseCases:
             ConflictError: the schema changed meanwhile; try again.
         """
         found = self.store.incident(incident)
-        closed = self.store.settle(incident, self.outcome(found, asked), actor)
+        closed = self.store.settle(incident, self._outcome(found, asked), actor)
         self.notify(found.table)
         return closed
 
-    def outcome(self, incident: Incident, asked: Asked) -> Outcome:
-        """What `resolve_incident` would put on record. Raises: InvalidFieldError."""
+    def tried(
+        self, incident: int, asked: Asked
+    ) -> tuple[Dataset, SchemaVersion, Sequence[Decision]]:
+        """Definition, schema and further decisions as they were after `resolve_incident`.
+
+        Raises: as that.
+        """
+        found = self.store.incident(incident)
+        outcome = self._outcome(found, asked)
+        record, active = self._changeable(found.table)
+        if (new := outcome.version) is not None:
+            changes = tuple(new.changes)
+            active = SchemaVersion(new.after + 1, new.source, new.derived, changes=changes)
+        columns = record.dataset.columns if outcome.columns is None else outcome.columns
+        return record.dataset.with_changes({"columns": columns}), active, outcome.decisions
+
+    def end_decision(self, table: str, decision: int, actor: str) -> Decision:
+        """A decision that was for `always` holds for what raw has now, and no more.
+
+        Raises: DatasetNotFoundError, InvalidFieldError.
+        """
+        return self.store.end_decision(table, decision, self.store.progress(table).head_seq, actor)
+
+    def _outcome(self, incident: Incident, asked: Asked) -> Outcome:
         dataset = self.store.get(incident.table).dataset
         progress = self.store.progress(incident.table)
         held = (progress.applied_seq + 1, max(progress.head_seq, progress.applied_seq + 1))
