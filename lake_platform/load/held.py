@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -14,8 +14,9 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.mapping import shown
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import Metastore
+from lake_platform.domain.ports import Metastore, ObjectStore
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import QuarantineRatioError, SchemaBlockedError
 from lake_platform.load.crew import Decoders
 from lake_platform.load.decoded import Decoded, decoded, staging
@@ -27,7 +28,7 @@ from lake_platform.raw import log as raw_log
 class Held:
     """Raw commits that wait, and what would come of their records: `rows` in the table, `rescued`
     values by path, `quarantined` records by reason, `deletes`, `dropped` ones. `stops`: why the
-    load would stop, and the commits behind that were not looked at."""
+    load would stop, at the commits before those that were not looked at."""
 
     commits: int = 0
     records: int = 0
@@ -36,22 +37,27 @@ class Held:
     rows: int = 0
     deletes: int = 0
     dropped: int = 0
-    rescued: Counter[str] = field(default_factory=Counter)
-    quarantined: Counter[str] = field(default_factory=Counter)
+    rescued: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     stops: str = ""
     not_looked_at: int = 0
 
 
-def waiting(table: str, ports: Ports) -> list[RawCommit]:
+LookAhead = Callable[[int, Asked], Held]
+"""What would come of what is held if an incident were resolved as asked."""
+
+
+def waiting(table: str, metastore: Metastore, store: ObjectStore) -> list[RawCommit]:
     """Raw commits that are not in the table."""
-    applied = ports.metastore.progress(table).applied_seq
-    return list(raw_log.iter_commits_after(ports.store, table, applied))
+    applied = metastore.progress(table).applied_seq
+    return list(raw_log.iter_commits_after(store, table, applied))
 
 
-def held(commits: Sequence[RawCommit]) -> Held:
-    """How much there is."""
+def amount(commits: Sequence[RawCommit]) -> Held:
+    """How much there is, of which nothing was looked at."""
     return Held(
+        not_looked_at=len(commits),
         commits=len(commits),
         records=sum(c.records for c in commits),
         bytes=sum(c.raw_bytes for c in commits),
@@ -71,8 +77,8 @@ def look(
 
     Raises: CorruptRawError, EngineError, StorageUnavailableError.
     """
-    commits = waiting(dataset.table, ports)
-    found = held(commits)
+    commits = waiting(dataset.table, ports.metastore, ports.store)
+    found = amount(commits)
     known = ports.metastore.decisions(dataset.table)
     new = [replace(d, id=len(known) + n) for n, d in enumerate(decisions, len(known) + 1)]
     looking = replace(ports, metastore=cast("Metastore", _Silent(ports.metastore)))
@@ -81,10 +87,11 @@ def look(
         while commits and not found.stops:
             batch = tuple(fitting(commits, loading))
             commits = commits[len(batch) :]
+            found.not_looked_at = len(commits)
             try:
                 active = _add(found, _decoded(loading, batch, active))
             except (SchemaBlockedError, QuarantineRatioError) as error:
-                found.stops, found.not_looked_at = str(error), len(commits)
+                found.stops = str(error)
     return found
 
 
@@ -120,7 +127,8 @@ def _add(found: Held, batch: Decoded) -> SchemaVersion:
     found.rows += sum(f.rows for f in batch.staged.files)
     found.deletes += len(report.deletes)
     found.dropped += report.dropped
-    found.rescued.update({shown(path): r.count for path, r in report.rescued.items()})
-    found.quarantined.update(report.by_reason)
+    rescued = {shown(path): r.count for path, r in report.rescued.items()}
+    found.rescued = dict(Counter(found.rescued) + Counter(rescued))
+    found.quarantined = dict(Counter(found.quarantined) + Counter(report.by_reason))
     found.changes += map(str, batch.changes)
     return batch.schema

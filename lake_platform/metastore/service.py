@@ -7,28 +7,29 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import Decision
+from lake_platform.domain.decisions import STEPS, Decision
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
-from lake_platform.domain.resolutions import Asked, broken, plan
+from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
+from lake_platform.metastore import resolving
 from lake_platform.metastore.ddl import (
     Hints,
     new_column,
     with_column,
     without_column,
-    without_columns,
 )
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.resolving import changeable
 from lake_platform.metastore.schedules import check_schedule
 from lake_platform.metastore.schemas import Next
 
@@ -120,8 +121,16 @@ class UseCases:
         self._check_rows(before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
         if record.version != before.version:
+            if _rows_change(before.dataset, after):
+                self._look_again(table, actor)
             self.notify(table)
         return record
+
+    def _look_again(self, table: str, actor: str) -> None:
+        """A break that the steps brought may be undone with them."""
+        for incident in self.store.incidents(table, "OPEN"):
+            if incident.batch == STEPS:
+                self.store.settle(incident.id, Outcome("the steps changed"), actor)
 
     def pause(self, table: str, actor: str) -> DatasetRecord:
         return self._notified(self.store.pause(table, actor))
@@ -135,7 +144,7 @@ class UseCases:
 
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
         """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
-        record, active = self._changeable(table)
+        record, active = changeable(self.store, table)
         column = new_column(name, kind, active)
         columns, own = active.columns, not record.dataset.transformed
         folded = name.casefold()
@@ -161,7 +170,7 @@ class UseCases:
 
         Raises: InvalidFieldError.
         """
-        record, active = self._changeable(table)
+        record, active = changeable(self.store, table)
         return self._changed(table, *without_column(record.dataset, active, name), actor)
 
     def resolve_incident(self, incident: int, asked: Asked, actor: str) -> Incident:
@@ -176,7 +185,8 @@ class UseCases:
             ConflictError: the schema changed meanwhile; try again.
         """
         found = self.store.incident(incident)
-        closed = self.store.settle(incident, self._outcome(found, asked), actor)
+        outcome = resolving.outcome(self.store, found, asked)
+        closed = self.store.settle(incident, outcome, actor)
         self.notify(found.table)
         return closed
 
@@ -187,14 +197,7 @@ class UseCases:
 
         Raises: as that.
         """
-        found = self.store.incident(incident)
-        outcome = self._outcome(found, asked)
-        record, active = self._changeable(found.table)
-        if (new := outcome.version) is not None:
-            changes = tuple(new.changes)
-            active = SchemaVersion(new.after + 1, new.source, new.derived, changes=changes)
-        columns = record.dataset.columns if outcome.columns is None else outcome.columns
-        return record.dataset.with_changes({"columns": columns}), active, outcome.decisions
+        return resolving.tried(self.store, self.store.incident(incident), asked)
 
     def end_decision(self, table: str, decision: int, actor: str) -> Decision:
         """A decision that was for `always` holds for what raw has now, and no more.
@@ -202,17 +205,6 @@ class UseCases:
         Raises: DatasetNotFoundError, InvalidFieldError.
         """
         return self.store.end_decision(table, decision, self.store.progress(table).head_seq, actor)
-
-    def _outcome(self, incident: Incident, asked: Asked) -> Outcome:
-        dataset = self.store.get(incident.table).dataset
-        progress = self.store.progress(incident.table)
-        held = (progress.applied_seq + 1, max(progress.head_seq, progress.applied_seq + 1))
-        planned = plan(broken(incident.changes), asked, dataset, incident.batch, held)
-        if not planned.dropped:
-            return Outcome(str(asked), planned.decisions)
-        _, active = self._changeable(incident.table)
-        new, columns = without_columns(dataset, active, planned.dropped)
-        return Outcome(str(asked), planned.decisions, new, columns)
 
     def accept_gap(self, table: str, missing: MissingRanges, actor: str) -> Sequence[Gap]:
         """Puts on record that the offsets Kafka no longer has are given up; the next dump goes on
@@ -269,15 +261,6 @@ class UseCases:
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
         self.notify(record.dataset.table)
         return record
-
-    def _changeable(self, table: str) -> tuple[DatasetRecord, SchemaVersion]:
-        record = self.store.get(table)
-        active = self.store.active_schema(table)
-        if active is None:
-            raise InvalidFieldError(
-                "table", table, "has no schema yet: its topic is empty", "wait for its first load"
-            )
-        return record, active
 
     def _changed(self, table: str, new: Next, columns: Hints, actor: str) -> SchemaVersion:
         version = self.store.change_columns(table, new, columns, actor)
