@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lake_platform.domain.diff import Change
 from lake_platform.domain.schema import Struct, rescuing
 
 Action = Literal["rescue", "quarantine", "reject"]
@@ -68,6 +69,17 @@ def ruling(usual: Conflicts, decisions: Iterable[Decision], seq: int) -> Ruling:
     """As it is for one raw commit: of several decisions on a column the last one counts."""
     held = sorted((d for d in decisions if d.covers(seq)), key=lambda d: d.id)
     return Ruling(usual, {column_of(d.path): d.action for d in held})
+
+
+def settled_by(decisions: Iterable[Decision], changes: Iterable[Change], batch: str) -> int | None:
+    """The incident that was resolved while a writer looked at this batch, and answers all of its
+    changes; None when there is none."""
+    if not batch[:1].isdigit():
+        return None  # of the steps
+    first = int(batch.partition("-")[0])
+    held = {column_of(d.path): d.incident for d in decisions if d.covers(first)}
+    answered = [held.get(column_of(c.path)) for c in changes]
+    return max((i for i in answered if i), default=None) if all(answered) else None
 
 
 def borders(decisions: Collection[Decision]) -> frozenset[int]:

@@ -258,7 +258,8 @@ class Metastore(Protocol):
         details: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> int:
         """Sets BLOCKED and opens an incident (or finds the open one of the same batch); gives its
-        number. `details` of changes, by path, are kept with them.
+        number. `details` of changes, by path, are kept with them. When an operator has decided of
+        all these changes meanwhile, nothing is opened, and it is that incident's number.
 
         `kind` is `schema` for a breaking change, `engine` for loads that fail in the same way
         again and again, with what they say as `reason`.

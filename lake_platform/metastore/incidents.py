@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from lake_platform.domain.dataset import Status
-from lake_platform.domain.decisions import Decision
+from lake_platform.domain.decisions import Decision, settled_by
 from lake_platform.domain.diff import Change
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.errors import IncidentNotFoundError, InvalidFieldError
@@ -66,6 +66,9 @@ class Incidents(Schemas):
     ) -> int:
         with self._write() as session:
             row = self._row(session, table, lock=True)
+            decided = [_decision(r) for r in session.scalars(_of(table))]
+            if (settled := settled_by(decided, changes, batch)) is not None:
+                return settled
             incident = session.scalar(
                 select(IncidentRow).where(
                     IncidentRow.table_name == table,
@@ -148,9 +151,8 @@ class Incidents(Schemas):
 
     def decisions(self, table: str) -> list[Decision]:
         """Oldest first."""
-        query = select(DecisionRow).where(DecisionRow.table_name == table).order_by(DecisionRow.id)
         with self._read() as session:
-            return [_decision(row) for row in session.scalars(query)]
+            return [_decision(row) for row in session.scalars(_of(table))]
 
     def end_decision(self, table: str, decision_id: int, last_seq: int, actor: str) -> Decision:
         """It holds no longer than up to this raw commit; for those before it stays.
@@ -219,6 +221,10 @@ class Incidents(Schemas):
             actor=actor,
             decided_at=self._clock(),
         )
+
+
+def _of(table: str) -> Select[Any]:
+    return select(DecisionRow).where(DecisionRow.table_name == table).order_by(DecisionRow.id)
 
 
 def _plain(found: list[Any]) -> list[Any]:

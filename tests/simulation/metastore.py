@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from lake_platform.domain.batches import AppliedBatch, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
-from lake_platform.domain.decisions import Decision
+from lake_platform.domain.decisions import Decision, settled_by
 from lake_platform.domain.described import Line, in_force
 from lake_platform.domain.diff import Change
 from lake_platform.domain.fitness import check_change
@@ -266,6 +266,8 @@ class DictMetastore:
         details: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> int:
         held = self._held(table)
+        if (settled := settled_by(self.decisions(table), changes, batch)) is not None:
+            return settled
         known = [i for i in self._open(table) if (i.batch, i.kind) == (batch, kind)]
         if not known:
             more = details or {}
