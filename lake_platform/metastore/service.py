@@ -190,6 +190,18 @@ class UseCases:
             return
         self._check_rows(before, dataset)
 
+    def check_on(self, dataset: Dataset, source: Struct | None) -> Sequence[str]:
+        """What a registration would refuse of `dataset`, where its records have the columns
+        `source`; None where these are not known yet. Returns warnings.
+
+        Raises: InvalidFieldError.
+        """
+        self._check_form(dataset)
+        if source is None:
+            return self.advise(dataset, None)
+        check_against_schema(dataset, source)
+        return [*self.check_source(dataset, source), *self.advise(dataset, source)]
+
     def _check_form(self, dataset: Dataset) -> None:
         check_schedule(dataset)
         self.check_steps(dataset)
