@@ -84,8 +84,8 @@ def drop(rebuild: Rebuild, ports: Ports, limits: Limits) -> None:
         claims.release(table, ports, claim, done=True)
 
 
-def settle_left(left: Claim, table: str, ports: Ports) -> None:
-    """Ends the swap of a claim that was left, or sees to it that it never begins."""
+def settle_left(left: Claim, table: str, ports: Ports) -> bool:
+    """Ends the swap of a claim that was left, or sees to it that it never begins; says which."""
     claim = claims.take(table, ports, NOTHING, left.epoch, replay=True, shadow=left.shadow)
     decided = None
     for epoch in claims.swaps_until(ports.store, table, left):
@@ -93,13 +93,14 @@ def settle_left(left: Claim, table: str, ports: Ports) -> None:
             decided = epoch
     if decided is not None:
         _go_on(table, ports, claim, decided)
-        return
+        return True
     dataset = ports.metastore.get(table).dataset
     engine = ports.engine(dataset.format)
     last = engine.state(dataset).last
     for epoch in claims.unfenced(ports.store, table, last.epoch if last else 0, claim.epoch):
         engine.fence(dataset, epoch)
     claims.release(table, ports, claim, done=True)
+    return False
 
 
 def _claimed(rebuild: Rebuild, dataset: Dataset, ports: Ports, limits: Limits) -> Claim:

@@ -135,11 +135,10 @@ class Rebuilder:
         self.metastore.drop_rebuild(table, actor)
         return True
 
-    def end_left(self, table: str) -> None:
-        """Ends the swap that a process which died had begun."""
+    def end_left(self, table: str) -> bool:
+        """Ends the swap that a process which died had decided; whether there was one."""
         left = claims.abandoned(table, self.ports, self.limits)
-        if left is not None and left.shadow:
-            swap.settle_left(left, table, self.ports)
+        return bool(left and left.shadow and swap.settle_left(left, table, self.ports))
 
     def _known(self, table: str) -> Rebuild:
         rebuild = self.metastore.rebuild(table)
