@@ -56,7 +56,13 @@ def reshaped(
 
 def _changed(before: Hints, after: Hints) -> frozenset[Path]:
     texts = {t for t in (*before, *after) if before.get(t) != after.get(t)}
-    return frozenset(parse_path(text) for text in texts)
+    found: set[Path] = set()
+    for text in texts:
+        path = parse_path(text)
+        hints = (before.get(text, {}), after.get(text, {}))
+        # The other keys that mean this column had one of their own, or get it.
+        found |= {path, *((*path[:-1], a) for h in hints for a in h.get("aliases", ()))}
+    return frozenset(found)
 
 
 def _together(
@@ -64,10 +70,6 @@ def _together(
 ) -> dict[str, dict[str, Any]]:
     """What `wanted` says counts; where it gives no name, the column keeps the one it has."""
     kept = {t: h for t, h in exported.items() if t in wanted or not _inside(parse_path(t), changed)}
-    for text, hint in exported.items():
-        path = parse_path(text)
-        if text not in wanted and path in changed:
-            kept[text] = hint
     named = {
         text: {"name": kept[text]["name"], **hint}
         if "name" in kept.get(text, {}) and "drop" not in hint
@@ -80,8 +82,6 @@ def _together(
 def _values(dataset: Dataset, changed: Collection[Path], ports: Ports) -> Iterator[bytes]:
     """Those that have one of the keys, as they are usually written."""
     keys = {next((k for k in reversed(path) if k is not None), "") for path in changed}
-    for path, hint in dataset.hints.paths():
-        keys |= set(hint.aliases) if path in changed else set()
     written = {json.dumps(key, ensure_ascii=plain) for key in keys for plain in (True, False)}
     marks = [text.encode() for text in written]
     log = raw_log.iter_commits_after(ports.store, dataset.raw_table, 0)
@@ -101,7 +101,7 @@ class _Merge:
     dataset: Dataset
 
     def struct(self, held: Struct, seen: Struct, at: Path) -> Struct:
-        kept = [self._field(f, seen, at) for f in held.fields]
+        kept = [self._field(f, held, seen, at) for f in held.fields]
         new = [f for f in seen.fields if held.same(f) is None and self._asked(f, at)]
         fields = [f for f in (*kept, *new) if f is not None]
         # `_rescued` is the last.
@@ -114,11 +114,13 @@ class _Merge:
         """Whether something is said of the path, or of what is below it."""
         return any(path == c[: len(path)] for c in self.changed)
 
-    def _field(self, field: Field, seen: Struct, at: Path) -> Field | None:
+    def _field(self, field: Field, held: Struct, seen: Struct, at: Path) -> Field | None:
         own = [(*at, k) for k in field.keys]
         if not any(self._of(path) for path in own):
             return field
         now = seen.same(field)
+        if now is not None and held.same(now) not in (None, field):
+            return None  # its key means another column now
         if any(path in self.changed for path in own):
             return now if now is not None or self._dropped(own) else field
         if now is None:

@@ -101,6 +101,13 @@ def newest_epoch(store: ObjectStore, table: str) -> int:
     return max(_epochs(store, table, 0)[0], default=0)
 
 
+def is_swap_left(left: LeftClaim | None, store: ObjectStore, table: str) -> bool:
+    """Whether its holder was to swap in a rebuilt table, and has not ended that."""
+    if left is None or not left.claim.shadow:
+        return False
+    return store.head(f"{claim_prefix(table)}{seq_name(left.claim.epoch)}{_DONE}") is None
+
+
 def swaps_until(store: ObjectStore, table: str, claim: Claim) -> list[int]:
     """The epochs of `claim`, which is a swap's, and of those right before it that are, too."""
     listed = _epochs(store, table, 0)[0]

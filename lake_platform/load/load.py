@@ -74,7 +74,7 @@ def _batches(
                 raise CheckpointLostError(table, recorded, state.applied)
             catch_up_statistics(loading, state)
             left = claims.open_claim(table, ports, state, limits)
-            if left and left.claim.shadow:
+            if left and claims.is_swap_left(left, ports.store, table):
                 raise CommitRaceError(
                     f"table {table!r}: {left.claim.worker} ended in the swap of a rebuilt table; "
                     f"nothing was written, load again"
