@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lake_platform.domain.resolutions import RESOLUTIONS, Asked
 from lake_platform.errors import LakeError
+from lake_platform.rebuild.resolving import resolved
 from resources.platform import PlatformResource
 
 
@@ -32,7 +33,7 @@ def resolve_changes(
             would = asdict(platform.look_ahead(config.incident, asked))
             context.add_output_metadata({"would": dg.MetadataValue.json(would)})
             return
-        found = platform.use_cases.resolve_incident(config.incident, asked, actor)
+        found = resolved(platform.use_cases, platform.rebuilder, config.incident, asked, actor)
     except LakeError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     context.add_output_metadata({"table": found.table, "resolution": found.resolution})

@@ -28,6 +28,7 @@ from lake_platform.metastore.incidents import Incident
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.metastore.statistics import BatchStatistics
+from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings
 from resources.spark import RunSpark
 
@@ -99,6 +100,11 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def use_cases(self) -> UseCases:
         ports = self.open_ports()
         return build_use_cases(cast("Repository", ports.metastore), ports.kafka)
+
+    @property
+    def rebuilder(self) -> Rebuilder:
+        metastore = cast("Repository", self.ports.metastore)
+        return Rebuilder(metastore, self.ports, self.limits, self.use_cases.check_on)
 
     def look_ahead(self, incident: int, asked: Asked) -> Held:
         """What would come of the held records. Raises: as `UseCases.resolve_incident`."""

@@ -91,10 +91,10 @@ def add(
         "max_lag_seconds": max_lag_seconds,
         "domain": domain,
         "owner": owner,
-        "tags": dict(_pair("tag", item) for item in tag or ()),
+        "tags": dict(pair("tag", item) for item in tag or ()),
     }
     given = {name: value for name, value in options.items() if value not in (None, [], {})}
-    dataset = parse_dataset(_read(file) | given)
+    dataset = parse_dataset(read_json(file) | given)
     with open_shell(home, as_json=as_json) as shell:
         done = shell.use_cases().register_dataset(dataset, shell.actor)
         for warning in done.warnings:
@@ -126,7 +126,7 @@ def set_(
     as_json: AsJson = False,
 ) -> None:
     """Change fields, e.g. `lake datasets set orders max_lag_seconds=60 owner=team`."""
-    values = {name: _value(text) for name, text in (_pair("change", c) for c in changes)}
+    values = {name: value_of(text) for name, text in (pair("change", c) for c in changes)}
     with open_shell(home, as_json=as_json) as shell:
         expected = shell.metastore.get(table).version if version is None else version
         record = shell.use_cases().change_dataset(table, values, expected, shell.actor)
@@ -226,7 +226,7 @@ def _show_status(shell: Shell, record: DatasetRecord) -> None:
             shell.say(f"see why: lake incidents list --table {record.dataset.table}")
 
 
-def _read(file: Path | None) -> dict[str, Any]:
+def read_json(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
@@ -239,14 +239,14 @@ def _read(file: Path | None) -> dict[str, Any]:
     return parsed
 
 
-def _pair(field: str, text: str) -> tuple[str, str]:
+def pair(field: str, text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found or not name:
         raise InvalidFieldError(field, text, "not of the form name=value", "write name=value")
     return name, value
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

@@ -12,12 +12,14 @@ from rich.table import Column, Table
 
 from lake_platform import compose
 from lake_platform.cli.mapping import safe
+from lake_platform.cli.rebuild import go_on, rebuilder_of
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell, time_text
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.resolutions import RESOLUTIONS, Asked
 from lake_platform.errors import InvalidFieldError
 from lake_platform.load.held import Held, amount, waiting
 from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.resolving import Rebuilding
 from lake_platform.metastore.views import incident_view
 
 app = typer.Typer(no_args_is_help=True, help="Breaks, and loads that keep failing.")
@@ -88,6 +90,9 @@ def resolve(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would come of it, change nothing.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Swap a table that is made anew in without asking.")
+    ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +104,13 @@ def resolve(
     reject       the record is dropped, and counted
     drop_column  the column is no longer loaded
     retry        the cause is mended elsewhere: look again
+
+    These change the column's type, so the table is made anew of its raw:
+
+    \b
+    widen        a number that holds both
+    text         text; numbers and booleans as theirs
+    json         the text of any value, as the records have it
     """
     asked = Asked(resolution, _columns(column or ()), always)
     with open_shell(home, as_json=as_json) as shell:
@@ -108,6 +120,9 @@ def resolve(
             limits = compose.build_limits(shell.settings)
             would = compose.build_look_ahead(ports, limits, use_cases)(incident, asked)
             _say_ahead(shell, incident, would)
+            return
+        if (anew := use_cases.rebuilding(incident, asked)) is not None:
+            _rebuild(shell, anew, yes=yes)
             return
         found = use_cases.resolve_incident(incident, asked, shell.actor)
         told = _view(shell, found)
@@ -140,6 +155,18 @@ def decisions(
             shell.say(f"{table}: nothing was decided")
         else:
             shell.console.print(_decided(found))
+
+
+def _rebuild(shell: Shell, anew: Rebuilding, *, yes: bool) -> None:
+    from lake_platform.rebuild.resolving import begin
+
+    if shell.as_json and not yes:
+        raise InvalidFieldError(
+            "json", True, "leaves nobody to ask about the swap", "give --yes besides"
+        )
+    rebuilder = rebuilder_of(shell)
+    begun = begin(rebuilder, anew, shell.actor)
+    go_on(shell, rebuilder, anew.table, begun, swap=True, yes=yes)
 
 
 def _view(shell: Shell, found: Incident) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lake_platform.cli import (
     jars,
     operations,
     phases,
+    rebuild,
     schema,
     stack,
     try_,
@@ -56,7 +57,7 @@ def lake() -> None:
     structlog.configure(logger_factory=log_to_stderr)
 
 
-_PARTS = (stack, demo, code, phases, try_, compact, audit, operations, jars)
+_PARTS = (stack, demo, code, phases, try_, rebuild, compact, audit, operations, jars)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")

@@ -112,7 +112,8 @@ def _compact(table: str, ports: Ports, shell: Shell) -> None:
     from lake_platform.load.plan import is_pending
     from lake_platform.maintain.compaction import compact_table
 
-    if is_pending(table, ports, shell.metastore.progress(table).applied_seq):
+    dataset = shell.metastore.get(table).dataset
+    if is_pending(dataset, ports, shell.metastore.progress(table).applied_seq):
         return
     found = compact_table(table, ports, compose.build_limits(shell.settings))
     if found and not found.put_off:

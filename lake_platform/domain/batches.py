@@ -42,7 +42,8 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who may write the next batch. A claim with a higher epoch fences all lower ones."""
+    """Who may write the next batch. A claim with a higher epoch fences all lower ones.
+    `shadow`: the rebuilt table that its holder swaps in, instead of writing a batch."""
 
     epoch: int
     nonce: str
@@ -50,6 +51,7 @@ class Claim:
     worker: Worker
     claimed_at: int
     replay: bool = False
+    shadow: str = ""
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()

@@ -173,7 +173,7 @@ class Dataset:
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
         check_name("table", self.table)
-        if len(self.table) > _TABLE_CHARS:
+        if len(self.raw_table) > _TABLE_CHARS:
             raise InvalidFieldError(
                 "table", self.table, f"longer than {_TABLE_CHARS} characters", "give a shorter name"
             )
@@ -257,6 +257,21 @@ class Dataset:
         named = [("primary_key", c) for c in self.primary_key]
         named += [("partition_by", c) for c in self.partition_by]
         return named + ([("ordering_field", self.ordering_field)] if self.ordering_field else [])
+
+    @property
+    def raw_table(self) -> str:
+        """The dataset whose raw log the table is made of."""
+        return self.table
+
+    @property
+    def first_epoch(self) -> int:
+        """Claims and batch records of the table are numbered from behind this."""
+        return 0
+
+    @property
+    def settles(self) -> bool:
+        """Whether all of the first batch has a say in version 1 of the schema."""
+        return True
 
     @property
     def record_columns(self) -> frozenset[str]:

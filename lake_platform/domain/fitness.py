@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Sequence
 
 from lake_platform.domain.dataset import Dataset, Format
@@ -27,6 +29,11 @@ FIXED_FIELDS = (
     "buckets",
     "explode",
 )
+_IDENTITY = ("topic", "table")
+_ANOTHER = (
+    "register a second table on the same topic and retire this one; what Kafka no longer has stays "
+    "in this one's raw, and the registration says which offsets"
+)
 
 
 def check_change(before: Dataset, after: Dataset) -> None:
@@ -36,14 +43,15 @@ def check_change(before: Dataset, after: Dataset) -> None:
         InvalidFieldError: names the first such field.
     """
     for name in FIXED_FIELDS:
-        if getattr(before, name) != getattr(after, name):
+        value = getattr(after, name)
+        if getattr(before, name) != value:
             raise InvalidFieldError(
-                name,
-                getattr(after, name),
+                name, value,
                 f"cannot change on an existing table (it is {getattr(before, name)!r})",
-                "register a second table on the same topic and retire this one; what Kafka no "
-                "longer has stays in this one's raw, and the registration says which offsets",
-            )
+                _ANOTHER if name in _IDENTITY else
+                f"have the table built anew with it: lake rebuild {before.table} --change "
+                + shlex.quote(f"{name}={json.dumps(value)}"),
+            )  # fmt: skip
 
 
 def unstorable(format_: Format, struct: Struct) -> list[tuple[str, Type]]:

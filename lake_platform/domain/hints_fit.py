@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
 from typing import NoReturn
 
@@ -11,10 +13,10 @@ from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.errors import InvalidFieldError
 
-_REMEDY = (
-    "for now no hint changes a column that is there: leave it as it is, or register another table "
-    "on this topic with the hint"
-)
+
+class _UnfitError(Exception):
+    def __init__(self, path: Path, option: str, why: str) -> None:
+        self.path, self.option, self.why = path, option, why
 
 
 def with_aliases(source: Struct, hints: Node) -> Struct:
@@ -32,8 +34,12 @@ def check_hints(before: Dataset, after: Dataset, source: Struct) -> None:
     for path, hint in after.hints.paths():
         # What `values` says has no path of its own.
         whole = shown(path)
-        if not {whole, whole.removesuffix("[]")} & same:
+        if {whole, whole.removesuffix("[]")} & same:
+            continue
+        try:
             _check(path, hint, source)
+        except _UnfitError as error:
+            raise _refused(error, after) from None
 
 
 def _check(path: Path, hint: Hint, source: Struct) -> None:
@@ -84,8 +90,17 @@ def _check_free(path: Path, hint: Hint, struct: Struct) -> None:
 
 
 def _refuse(path: Path, option: str, why: str) -> NoReturn:
-    text = shown(path)
-    raise InvalidFieldError(f"columns.{text}.{option}".rstrip("."), text, why, _REMEDY)
+    raise _UnfitError(path, option, why)
+
+
+def _refused(error: _UnfitError, dataset: Dataset) -> InvalidFieldError:
+    text, table = shown(error.path), dataset.table
+    hint = dataset.columns.get(text) or dataset.columns.get(text.removesuffix("[]"))
+    change = shlex.quote(f"columns.{text}={json.dumps(hint)}")
+    return InvalidFieldError(
+        f"columns.{text}.{error.option}".rstrip("."), text, error.why,
+        f"have the table built anew with the hint: lake rebuild {table} --change {change}",
+    )  # fmt: skip
 
 
 def _with_aliases(struct: Struct, hints: Node) -> Struct:

@@ -64,6 +64,20 @@ def lock_prefix(table: str, epoch: int) -> str:
     return f"{locks_prefix(table)}{seq_name(epoch)}/"
 
 
+def swap_key(table: str, epoch: int) -> str:
+    """What the holder of this claim swaps in, or that it must not any more."""
+    return f"checkpoints/{table}/phase2/swaps/{seq_name(epoch)}.json"
+
+
+def emptied_key(table: str, epoch: int) -> str:
+    """There once the old table is gone, in that swap."""
+    return f"checkpoints/{table}/phase2/swaps/{seq_name(epoch)}.emptied"
+
+
+def checkpoints_prefix(table: str) -> str:
+    return f"checkpoints/{table}/"
+
+
 def table_prefix(table: str) -> str:
     return f"lake/{table}/"
 

@@ -24,11 +24,17 @@ from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
+from lake_platform.domain.rebuild import Rebuild
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import StorageUnavailableError
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 UTC."""
+
+
+Still = Callable[[], None]
+"""Asked now and then in long work on a table. Raises CommitRaceError when somebody else took over.
+"""
 
 
 class KafkaMessage(Protocol):
@@ -217,6 +223,16 @@ class TableEngine(Protocol):
         """Removes what a zombie committed twice (`state.doubled`)."""
         ...
 
+    def clear(self, dataset: Dataset, still: Still) -> None:
+        """Removes the table whole, first of all what readers enter it by."""
+        ...
+
+    def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
+        """Makes the files of table `shadow` those of `dataset`, whose own were cleared; what
+        readers enter it by comes last. Goes on where an earlier try ended. The batch log of
+        `shadow`, where there is one, stays."""
+        ...
+
 
 class Metastore(Protocol):
     """What `ingest` needs of the metastore (implemented by metastore.repository)."""
@@ -283,3 +299,13 @@ class Metastore(Protocol):
         ...
 
     def accepted_gaps(self, table: str) -> Sequence[Gap]: ...
+
+    def rebuild(self, table: str) -> Rebuild | None:
+        """The rebuild of this table that is under way."""
+        ...
+
+    def swap_in(self, table: str) -> bool:
+        """Once the files are swapped: what is on record of the rebuilt table becomes the live
+        table's, all or nothing. Definition, numbers and schema versions, which follow those there
+        are; open incidents are over. False when no rebuild is under way, so it was done before."""
+        ...

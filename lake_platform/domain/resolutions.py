@@ -8,21 +8,34 @@ it was given, or `always` for all that come too:
     reject       the record is dropped, and counted as such
     drop_column  the column is no longer loaded; what records have for it is passed over
     retry        the cause is mended elsewhere (a step, the producer's history): look again
+
+These change the type of the column, also for the rows that are there, so the table is made anew of
+its raw, beside the live one, and swapped in:
+
+    widen        a number that holds both
+    text         text; numbers and booleans as theirs
+    json         the text of any value, as the records have it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import STEPS, Decision, column_of
+from lake_platform.domain.schema import JSON, Decimal, Scalar, Type
+from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import InvalidFieldError
 
-Resolution = Literal["rescue", "quarantine", "reject", "drop_column", "retry"]
+Resolution = Literal[
+    "rescue", "quarantine", "reject", "drop_column", "widen", "text", "json", "retry"
+]
 RESOLUTIONS: tuple[str, ...] = get_args(Resolution)
 _OF_VALUES = ("rescue", "quarantine", "reject")
+_RETYPING = {"text": Scalar("string"), "json": JSON}
+_NUMBERS = ("int", "long", "float", "double")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class Broken:
     path: str
     kind: str
     before: str
+    after: str
 
     @property
     def column(self) -> str:
@@ -54,15 +68,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`dropped` are root columns; `columns` says of each change what is done."""
+    """`dropped` are root columns, `retyped` paths of changes with the type they are to have;
+    `columns` says of each change what is done."""
 
     columns: Mapping[str, str]
     decisions: tuple[Decision, ...] = ()
     dropped: tuple[str, ...] = ()
+    retyped: Mapping[str, Type] = field(default_factory=dict)
 
 
 def broken(changes: Iterable[Mapping[str, Any]]) -> list[Broken]:
-    return [Broken(c["path"], c["kind"], c["before"]) for c in changes]
+    return [Broken(c["path"], c["kind"], c["before"], c["after"]) for c in changes]
 
 
 def possible(change: Broken, dataset: Dataset, batch: str) -> tuple[str, ...]:
@@ -74,7 +90,42 @@ def possible(change: Broken, dataset: Dataset, batch: str) -> tuple[str, ...]:
     named = dict.fromkeys(c for _, c in dataset.named_columns())
     of_values = _OF_VALUES if change.before else _OF_VALUES[1:]
     drops = change.before and "." not in change.path and change.column not in named
-    return (*of_values, *(["drop_column"] if drops else []), "retry")
+    return (*of_values, *(["drop_column"] if drops else []), *_retyping(change), "retry")
+
+
+def _retyping(change: Broken) -> Iterator[str]:
+    if not change.before:
+        return
+    if widest(change) is not None:
+        yield "widen"
+    if _is_plain(change.before) and _is_plain(change.after) and change.before != "json":
+        yield "text"
+    yield "json"
+
+
+def widest(change: Broken) -> Type | None:
+    """The number that holds what the column has and what came; None where there is none."""
+    names = (change.before, change.after)
+    if all(name in _NUMBERS for name in names):
+        return Scalar("double") if {"float", "double"} & {*names} else Scalar("long")
+    whole = {"int": 10, "long": 19}
+    digits = [(whole[n], 0) if n in whole else _digits(n) for n in names]
+    if any(d is None for d in digits):
+        return None
+    before = max(d[0] for d in digits if d)
+    scale = max(d[1] for d in digits if d)
+    found = Decimal(before + scale, scale)
+    return found if found.storable else None
+
+
+def _digits(name: str) -> tuple[int, int] | None:
+    """Before and behind the point, of a decimal."""
+    kind = from_json(name) if name.startswith("decimal(") else None
+    return (kind.precision - kind.scale, kind.scale) if isinstance(kind, Decimal) else None
+
+
+def _is_plain(name: str) -> bool:
+    return not name.startswith(("struct<", "array<", "map<"))
 
 
 def plan(
@@ -100,7 +151,17 @@ def plan(
         if resolution in _OF_VALUES
     )
     dropped = tuple(c for c, resolution in by_column.items() if resolution == "drop_column")
-    return Plan(chosen, decisions, dropped)
+    retyped = {c.path: kind for c in changes if (kind := _type_for(c, chosen[c.path])) is not None}
+    if retyped and dropped:
+        raise InvalidFieldError(
+            "resolution", "drop_column", f"{', '.join(retyped)} makes the table anew",
+            "resolve with drop_column first, or leave it out",
+        )  # fmt: skip
+    return Plan(chosen, decisions, dropped, retyped)
+
+
+def _type_for(change: Broken, resolution: str) -> Type | None:
+    return widest(change) if resolution == "widen" else _RETYPING.get(resolution)
 
 
 def _chosen(changes: Sequence[Broken], asked: Asked) -> dict[str, str]:

@@ -195,6 +195,25 @@ def rescuing_inside(kind: Type, path: str, chosen: Callable[[str], bool]) -> Typ
     return kind
 
 
+def retyped(struct: Struct, types: Mapping[str, Type], prefix: str = "") -> Struct:
+    """`struct` with other types at these paths (`a.b`, `items[].id`, `tags[]`)."""
+    return Struct(tuple(
+        replace(f, type=_retyped(f.type, types, f"{prefix}{f.name}")) for f in struct.fields
+    ))  # fmt: skip
+
+
+def _retyped(kind: Type, types: Mapping[str, Type], path: str) -> Type:
+    if path in types:
+        return types[path]
+    if isinstance(kind, Struct):
+        return retyped(kind, types, f"{path}.")
+    if isinstance(kind, Array):
+        return Array(_retyped(kind.element, types, f"{path}[]"))
+    if isinstance(kind, Map):
+        return Map(_retyped(kind.value, types, f"{path}{{}}"))
+    return kind
+
+
 def columns(struct: Struct) -> Iterator[tuple[str, Type]]:
     """Every root column and nested field with its path (`a.b`, `items[].id`)."""
     return ((path, field.type) for path, field in fields(struct))

@@ -120,15 +120,27 @@ class NotDecodedError(StopDatasetError):
 class RawExpiredError(StopDatasetError):
     """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`."""
 
-    def __init__(self, table: str, first_seq: int, last_seq: int, windows: Sequence[str]) -> None:
+    def __init__(
+        self, table: str, first_seq: int, last_seq: int, windows: Sequence[str], instead: str = ""
+    ) -> None:
         shown = ", ".join(windows[:5]) + (f" and {len(windows) - 5} more" if windows[5:] else "")
         super().__init__(
             f"table {table!r}: raw retention removed the objects of raw commits {first_seq} to "
-            f"{last_seq} (windows {shown}), so they cannot be applied again; the table keeps the "
-            f"rows it has. Replay newer windows only; LAKE_RAW_RETENTION_DAYS says how long raw "
-            f"is kept"
+            f"{last_seq} (windows {shown}), so they cannot be applied again; "
+            + (instead or "the table keeps the rows it has. Replay newer windows only")
+            + "; LAKE_RAW_RETENTION_DAYS says how long raw is kept"
         )
         self.table, self.first_seq, self.last_seq = table, first_seq, last_seq
+
+
+class RebuildStoppedError(StopDatasetError):
+    """A rebuilt table cannot be made, or must not be swapped in; the live one is as it was."""
+
+    def __init__(self, table: str, why: str, remedy: str) -> None:
+        super().__init__(
+            f"the rebuild of table {table!r} stopped: {why}. The live table is as it was; {remedy}"
+        )
+        self.table, self.why, self.remedy = table, why, remedy
 
 
 class TableDamagedError(StopDatasetError):

@@ -30,8 +30,8 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     """
     # From the batch and what follows it: the first records may be tombstones or bad ones, and the
     # batch's range stays fixed by its claim.
-    behind = raw_log.iter_commits_after(ports.store, dataset.table, commits[0].seq - 1)
-    found = settled(islice(_values(ports, behind), MOST_RECORDS), dataset, Profile())
+    behind = raw_log.iter_commits_after(ports.store, dataset.raw_table, commits[0].seq - 1)
+    found = settled(islice(values_of(ports, behind), MOST_RECORDS), dataset, Profile())
     source = found.sight.source if found.sight else Struct()
     check_against_schema(dataset, source)
     if dataset.transformed or dataset.delete_when:
@@ -55,7 +55,7 @@ def settle_again(
     """
     counted = ports.metastore.profile(dataset.table)
     profile = Profile.from_json(dict(counted)) if counted else Profile()
-    found = settled(_values(ports, commits), dataset, profile)
+    found = settled(values_of(ports, commits), dataset, profile)
     if found.sight is None:
         return None
     settled_now = found.sight.source
@@ -84,7 +84,7 @@ def with_new(
     """`grown`, which has what is new beyond `held`, with types for that from the batch: all of it,
     or the records that have one of `keys` as it is usually written."""
     marks = [json.dumps(key, ensure_ascii=False).encode() for key in keys or ()]
-    values = _values(ports, commits)
+    values = values_of(ports, commits)
     chosen = values if keys is None else (v for v in values if any(m in v for m in marks))
     found = settled(chosen, dataset, Profile())
     return _retyped(grown, held, found.sight.source) if found.sight else grown
@@ -133,7 +133,7 @@ def _is_free(name: str, source: Struct, keys: Iterable[str]) -> bool:
     return name.lower() not in used and all(source.of_key(key) is None for key in keys)
 
 
-def _values(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
+def values_of(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
     for raw in (o for c in commits for o in c.objects):
         for line in read_lines(ports.store, raw):
             value = value_bytes(line)

@@ -41,7 +41,8 @@ def apply(
     claim = _take_claim(loading, state, left, work)
     job = None
     try:
-        report, planned = _prepare(loading, claim, work, fresh=not state.exists)
+        fresh = not state.exists and loading.dataset.settles
+        report, planned = _prepare(loading, claim, work, fresh=fresh)
         job = judged(loading, report, planned)
         result = loading.engine.write(job)
     except Exception as error:
@@ -100,7 +101,7 @@ def _take_claim(
     Raises:
         CommitRaceError: one of them did become a commit since `state` was read.
     """
-    known = state.last.epoch if state.last else 0
+    known = state.last.epoch if state.last else loading.dataset.first_epoch
     after = left.claim.epoch if left else known
     claim = claims.take(loading.table, loading.ports, work.batch, after, work.replay)
     fence(loading, left)

@@ -8,6 +8,7 @@ also fixes the batch's range: whoever takes over writes the same batch.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -82,12 +83,48 @@ def open_claim(table: str, ports: Ports, state: TableState, limits: Limits) -> L
     if not listed:
         return None
     claim = _read(ports.store, table, listed[-1])
-    # Who could say that it ended had fenced all below it before.
-    fenced = max(ended, default=0)
-    left = LeftClaim(claim, tuple(e for e in listed if e >= fenced))
+    left = LeftClaim(claim, _unfenced(listed, ended))
     if claim.epoch not in ended and _held(claim, ports, limits):
         raise BatchClaimedError(table, str(claim.worker))
     return left
+
+
+def unfenced(store: ObjectStore, table: str, committed: int, below: int) -> tuple[int, ...]:
+    """Epochs above `committed` and under `below` that may still try to commit."""
+    listed, ended = _epochs(store, table, committed, _DONE, _FAILED)
+    return _unfenced([e for e in listed if e < below], {e for e in ended if e < below})
+
+
+def is_newest(store: ObjectStore, table: str, claim: Claim) -> bool:
+    return not _epochs(store, table, claim.epoch)[0]
+
+
+def newest_epoch(store: ObjectStore, table: str) -> int:
+    return max(_epochs(store, table, 0)[0], default=0)
+
+
+def is_swap_left(left: LeftClaim | None, store: ObjectStore, table: str) -> bool:
+    """Whether its holder was to swap in a rebuilt table, and has not ended that."""
+    if left is None or not left.claim.shadow:
+        return False
+    return store.head(f"{claim_prefix(table)}{seq_name(left.claim.epoch)}{_DONE}") is None
+
+
+def swaps_until(store: ObjectStore, table: str, claim: Claim) -> list[int]:
+    """The epochs of `claim`, which is a swap's, and of those right before it that are, too."""
+    listed = _epochs(store, table, 0)[0]
+    found: list[int] = []
+    for epoch in reversed([e for e in listed if e <= claim.epoch]):
+        if not _read(store, table, epoch).shadow:
+            break
+        found.append(epoch)
+    return found
+
+
+def put_ended(table: str, ports: Ports, claim: Claim) -> None:
+    """A claim of before, of a table that came in the place of this one."""
+    ports.store.put(f"{claim_prefix(table)}{seq_name(claim.epoch)}{_DONE}", b"")
+    put_first(ports.store, claim_key(table, claim.epoch), claim.to_bytes())
 
 
 def abandoned(table: str, ports: Ports, limits: Limits) -> Claim | None:
@@ -101,7 +138,9 @@ def abandoned(table: str, ports: Ports, limits: Limits) -> Claim | None:
     return claim if failed or not _held(claim, ports, limits) else None
 
 
-def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) -> Claim:
+def take(
+    table: str, ports: Ports, batch: BatchRange, after: int, replay: bool, shadow: str = ""
+) -> Claim:
     """Claims epoch `after + 1`.
 
     Raises:
@@ -114,6 +153,7 @@ def take(table: str, ports: Ports, batch: BatchRange, after: int, replay: bool) 
         worker=ports.workers.me(),
         claimed_at=ports.clock(),
         replay=replay,
+        shadow=shadow,
     )
     key = claim_key(table, claim.epoch)
     if not put_first(ports.store, key, claim.to_bytes()):
@@ -144,6 +184,12 @@ def _epochs(store: ObjectStore, table: str, after: int, *ended: str) -> tuple[li
         sorted(e for suffix, e in above if suffix == ".json"),
         {e for suffix, e in above if suffix in ended},
     )
+
+
+def _unfenced(listed: Sequence[int], ended: Collection[int]) -> tuple[int, ...]:
+    # Who could say that it ended had fenced all below it before.
+    fenced = max(ended, default=0)
+    return tuple(e for e in listed if e >= fenced)
 
 
 def _held(claim: Claim, ports: Ports, limits: Limits) -> bool:

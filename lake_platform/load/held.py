@@ -6,7 +6,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
 
 from lake_platform.domain.batches import BatchRange, Claim
 from lake_platform.domain.bundle import Limits, Ports
@@ -21,6 +20,7 @@ from lake_platform.errors import QuarantineRatioError, SchemaBlockedError
 from lake_platform.load.crew import Decoders
 from lake_platform.load.decoded import Decoded, decoded, staging
 from lake_platform.load.plan import Loading, Work, fitting
+from lake_platform.load.quiet import quiet
 from lake_platform.raw import log as raw_log
 
 
@@ -81,7 +81,7 @@ def look(
     found = amount(commits)
     known = ports.metastore.decisions(dataset.table)
     new = [replace(d, id=len(known) + n) for n, d in enumerate(decisions, len(known) + 1)]
-    looking = replace(ports, metastore=cast("Metastore", _Silent(ports.metastore)))
+    looking = replace(ports, metastore=quiet(ports.metastore))
     with Decoders(dataset.table, ports.store, ports.pool) as decoders:
         loading = Loading(dataset, looking, limits, decoders, (*known, *new))
         while commits and not found.stops:
@@ -93,19 +93,6 @@ def look(
             except (SchemaBlockedError, QuarantineRatioError) as error:
                 found.stops = str(error)
     return found
-
-
-class _Silent:
-    """A metastore in which a look opens no incident."""
-
-    def __init__(self, inner: Metastore) -> None:
-        self._inner = inner
-
-    def block(self, *_: Any, **__: Any) -> int:
-        return 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
 
 def _decoded(loading: Loading, batch: tuple[RawCommit, ...], active: SchemaVersion) -> Decoded:

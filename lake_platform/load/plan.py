@@ -49,7 +49,9 @@ class Loading:
         return self.engine.state(self.dataset)
 
     def commits_of(self, batch: BatchRange) -> tuple[RawCommit, ...]:
-        held = raw_log.iter_commits_after(self.ports.store, self.table, batch.first_seq - 1)
+        held = raw_log.iter_commits_after(
+            self.ports.store, self.dataset.raw_table, batch.first_seq - 1
+        )
         return tuple(takewhile(lambda c: c.seq <= batch.last_seq, held))
 
 
@@ -74,9 +76,10 @@ class Work:
         return counted
 
 
-def is_pending(table: str, ports: Ports, applied: int) -> bool:
+def is_pending(dataset: Dataset, ports: Ports, applied: int) -> bool:
     """Whether raw commits wait behind `applied`: two LISTs."""
-    return next(raw_log.iter_commits_after(ports.store, table, applied), None) is not None
+    waiting = raw_log.iter_commits_after(ports.store, dataset.raw_table, applied)
+    return next(waiting, None) is not None
 
 
 def next_work(
@@ -120,7 +123,8 @@ def fitting(commits: Iterable[RawCommit], loading: Loading) -> list[RawCommit]:
 
 def _pending(loading: Loading, state: TableState, left: claims.LeftClaim | None) -> list[RawCommit]:
     """The batch of a claim that a writer left, else as many commits as fit a batch."""
-    commits = raw_log.iter_commits_after(loading.ports.store, loading.table, state.applied)
+    log = loading.dataset.raw_table
+    commits = raw_log.iter_commits_after(loading.ports.store, log, state.applied)
     claim = left.claim if left else None
     if claim and not claim.replay and claim.batch.first_seq == state.applied + 1:
         return list(takewhile(lambda c: c.seq <= claim.batch.last_seq, commits))

@@ -22,7 +22,7 @@ def replayed(loading: Loading, windows: Sequence[str]) -> Iterator[tuple[RawComm
     for window in windows:
         _check_window(window)
     table, applied = loading.table, loading.state().applied
-    log = raw_log.commits_after(loading.ports.store, table, 0)
+    log = raw_log.commits_after(loading.ports.store, loading.dataset.raw_table, 0)
     held = [c for c in log if c.seq <= applied]
     wanted = set(windows)
     hit = [c.seq for c in held if wanted.intersection(c.windows)]

@@ -62,6 +62,8 @@ def compact_log(
     trimmed = raw_log.snapshot_seq(ports.store, table)
     end = max(len(commits) - keep_commits, trimmed)
     old = [c for c in commits[: max(0, end)] if c.seq <= max(applied, trimmed)]
+    if ports.metastore.rebuild(table) is not None:
+        raw_retention_days = 0  # it reads raw from the beginning
     old = _expired(_marked(table, ports, old), now, raw_retention_days)
     removed = _trim(table, ports, old) if old else 0
     # The snapshot says so by now, so nobody looks for these in vain.

@@ -44,6 +44,8 @@ def compact_table(
     state = engine.state(dataset)
     try:
         left = claims.open_claim(table, ports, state, limits)
+        if claims.is_swap_left(left, ports.store, table):
+            return Compacted(table, waiting, "a swap was left unfinished, the next load ends it")
         if left and left.claim.batch != _NOTHING:
             return Compacted(table, waiting, "a batch was left unfinished, the next load ends it")
         known = left.claim.epoch if left else (state.last.epoch if state.last else 0)

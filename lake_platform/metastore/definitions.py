@@ -13,6 +13,7 @@ from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.fitness import check_change
 from lake_platform.domain.mapping import FirstSight, mapped_to_json
 from lake_platform.domain.progress import DatasetRecord
+from lake_platform.domain.rebuild import Shadow, shadow_of
 from lake_platform.domain.schema import (
     Struct,
 )
@@ -35,7 +36,11 @@ class Definitions(Unit):
     ) -> list[DatasetRecord]:
         """All datasets by name. A stored definition this release cannot read goes to `on_broken`
         and is left out; without `on_broken` it raises."""
-        query = select(DatasetRow).order_by(DatasetRow.table_name)
+        query = (
+            select(DatasetRow)
+            .where(DatasetRow.rebuild_of.is_(None))
+            .order_by(DatasetRow.table_name)
+        )
         if not include_retired:
             query = query.where(DatasetRow.status != Status.RETIRED)
         records = []
@@ -99,6 +104,7 @@ class Definitions(Unit):
             self._check_alive(row)
             if row.version != expected_version:
                 raise ConflictError(table, expected_version, row.version)
+            self._check_still(session, table)
             before = parse_dataset(row.definition)
             after = changed(before, changes)
             check_change(before, after)
@@ -222,6 +228,16 @@ class Definitions(Unit):
         return session.scalar(query.limit(1)) is not None
 
     @staticmethod
+    def _check_still(session: Session, table: str) -> None:
+        """What a rebuild began with is what it is made of."""
+        query = select(DatasetRow.table_name).where(DatasetRow.rebuild_of == table)
+        if session.scalar(query) is not None:
+            raise InvalidFieldError(
+                "table", table, "is being rebuilt",
+                f"end that first, with lake rebuild {table} or lake rebuild {table} --abort",
+            )  # fmt: skip
+
+    @staticmethod
     def _check_alive(row: DatasetRow) -> None:
         if row.status == Status.RETIRED:
             raise InvalidFieldError(
@@ -234,9 +250,13 @@ def _same_name(table: str) -> Any:
 
 
 def _record(row: DatasetRow) -> DatasetRecord:
-    return DatasetRecord(
-        parse_dataset(row.definition),
-        row.version,
-        Status(row.status),
-        row.registered_at,
-    )
+    dataset = parse_dataset(row.definition) if row.rebuild is None else shadow_in(row)
+    return DatasetRecord(dataset, row.version, Status(row.status), row.registered_at)
+
+
+def shadow_in(row: DatasetRow) -> Shadow:
+    """Of the row of a rebuild."""
+    info = row.rebuild or {}
+    wanted = parse_dataset(row.definition)
+    begins_after, keeps_columns = info["begins_after"], info["keeps_columns"]
+    return shadow_of(wanted, row.table_name, begins_after, keeps_columns=keeps_columns)

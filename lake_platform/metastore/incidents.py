@@ -66,7 +66,7 @@ class Incidents(Schemas):
     ) -> int:
         with self._write() as session:
             row = self._row(session, table, lock=True)
-            decided = [_decision(r) for r in session.scalars(_of(table))]
+            decided = [_decision(r) for r in session.scalars(of_table(table))]
             if (settled := settled_by(decided, changes, batch)) is not None:
                 return settled
             incident = session.scalar(
@@ -140,7 +140,9 @@ class Incidents(Schemas):
                     f"was resolved by {row.resolved_by} with {row.resolution}",
                     f"see what holds since: lake incidents decisions {row.table_name}",
                 )  # fmt: skip
-            session.add_all(self._row_of(d, row, actor) for d in outcome.decisions)
+            session.add_all(
+                self._decision_row(d, row.table_name, row.id, actor) for d in outcome.decisions
+            )
             if outcome.version is not None:
                 self._add_version(session, row.table_name, outcome.version, actor)
             if outcome.columns is not None:
@@ -152,7 +154,7 @@ class Incidents(Schemas):
     def decisions(self, table: str) -> list[Decision]:
         """Oldest first."""
         with self._read() as session:
-            return [_decision(row) for row in session.scalars(_of(table))]
+            return [_decision(row) for row in session.scalars(of_table(table))]
 
     def end_decision(self, table: str, decision_id: int, last_seq: int, actor: str) -> Decision:
         """It holds no longer than up to this raw commit; for those before it stays.
@@ -210,10 +212,12 @@ class Incidents(Schemas):
         shown = ({"columns": before["columns"]}, {"columns": after["columns"]})
         self._audit(session, "update", table, *shown, actor)
 
-    def _row_of(self, decision: Decision, incident: IncidentRow, actor: str) -> DecisionRow:
+    def _decision_row(
+        self, decision: Decision, table: str, incident: int, actor: str
+    ) -> DecisionRow:
         return DecisionRow(
-            table_name=incident.table_name,
-            incident=incident.id,
+            table_name=table,
+            incident=incident,
             path=decision.path,
             action=decision.action,
             first_seq=decision.first_seq,
@@ -223,7 +227,7 @@ class Incidents(Schemas):
         )
 
 
-def _of(table: str) -> Select[Any]:
+def of_table(table: str) -> Select[Any]:
     return select(DecisionRow).where(DecisionRow.table_name == table).order_by(DecisionRow.id)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from lake_platform.domain.ports import Clock
 from lake_platform.metastore.engine import open_engine, upgrade
-from lake_platform.metastore.incidents import Incidents
-from lake_platform.metastore.statistics import Statistics
+from lake_platform.metastore.rebuilds import Rebuilds
 
 
-class Repository(Incidents, Statistics):
+class Repository(Rebuilds):
     """Implements `domain.ports.Metastore`; also what the API, the CLI and sensors list."""
 
     def close(self) -> None:

@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import Decision
+from lake_platform.domain.decisions import Decision, column_of
+from lake_platform.domain.mapping import Path, paths_of, shown
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
-from lake_platform.domain.resolutions import Asked, broken, plan
+from lake_platform.domain.resolutions import Asked, Plan, broken, plan
+from lake_platform.domain.schema import Struct, retyped
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.ddl import without_columns
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.repository import Repository
 
 
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """A resolution for which the table is made anew: `changes` of the definition, as a rebuild
+    takes them."""
+
+    table: str
+    said: str
+    changes: dict[str, Any]
+    decisions: Sequence[Decision]
+
+
+def rebuilding(store: Repository, incident: Incident, asked: Asked) -> Rebuilding | None:
+    """None when no column changes its type under its rows. Raises: InvalidFieldError."""
+    planned = _planned(store, incident, asked)
+    if not planned.retyped or incident.status != "OPEN":
+        return None
+    record, active = changeable(store, incident.table)
+    hints = record.dataset.columns
+    changes = {}
+    for column, kind in planned.retyped.items():
+        path, said = _hint(active.source, column, str(kind), hints)
+        kept = {n: v for n, v in hints.get(path, {}).items() if n in ("name", "aliases")}
+        changes[f"columns.{path}"] = kept | said
+    decisions = [replace(d, incident=incident.id) for d in planned.decisions]
+    return Rebuilding(incident.table, str(asked), changes, decisions)
+
+
 def outcome(store: Repository, incident: Incident, asked: Asked) -> Outcome:
     """Raises: InvalidFieldError."""
-    dataset, progress = store.get(incident.table).dataset, store.progress(incident.table)
-    held = (progress.applied_seq + 1, max(progress.head_seq, progress.applied_seq + 1))
-    planned = plan(broken(incident.changes), asked, dataset, incident.batch, held)
+    planned = _planned(store, incident, asked)
+    if planned.retyped and incident.status == "OPEN":
+        raise InvalidFieldError(
+            "resolution", str(asked), "makes the table anew of its raw, which takes its time",
+            f"let it be done by lake incidents resolve {incident.id} {asked}, or by the Dagster "
+            f"job resolve_incident",
+        )  # fmt: skip
     if not planned.dropped:
         return Outcome(str(asked), planned.decisions)
-    _, active = changeable(store, incident.table)
-    new, columns = without_columns(dataset, active, planned.dropped)
+    record, active = changeable(store, incident.table)
+    new, columns = without_columns(record.dataset, active, planned.dropped)
     return Outcome(str(asked), planned.decisions, new, columns)
 
 
@@ -33,8 +68,14 @@ def tried(
 
     Raises: InvalidFieldError.
     """
-    found = outcome(store, incident, asked)
+    planned = _planned(store, incident, asked)
     record, active = changeable(store, incident.table)
+    if planned.retyped:
+        # Behind steps the columns are what those make of it.
+        table = None if record.dataset.transformed else retyped(active.columns, planned.retyped)
+        source = retyped(active.source, planned.retyped)
+        return record.dataset, replace(active, source=source, table=table), planned.decisions
+    found = outcome(store, incident, asked)
     if (new := found.version) is not None:
         active = SchemaVersion(new.after + 1, new.source, new.derived, changes=tuple(new.changes))
     columns = record.dataset.columns if found.columns is None else found.columns
@@ -49,3 +90,24 @@ def changeable(store: Repository, table: str) -> tuple[DatasetRecord, SchemaVers
             "table", table, "has no schema yet: its topic is empty", "wait for its first load"
         )
     return record, active
+
+
+def _planned(store: Repository, incident: Incident, asked: Asked) -> Plan:
+    dataset, progress = store.get(incident.table).dataset, store.progress(incident.table)
+    held = (progress.applied_seq + 1, max(progress.head_seq, progress.applied_seq + 1))
+    return plan(broken(incident.changes), asked, dataset, incident.batch, held)
+
+
+def _hint(
+    source: Struct, column: str, kind: str, hints: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The path in the records, as hints write it, and what to say of it."""
+    base = column_of(column)
+    path = next(path for name, path in paths_of(source) if name == base)
+    whole: Path = (*path, *[None] * ((len(column) - len(base)) // 2))
+    holder = shown(whole[:-1]) if whole[-1] is None else ""
+    if column.endswith("{}"):
+        return holder, {"type": "map", "values": kind}
+    if "values" in hints.get(holder, {}):
+        return holder, {"type": "array", "values": kind}
+    return shown(whole), {"type": kind}

@@ -20,6 +20,7 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore import resolving
+from lake_platform.metastore.beginning import RawOf, beginning_gone
 from lake_platform.metastore.ddl import (
     Hints,
     new_column,
@@ -29,7 +30,7 @@ from lake_platform.metastore.ddl import (
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
-from lake_platform.metastore.resolving import changeable
+from lake_platform.metastore.resolving import Rebuilding, changeable
 from lake_platform.metastore.schedules import check_schedule
 from lake_platform.metastore.schemas import Next
 
@@ -44,8 +45,6 @@ CheckSource = Callable[[Dataset, Struct], Sequence[str]]
 over a column that is not there; returns warnings (adapters.spark.registration)."""
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
-RawOf = Callable[[str, str], Mapping[int, OffsetRange]]
-"""What raw still holds of a table, if it was read from the topic of this id (raw.log.held)."""
 Notify = Callable[[str], None]
 """Told the table after its definition changed; must not raise."""
 
@@ -190,6 +189,10 @@ class UseCases:
         self.notify(found.table)
         return closed
 
+    def rebuilding(self, incident: int, asked: Asked) -> Rebuilding | None:
+        """What a rebuild is to do, where a resolution needs one. Raises: as `resolve_incident`."""
+        return resolving.rebuilding(self.store, self.store.incident(incident), asked)
+
     def tried(
         self, incident: int, asked: Asked
     ) -> tuple[Dataset, SchemaVersion, Sequence[Decision]]:
@@ -230,6 +233,18 @@ class UseCases:
             return
         self._check_rows(before, dataset)
 
+    def check_on(self, dataset: Dataset, source: Struct | None) -> Sequence[str]:
+        """What a registration would refuse of `dataset`, where its records have the columns
+        `source`; None where these are not known yet. Returns warnings.
+
+        Raises: InvalidFieldError.
+        """
+        self._check_form(dataset)
+        if source is None:
+            return self.advise(dataset, None)
+        check_against_schema(dataset, source)
+        return [*self.check_source(dataset, source), *self.advise(dataset, source)]
+
     def _check_form(self, dataset: Dataset) -> None:
         check_schedule(dataset)
         self.check_steps(dataset)
@@ -243,20 +258,9 @@ class UseCases:
                 self.check_source(after, schema.source)
 
     def _beginning_gone(self, dataset: Dataset) -> list[str]:
-        """The table will not have what the topic lost before; raw of another dataset may."""
-        info = self.kafka.describe(dataset.topic)
-        gone = {p: OffsetRange(0, r.start) for p, r in info.ranges.items() if r.start}
-        if not gone:
-            return []
         others = self.store.list_all(include_retired=True, on_broken=lambda _table, _error: None)
         same = [r.dataset.table for r in others if r.dataset.topic == dataset.topic]
-        held = {t: _common(gone, self.raw_of(t, info.topic_id)) for t in same}
-        kept = [f"raw of dataset {t} has {_listed(ranges)}" for t, ranges in held.items() if ranges]
-        return [
-            f"the beginning of topic {dataset.topic} is gone: offsets {_listed(gone)} aged out or "
-            f"were deleted, so table {dataset.table} starts behind them; "
-            + ("; ".join(kept) or "no dataset of this platform has them in raw")
-        ]
+        return beginning_gone(dataset, self.kafka.describe(dataset.topic), same, self.raw_of)
 
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
         self.notify(record.dataset.table)
@@ -272,18 +276,3 @@ def _rows_change(before: Dataset, after: Dataset) -> bool:
     """Whether what is made of the records, or asked of the rows, is something else."""
     names = ("transforms", "delete_when", "explode", "filtered", "rules", "ordering_field")
     return any(getattr(before, n) != getattr(after, n) for n in names)
-
-
-def _common(
-    one: Mapping[int, OffsetRange], other: Mapping[int, OffsetRange]
-) -> dict[int, OffsetRange]:
-    both = {
-        p: OffsetRange(max(r.start, other[p].start), min(r.end, other[p].end))
-        for p, r in one.items()
-        if p in other
-    }
-    return {p: r for p, r in both.items() if len(r)}
-
-
-def _listed(ranges: Mapping[int, OffsetRange]) -> str:
-    return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))

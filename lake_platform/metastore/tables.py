@@ -24,10 +24,12 @@ class Base(DeclarativeBase):
 class DatasetRow(Base):
     """`table_fold` keeps `Orders` and `orders` apart: catalogs fold case.
 
-    `paused_from` is the status a paused dataset goes back to.
+    `paused_from` is the status a paused dataset goes back to. `rebuild_of`: this is no dataset but
+    what a rebuild of that one loads (domain/rebuild), with `definition` as the live one gets it.
     """
 
     __tablename__ = "datasets"
+    __table_args__ = (Index("one_rebuild_at_a_time", "rebuild_of", unique=True),)
 
     table_name: Mapped[str] = mapped_column(String(249), primary_key=True)
     table_fold: Mapped[str] = mapped_column(String(249), unique=True)
@@ -36,6 +38,8 @@ class DatasetRow(Base):
     status: Mapped[str] = mapped_column(String(20))
     paused_from: Mapped[str | None] = mapped_column(String(20))
     registered_at: Mapped[int]
+    rebuild_of: Mapped[str | None] = mapped_column(String(249))
+    rebuild: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class SchemaVersionRow(Base):

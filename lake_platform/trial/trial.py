@@ -23,6 +23,8 @@ from lake_platform.maintain.compaction import compact_table
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import Registration, UseCases
 from lake_platform.raw import log as raw_log
+from lake_platform.rebuild.rebuild import Rebuilder
+from lake_platform.rebuild.resolving import resolve
 from lake_platform.trial.acts import Act
 from lake_platform.trial.feed import Feed, Topic
 from lake_platform.trial.records import Record
@@ -125,15 +127,16 @@ class Trial:
             return self._load(step)
         if act.op == "replay":
             return self._load(step, act.values.get("windows") or self.windows(), replay=True)
+        resolving = act.op == "resolve"
         try:
-            step.changes = self._asked(act)
+            step.changes = self._resolve(step, act.values) if resolving else self._asked(act)
             step.outcome = "done"
         except FixConfigError as error:
             step.error, step.outcome = error, "refused"
         except Exception as error:  # as of a load
             step.error = error
         # In production the next load follows by itself.
-        return self._load(step) if act.op == "resolve" and not step.error else step
+        return self._load(step) if resolving and not step.error else step
 
     def _asked(self, act: Act) -> tuple[str, ...]:
         use_cases, values = self.bench.use_cases, act.values
@@ -146,23 +149,24 @@ class Trial:
             version = self.bench.metastore.get(self.table).version
             use_cases.change_dataset(self.table, values["fields"], version, ACTOR)
             return ()
-        if act.op == "resolve":
-            return self._resolved(values)
         if act.op == "compact":
             return self._compacted()
         {"pause": use_cases.pause, "resume": use_cases.resume}[act.op](self.table, ACTOR)
         return ()
 
-    def _resolved(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+    def _resolve(self, step: Step, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Every open incident in the same way, as a trial has one at most."""
         given = {name: values[name] for name in ("columns", "always") if name in values}
-        asked = Asked(values.get("resolution", ""), **given)
-        held = self.bench.metastore.incidents(self.table, "OPEN")
+        asked, bench = Asked(values.get("resolution", ""), **given), self.bench
+        held = bench.metastore.incidents(self.table, "OPEN")
         if not held:
             raise InvalidFieldError(
                 "resolve", self.table, "no incident is open", "leave it out, or load before"
             )
-        closed = [self.bench.use_cases.resolve_incident(i.id, asked, ACTOR) for i in held]
+        rebuilder = Rebuilder(bench.metastore, bench.ports, bench.limits, bench.use_cases.check_on)
+        for incident in held:
+            step.loads += resolve(bench.use_cases, rebuilder, incident.id, asked, ACTOR)
+        closed = [bench.metastore.incident(i.id) for i in held]
         return tuple(f"incident {i.id}: {i.resolution}" for i in closed)
 
     def _compacted(self) -> tuple[str, ...]:

@@ -89,3 +89,36 @@ def rows_of(one: Tried) -> dict[int, Row]:
 def spark_of(one: Tried) -> dict[int, tuple[Any, Any]]:
     found = one.spark_frame().select("id", "n", "_rescued").collect()
     return {row["id"]: (row["n"], row["_rescued"]) for row in found}
+
+
+RIGHT = {
+    "text": {1: "1", 2: "2", 3: "three", 4: "4.50", 5: "5"},
+    "json": {1: "1", 2: "2", 3: '"three"', 4: "4.50", 5: "5"},
+}
+
+
+@pytest.mark.parametrize("layout", KINDS)
+@pytest.mark.parametrize("resolution", ["text", pytest.param("json", marks=pytest.mark.deep)])
+def test_a_column_of_another_type_for_all_rows(
+    tried: Open, layout: dict[str, Any], resolution: str
+) -> None:
+    one = tried(**layout)
+    one.load(record(1, "1"), record(2, "2"))
+    broken(one, resolution, record(3, '"three"'), record(4, "4.50"))
+    one.load(record(5, "5"))
+    assert {id_: row["n"] for id_, row in rows_of(one).items()} == RIGHT[resolution]
+    in_spark = one.spark_frame().select("id", "n").collect()
+    assert {row["id"]: row["n"] for row in in_spark} == RIGHT[resolution]
+    assert one.incidents() == []
+    one.replay()
+    assert {id_: row["n"] for id_, row in rows_of(one).items()} == RIGHT[resolution]
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("layout", KINDS)
+def test_a_number_that_holds_both(tried: Open, layout: dict[str, Any]) -> None:
+    one = tried(**layout)
+    one.load(record(1, "1"))
+    broken(one, "widen", record(2, "2.5"))
+    one.load(record(3, "3"))
+    assert {id_: row["n"] for id_, row in rows_of(one).items()} == {1: 1.0, 2: 2.5, 3: 3.0}

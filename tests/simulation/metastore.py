@@ -23,6 +23,7 @@ from lake_platform.domain.offsets import Gap
 from lake_platform.domain.ports import Clock
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
 from lake_platform.domain.quality import Balance
+from lake_platform.domain.rebuild import Rebuild, Shadow, shadow_of
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import (
     ConflictError,
@@ -33,6 +34,7 @@ from lake_platform.errors import (
 )
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
+from lake_platform.metastore.rebuilds import _CLEARED, _OF_THE_TABLE, REBUILT
 from lake_platform.metastore.schemas import Next
 from lake_platform.metastore.statistics import _GROWING, BatchStatistics
 from lake_platform.metastore.unit import AuditEntry
@@ -70,6 +72,8 @@ class _Batch:
 @dataclass
 class _Held:
     record: DatasetRecord
+    rebuild: Rebuild | None = None
+    resolution: str = REBUILT
     paused_from: Status | None = None
     progress: dict[str, Any] = field(default_factory=lambda: asdict(Progress()))
     schemas: list[SchemaVersion] = field(default_factory=list)
@@ -112,7 +116,7 @@ class DictMetastore:
         return self._held(table).record
 
     def list_all(self, *, include_retired: bool = False) -> list[DatasetRecord]:
-        records = [h.record for _, h in sorted(self._tables.items())]
+        records = [h.record for _, h in sorted(self._tables.items()) if h.rebuild is None]
         return [r for r in records if include_retired or r.status is not Status.RETIRED]
 
     def name_taken(self, table: str) -> bool:
@@ -143,6 +147,7 @@ class DictMetastore:
         self._check_alive(held)
         if held.record.version != expected_version:
             raise ConflictError(table, expected_version, held.record.version)
+        self._check_still(table)
         before, after = held.record.dataset, changed(held.record.dataset, changes)
         check_change(before, after)
         old, new = dataset_to_dict(before), dataset_to_dict(after)
@@ -203,6 +208,86 @@ class DictMetastore:
             raise InvalidFieldError(
                 "table", held.record.dataset.table, "is retired", "register a new one"
             )
+
+    def _check_still(self, table: str) -> None:
+        if self.rebuild(table) is not None:
+            raise InvalidFieldError("table", table, "is being rebuilt", "end that first")
+
+    # -- rebuilds
+
+    def rebuild(self, table: str) -> Rebuild | None:
+        found = (h.rebuild for h in self._tables.values() if h.rebuild is not None)
+        return next((r for r in found if r.shadow.raw_from == table), None)
+
+    @_whole
+    def begin_rebuild(
+        self,
+        wanted: Dataset,
+        name: str,
+        base_version: int,
+        actor: str,
+        *,
+        begins_after: int = 0,
+        first: SchemaVersion | None = None,
+        decisions: Sequence[Decision] = (),
+        resolution: str = REBUILT,
+    ) -> Shadow:
+        live = self._held(wanted.table)
+        self._check_alive(live)
+        self._check_still(wanted.table)
+        if live.record.version != base_version:
+            raise ConflictError(wanted.table, base_version, live.record.version)
+        shadow = shadow_of(wanted, name, begins_after, keeps_columns=first is not None)
+        record = DatasetRecord(shadow, 1, Status.BOOTSTRAPPING, self._clock())
+        held = _Held(record, Rebuild(shadow, base_version, actor, self._clock()))
+        if first is not None:
+            held.schemas = [replace(first, created_at=self._clock(), actor=actor)]
+            held.lines = [(1, m) for m in first.mapped]
+        held.resolution = resolution
+        for one in (*self.decisions(wanted.table), *decisions):
+            self._decide(name, one, one.incident, actor)
+        self._tables[name] = held
+        self._audit("begin_rebuild", wanted.table, None, None, actor)
+        return shadow
+
+    @_whole
+    def drop_rebuild(self, table: str, actor: str) -> None:
+        known = self.rebuild(table)
+        if known is not None:
+            del self._tables[known.shadow.table]
+            self._decisions = [x for x in self._decisions if x[0] != known.shadow.table]
+            self._audit("abort_rebuild", table, None, None, actor)
+
+    @_whole
+    def swap_in(self, table: str) -> bool:
+        live, known = self._held(table), self.rebuild(table)
+        if known is None:
+            return False
+        name, actor = known.shadow.table, known.actor
+        new, first = self._tables.pop(name), len(live.schemas)
+        live.record = replace(
+            live.record, dataset=known.shadow.live, version=live.record.version + 1
+        )
+        live.schemas = [replace(v, status="SUPERSEDED") for v in live.schemas] + [
+            replace(v, version=first + v.version, actor=actor, mapped=()) for v in new.schemas
+        ]
+        live.lines += [(first + v, m) for v, m in new.lines]
+        live.batches = {
+            batch: replace(b, applied=_moved(b.applied, name, table, first))
+            for batch, b in new.batches.items()
+        }
+        taken = {n: new.progress[n] for n in _OF_THE_TABLE}
+        cleared = {n: getattr(Progress(), n) for n in _CLEARED}
+        through = max(live.progress["complete_through"], new.progress["complete_through"])
+        live.progress |= taken | cleared | {"complete_through": through}
+        self._audit("rebuild", table, None, None, actor)
+        for incident in self._open(table):
+            self._close(incident, new.resolution, actor)
+        self._decisions = [
+            (table if held == name else held, d) for held, d in self._decisions if held != table
+        ]
+        self._unblock(live, actor)
+        return True
 
     # -- schema versions and incidents
 
@@ -317,16 +402,19 @@ class DictMetastore:
                 mapped=new.mapped,
             )  # fmt: skip
         for decision in outcome.decisions:
-            made = replace(
-                decision, id=len(self._decisions) + 1, incident=incident_id, actor=actor,
-                decided_at=self._clock(),
-            )  # fmt: skip
-            self._decisions.append((found.table, made))
+            self._decide(found.table, decision, incident_id, actor)
         if outcome.columns is not None:
             self._change_columns(held, outcome.columns, actor)
         found = self._close(found, outcome.resolution, actor)
         self._unblock(held, actor)
         return found
+
+    def _decide(self, table: str, decision: Decision, incident: int, actor: str) -> None:
+        number = 1 + max((d.id for _, d in self._decisions), default=0)
+        made = replace(
+            decision, id=number, incident=incident, actor=actor, decided_at=self._clock()
+        )
+        self._decisions.append((table, made))
 
     def _close(self, found: Incident, resolution: str, actor: str) -> Incident:
         found = replace(
@@ -461,6 +549,12 @@ class DictMetastore:
             if (gap.partition, gap.start, gap.end) not in known:
                 held.gaps.append(gap)
                 self._audit("accept_gap", table, None, asdict(gap), gap.accepted_by)
+
+
+def _moved(applied: AppliedBatch, name: str, table: str, first: int) -> AppliedBatch:
+    old, new = f"quarantine/{name}/", f"quarantine/{table}/"
+    keys = tuple(new + key.removeprefix(old) for key in applied.quarantine_keys)
+    return replace(applied, schema_version=first + applied.schema_version, quarantine_keys=keys)
 
 
 def _minus(delta: Balance, batch: _Batch) -> Balance:

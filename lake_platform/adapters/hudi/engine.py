@@ -28,6 +28,7 @@ from lake_platform.adapters.hudi.options import (
 from lake_platform.adapters.hudi.ordering import ordered, ordering_column
 from lake_platform.adapters.hudi.tombstones import delete_rows
 from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
+from lake_platform.adapters.moving import move, remove
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
@@ -52,7 +53,7 @@ from lake_platform.domain.batches import (
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
 from lake_platform.domain.own_columns import append_key
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.ports import ObjectStore, Still
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import CommitRaceError, EngineError, StorageUnavailableError
@@ -176,6 +177,19 @@ class HudiEngine:
             table = self._table(dataset)
             doomed = table.where(table["_hoodie_commit_time"] == double.instant).select(*keys)
             _save(doomed, path, options)
+
+    def clear(self, dataset: Dataset, still: Still) -> None:
+        remove(
+            self._store, sorted(self._keys(dataset), key=timeline.entry_last, reverse=True), still
+        )
+
+    def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
+        source, target = table_prefix(shadow.table), table_prefix(dataset.table)
+        held = sorted(self._keys(shadow), key=timeline.entry_last)
+        move(self._store, [(key, target + key.removeprefix(source)) for key in held], still)
+
+    def _keys(self, dataset: Dataset) -> list[str]:
+        return [i.key for i in self._store.list(table_prefix(dataset.table))]
 
     def _upserted(self, frame: DataFrame, job: BatchJob) -> timeline.LakeCommit | None:
         key = record_key(self._store, job.dataset, job.table_schema)

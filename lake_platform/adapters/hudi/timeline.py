@@ -64,6 +64,14 @@ def table_exists(store: ObjectStore, table: str) -> bool:
     return store.head(properties_key(table)) is not None
 
 
+def entry_last(key: str) -> int:
+    """The order in which the files of a table come to where readers look: its rows, the timeline,
+    and the file without which there is no table."""
+    if key.endswith("/.hoodie/hoodie.properties"):
+        return 2
+    return 1 if "/.hoodie/" in key else 0
+
+
 def properties_key(table: str) -> str:
     return f"{table_prefix(table)}.hoodie/hoodie.properties"
 

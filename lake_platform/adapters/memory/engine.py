@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lake_platform.adapters.moving import move, remove
 from lake_platform.domain.batches import (
     AppliedBatch,
     BatchJob,
@@ -28,7 +29,7 @@ from lake_platform.domain.batches import (
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
 from lake_platform.domain.own_columns import ORDER, PLACE
-from lake_platform.domain.ports import ObjectStore, put_first
+from lake_platform.domain.ports import ObjectStore, Still, put_first
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
 from lake_platform.errors import (
@@ -105,7 +106,7 @@ class MemoryEngine:
         last = self._last(table)
         if self._fenced(job) or not _is_next(job, last):
             raise _lost(job)
-        number = int(last.batch.instant) + 1 if last else 1
+        number = int(last.batch.instant) + 1 if last else job.dataset.first_epoch + 1
         events = tuple(self._events(job))
         before = self._fold(job.dataset)
         commit = _Commit(job.claim.nonce, _applied(job, number, events, before), events)
@@ -142,6 +143,14 @@ class MemoryEngine:
 
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:  # noqa: ARG002
         raise UnsupportedError(f"table {dataset.table!r}: a batch cannot be committed twice here")
+
+    def clear(self, dataset: Dataset, still: Still) -> None:
+        remove(self._store, [i.key for i in self._store.list(table_prefix(dataset.table))], still)
+
+    def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
+        source, target = table_prefix(shadow.table), table_prefix(dataset.table)
+        held = [i.key.removeprefix(source) for i in self._store.list(source)]
+        move(self._store, [(source + name, target + name) for name in held], still)
 
     def rows(self, dataset: Dataset) -> list[Row]:
         """The table as a reader sees it."""

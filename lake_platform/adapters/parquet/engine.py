@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lake_platform.adapters.moving import move, remove
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
 from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
@@ -37,9 +38,14 @@ from lake_platform.domain.batches import (
     WriteResult,
 )
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.layout import seq_name, staging_prefix, table_prefix
+from lake_platform.domain.layout import (
+    batch_log_prefix,
+    seq_name,
+    staging_prefix,
+    table_prefix,
+)
 from lake_platform.domain.own_columns import append_key
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.ports import ObjectStore, Still
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import (
     Struct,
@@ -130,7 +136,7 @@ class ParquetEngine:
         self._log.check_next(job, last)
         staged = self._through_spark(job) if job.dataset.transformed else job.staged
         last = self._widen(job, last)
-        number = last.number + 1 if last else 1
+        number = last.number + 1 if last else job.dataset.first_epoch + 1
         record = BatchRecord(
             number=number,
             nonce=job.claim.nonce,
@@ -143,6 +149,17 @@ class ParquetEngine:
         self._log.commit(job, record)
         self._log.publish(table, record)
         return WriteResult(record.batch, job.table_schema, len(staged), record.size_bytes)
+
+    def clear(self, dataset: Dataset, still: Still) -> None:
+        for prefix in (batch_log_prefix(dataset.table), table_prefix(dataset.table)):
+            remove(self._store, [i.key for i in self._store.list(prefix)], still)
+
+    def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
+        source, target = table_prefix(shadow.table), table_prefix(dataset.table)
+        held = [i.key.removeprefix(source) for i in self._store.list(source)]
+        move(self._store, [(source + name, target + name) for name in held], still)
+        still()
+        self._log.copy(shadow.table, dataset.table)
 
     def _widen(self, job: BatchJob, last: BatchRecord | None) -> BatchRecord | None:
         """The newest record, after one that holds older files with the types of this batch."""

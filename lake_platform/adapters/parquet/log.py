@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange
-from lake_platform.domain.layout import batch_log_prefix, lock_prefix, seq_name
+from lake_platform.domain.layout import (
+    batch_log_prefix,
+    lock_prefix,
+    quarantine_prefix,
+    seq_name,
+    table_prefix,
+)
 from lake_platform.domain.ports import ObjectStore, put_first
 from lake_platform.errors import CommitRaceError, TableDamagedError
 
@@ -60,9 +67,9 @@ class BatchLog:
         return last
 
     def last(self, table: str) -> BatchRecord | None:
-        """Records are numbered from 1 without holes and never removed, so the newest one is found
-        by a few HEADs, however long the log is."""
-        low = self._known.get(table, 0)
+        """Records are numbered without holes and never removed, so the newest one is found by a few
+        HEADs, however long the log is. The first is 1, but in a table that was rebuilt."""
+        low = self._known.get(table) or self._first(table)
         step = 1
         while self._has(table, low + step):
             low += step
@@ -81,6 +88,38 @@ class BatchLog:
             return self.last(table)
         self._known[table] = low
         return record
+
+    def _first(self, table: str) -> int:
+        """0 while there is none."""
+        if self._has(table, 1):
+            return 1
+        listed = (i.key for i in self._store.list(batch_log_prefix(table)))
+        numbers = (PurePosixPath(key) for key in listed if key.endswith(".json"))
+        return min((int(p.stem) for p in numbers), default=0)
+
+    def copy(self, source: str, target: str) -> None:
+        """Makes the log of one table that of another, to which its files were moved."""
+        names = [(of(source), of(target)) for of in (table_prefix, quarantine_prefix)]
+
+        def renamed(key: str) -> str:
+            for old, new in names:
+                if key.startswith(old):
+                    return new + key.removeprefix(old)
+            return key
+
+        for record in list(self._records(source)):
+            moved = replace(
+                record,
+                files={staged: renamed(final) for staged, final in record.files.items()},
+                replaces=tuple(map(renamed, record.replaces)),
+                moved={renamed(old): renamed(new) for old, new in record.moved.items()},
+                batch=replace(
+                    record.batch,
+                    quarantine_keys=tuple(map(renamed, record.batch.quarantine_keys)),
+                ),
+            )
+            self._store.put(_published_key(target, record.number), b"")
+            self._store.put(_record_key(target, record.number), moved.to_bytes())
 
     def aligned(self, table: str, batch: BatchRange) -> BatchRange:
         """Files belong to whole batches: `batch`, widened to the whole ones it touches."""

@@ -253,10 +253,10 @@ def test_a_key_no_longer_dropped_becomes_a_column(lab: Lab) -> None:
 
 
 LIVE: list[tuple[str, dict[str, Any], str]] = [
-    ("id", {"drop": True}, "columns.id.drop='id': there is a column id long; for now no hint "
-     "changes a column that is there: leave it as it is, or register another table on this topic"),
-    ("id", {"name": "key"}, "columns.id.name='id': the column is id long; for now"),
-    ("id", {"type": "string"}, "columns.id.type='id': column id is long; for now"),
+    ("id", {"drop": True}, "columns.id.drop='id': there is a column id long; have the table built "
+     "anew with the hint: lake rebuild t --change 'columns.id={\"drop\": true}'"),
+    ("id", {"name": "key"}, "columns.id.name='id': the column is id long; have the table built"),
+    ("id", {"type": "string"}, "columns.id.type='id': column id is long; have the table built"),
     ("id", {"type": "array"}, "columns.id.type='id': column id is long"),
     ("id.x", {"type": "string"}, "columns.id.x='id.x': column id is long, so id.x can be "),
     ("s[].x", {"type": "long"}, "columns.s[].x='s[].x': column s is struct<a_b:long> and has no "),

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from lake_platform import compose
-from lake_platform.domain.dataset import Status
-from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.resolutions import Asked, Broken, possible
 from lake_platform.domain.schema import Array, Field, Map, Scalar, Struct
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
 from lake_platform.load.held import look
 from lake_platform.metastore.incidents import Incident
 from lake_platform.metastore.service import UseCases
+from lake_platform.rebuild.rebuild import Rebuilder
+from lake_platform.rebuild.resolving import resolved as rebuilt
 from tests.support import Lab
 from tests.unit.load.test_load import MakeLab, make_lab
 
@@ -268,3 +270,96 @@ def test_a_dry_run_says_what_would_stop_it_again(lab: Lab) -> None:
     found = look(dataset, active, lab.ports(), lab.limits, decisions)
     assert "column o" in found.stops
     assert len(lab.metastore.incidents("t")) == 1
+
+
+RETYPED: dict[str, tuple[dict[str, Any], dict[str, Any], str, Any, Any]] = {
+    # first record, breaking one, resolution, and what the column says of both then
+    "text": ({"n": 1}, {"n": "x"}, "text", "1", "x"),
+    "json": ({"n": 1}, {"n": {"y": [1]}}, "json", "1", '{"y": [1]}'),
+    "widen": ({"n": 1}, {"n": 1.5}, "widen", 1.0, 1.5),
+    "text inside": ({"o": {"x": 1}}, {"o": {"x": "y"}}, "text", {"x": "1"}, {"x": "y"}),
+    "json element": ({"a": [1]}, {"a": [{"b": 1}]}, "json", ["1"], ['{"b": 1}']),
+    "text element": ({"a": [1]}, {"a": ["x"]}, "text", ["1"], ["x"]),
+    "text of a map": ({"m": {"k": 1}}, {"m": {"k": "x"}}, "text", {"k": "1"}, {"k": "x"}),
+    "json in elements": (
+        {"items": [{"x": 1}]}, {"items": [{"x": [2]}]}, "json", [{"x": "1"}], [{"x": "[2]"}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RETYPED)
+def test_another_type_for_all_rows_as_if_from_the_start(make_lab: MakeLab, case: str) -> None:
+    first, bad, resolution, before, after = RETYPED[case]
+    lab, start = make_lab(), make_lab()
+    incident = blocked(lab, bad)
+    anew(lab, incident, resolution)
+    (column,) = first
+    lab.send({"id": 9, **first})
+    lab.cycle()
+    assert lab.metastore.get("t").status is Status.LIVE
+    closed = lab.metastore.incident(incident.id)
+    assert (closed.status, closed.resolution, closed.resolved_by) == ("RESOLVED", resolution, "ann")
+    rows = {r["id"]: r[column] for r in lab.rows()}
+    assert (rows[0], rows[2], rows[9]) == (before, after, before)
+    lab.account()
+    # A table that had this schema from the beginning.
+    active = lab.metastore.active_schema("t")
+    assert active is not None
+    start.register(source=active.source, columns=lab.dataset().columns)
+    for sent in lab.sent["t"]:
+        start.send(sent.value, at_ms=sent.timestamp)
+    start.cycle()
+    assert start.rows() == lab.rows()
+
+
+def anew(lab: Lab, incident: Incident, resolution: str, **asked: Any) -> Incident:
+    cases = use_cases(lab)
+    rebuilder = Rebuilder(lab.metastore, lab.ports(), lab.limits, cases.check_on)
+    return rebuilt(cases, rebuilder, incident.id, Asked(resolution, **asked), "ann")
+
+
+def test_one_column_anew_and_another_decided(lab: Lab) -> None:
+    incident = blocked(lab, {"n": "x"}, {"o": {"x": "y"}}, {"o": 5, "n": "z"})
+    anew(lab, incident, "reject", columns={"n": "text", "o.x": "rescue"})
+    rows = {r["id"]: (r["n"], r["_rescued"]) for r in lab.rows()}
+    assert rows == {0: ("1", None), 1: ("1", None), 2: ("x", None), 3: (None, '{"/o/x":"y"}')}
+    (window,) = {r.window for c in lab.dump() for r in c.objects} or {"2026-11-01-00:00"}
+    lab.load(replay=[window])
+    assert {r["id"]: (r["n"], r["_rescued"]) for r in lab.rows()} == rows
+
+
+def test_a_decision_that_is_held_stays_with_the_table_that_is_made_anew(lab: Lab) -> None:
+    resolved(lab, blocked(lab, {"o": {"x": "y"}}), "reject")
+    lab.load()
+    lab.send({"id": 3, "n": "x"})
+    with pytest.raises(SchemaBlockedError):
+        lab.cycle()
+    anew(lab, lab.metastore.incidents("t", "OPEN")[0], "text")
+    assert [r["id"] for r in lab.rows()] == [0, 1, 3]
+    (decision,) = lab.metastore.decisions("t")
+    assert (decision.path, decision.action) == ("o.x", "reject")
+
+
+def test_the_api_sends_on_what_takes_its_time(lab: Lab) -> None:
+    incident = blocked(lab, {"n": "x"})
+    with pytest.raises(InvalidFieldError, match=f"lake incidents resolve {incident.id} text"):
+        resolved(lab, incident, "text")
+    assert lab.metastore.incident(incident.id).status == "OPEN"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fitting"),
+    [
+        ("long", "double", {"widen", "text", "json"}),
+        ("long", "decimal(20,2)", {"widen", "text", "json"}),
+        ("decimal(38,0)", "decimal(30,20)", {"text", "json"}),
+        ("long", "string", {"text", "json"}),
+        ("string", "struct<a:long>", {"json"}),
+        ("struct<a:long>", "string", {"json"}),
+        ("boolean", "long", {"text", "json"}),
+    ],
+)
+def test_which_types_are_offered(before: str, after: str, fitting: set[str]) -> None:
+    change = Broken("n", "type", before, after)
+    found = {*possible(change, Dataset(topic="t", table="t"), "000000000001-000000000001")}
+    assert found & {"widen", "text", "json"} == fitting

@@ -1,0 +1,173 @@
+"""`lake rebuild`: a table made anew of its raw, under another definition, and swapped in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lake_platform import compose
+from lake_platform.cli.datasets import pair, read_json, value_of
+from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.model import dataset_to_dict, parse_dataset
+from lake_platform.metastore.plan import datasets_in_file
+
+if TYPE_CHECKING:
+    from lake_platform.load.results import LoadResult
+    from lake_platform.rebuild.comparison import Comparison
+    from lake_platform.rebuild.rebuild import Begun, Rebuilder
+
+app = typer.Typer()
+_NUMBERS = ("rows", "keys", "quarantined", "deduplicated", "deleted", "dropped")
+
+
+@app.command("rebuild")
+def rebuild(
+    table: Annotated[str, typer.Argument(help="Table name of the dataset.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="field=JSON or text, as primary_key='[\"id\"]', or a hint, as "
+            'columns.amount=\'{"type": "string"}\' (null takes it away); may be repeated.'
+        ),
+    ] = None,
+    definition: Annotated[
+        Path | None, typer.Option(help="The whole definition, a .py of definitions or JSON.")
+    ] = None,
+    swap: Annotated[
+        bool, typer.Option(help="With --no-swap the rebuilt table is made and compared only.")
+    ] = True,
+    abort: Annotated[bool, typer.Option("--abort", help="Drop what was rebuilt.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Swap without asking.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a table anew of its raw under another definition, beside the live one, compare the two
+    and swap it in. Called again it goes on where it was."""
+    if as_json and swap and not (yes or abort):
+        raise InvalidFieldError(
+            "json", True, "leaves nobody to ask about the swap", "give --yes or --no-swap besides"
+        )
+    changes = _definition(definition, table) | dict(_change(text) for text in change or ())
+    with open_shell(home, as_json=as_json) as shell:
+        rebuilder = rebuilder_of(shell)
+        if abort:
+            _abort(shell, rebuilder, table)
+        elif rebuilder.end_left(table):
+            shell.use_cases().notify(table)
+            _told(shell, table, "swapped", f"{table}: the swap that was under way is done")
+        else:
+            _run(shell, rebuilder, table, changes, swap=swap, yes=yes)
+
+
+def _run(
+    shell: Shell, rebuilder: Rebuilder, table: str, changes: Mapping[str, Any],
+    *, swap: bool, yes: bool,
+) -> None:  # fmt: skip
+    go_on(shell, rebuilder, table, rebuilder.begin(table, changes, shell.actor), swap=swap, yes=yes)
+
+
+def go_on(
+    shell: Shell, rebuilder: Rebuilder, table: str, begun: Begun, *, swap: bool, yes: bool
+) -> None:
+    """From its beginning to the end, with all that is to be seen on the way."""
+    _show_begun(shell, table, begun)
+    for result in rebuilder.build(table):
+        _show_batch(shell, begun, result)
+    found = rebuilder.compare(table)
+    _show(shell, found)
+    swap = swap and (yes or bool(found.problems) or _wanted(table))
+    if not swap:
+        then = f"swap it in: lake rebuild {table}; drop it: lake rebuild {table} --abort"
+        _told(shell, table, "built", f"{table}: the rebuilt table waits; {then}", found)
+        return
+    record = rebuilder.swap(table)
+    shell.use_cases().notify(table)
+    _told(
+        shell, table, "swapped",
+        f"{table}: swapped in, definition version {record.version}, {record.status.value}", found,
+    )  # fmt: skip
+
+
+def rebuilder_of(shell: Shell) -> Rebuilder:
+    from lake_platform.rebuild.rebuild import Rebuilder
+
+    ports = compose.build_ports(shell.settings, shell.metastore)
+    limits = compose.build_limits(shell.settings)
+    return Rebuilder(shell.metastore, ports, limits, shell.use_cases().check_on)
+
+
+def _abort(shell: Shell, rebuilder: Rebuilder, table: str) -> None:
+    dropped = rebuilder.abort(table, shell.actor)
+    what = "the rebuilt table is dropped, the live one is as it was"
+    _told(
+        shell, table, "aborted" if dropped else "none",
+        f"{table}: {what if dropped else 'is not being rebuilt'}",
+    )  # fmt: skip
+
+
+def _wanted(table: str) -> bool:
+    return typer.confirm(
+        f"Swap it in? Readers of lake/{table}/ find no whole table until it is done", err=True
+    )
+
+
+def _show_begun(shell: Shell, table: str, begun: Begun) -> None:
+    for warning in begun.warnings:
+        shell.say(f"warning: {warning}")
+    how = "goes on" if begun.resumed else "begins"
+    shell.say(f"{table}: rebuild {how}, {begun.commits} raw commits, beside the live table")
+    for name, (before, after) in begun.changes.items():
+        shell.say(f"    {name}: {before!r} becomes {after!r}")
+
+
+def _show_batch(shell: Shell, begun: Begun, result: LoadResult) -> None:
+    balance = result.applied.balance
+    shell.say(
+        f"raw commit {result.applied.applied} of {begun.commits}: {balance.records} records, "
+        f"{balance.written} written, {balance.quarantined} quarantined, {result.seconds:.1f} s"
+    )
+    for path, count in result.rescued.items():
+        shell.say(f"    {count} values of {path} are in _rescued: they do not fit the column")
+
+
+def _show(shell: Shell, found: Comparison) -> None:
+    grid = Table("", "live", "rebuilt")
+    before, after = asdict(found.before), asdict(found.after)
+    for name in ("upto", *_NUMBERS):
+        label = "raw commits up to" if name == "upto" else name
+        grid.add_row(label, str(before[name]), str(after[name]))
+    for column in found.columns:
+        grid.add_row(f"column {column.name}", column.before or "-", column.after or "-")
+    shell.console.print(grid)
+
+
+def _told(shell: Shell, table: str, state: str, text: str, found: Comparison | None = None) -> None:
+    if shell.as_json:
+        comparison = None if found is None else asdict(found)
+        shell.show({"table": table, "state": state, "comparison": comparison})
+    else:
+        shell.say(text)
+
+
+def _change(text: str) -> tuple[str, Any]:
+    name, value = pair("change", text)
+    return name, value_of(value)
+
+
+def _definition(file: Path | None, table: str) -> dict[str, Any]:
+    if file is None:
+        return {}
+    if file.suffix != ".py":
+        return dataset_to_dict(parse_dataset(read_json(file)))
+    found = [d for d in datasets_in_file(file) if d.table == table]
+    if not found:
+        raise InvalidFieldError(
+            "definition", str(file), f"has no dataset of table {table}", "give the file that has it"
+        )
+    return dataset_to_dict(found[0])

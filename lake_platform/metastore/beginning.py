@@ -1,0 +1,42 @@
+"""What a topic no longer holds of its beginning, and whose raw has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.offsets import OffsetRange, TopicInfo
+
+RawOf = Callable[[str, str], Mapping[int, OffsetRange]]
+"""What raw still holds of a table, if it was read from the topic of this id (raw.log.held)."""
+
+
+def beginning_gone(
+    dataset: Dataset, info: TopicInfo, others: Iterable[str], raw_of: RawOf
+) -> list[str]:
+    """The table will not have what the topic lost before; raw of another dataset may."""
+    gone = {p: OffsetRange(0, r.start) for p, r in info.ranges.items() if r.start}
+    if not gone:
+        return []
+    held = {t: _common(gone, raw_of(t, info.topic_id)) for t in others}
+    kept = [f"raw of dataset {t} has {_listed(ranges)}" for t, ranges in held.items() if ranges]
+    return [
+        f"the beginning of topic {dataset.topic} is gone: offsets {_listed(gone)} aged out or "
+        f"were deleted, so table {dataset.table} starts behind them; "
+        + ("; ".join(kept) or "no dataset of this platform has them in raw")
+    ]
+
+
+def _common(
+    one: Mapping[int, OffsetRange], other: Mapping[int, OffsetRange]
+) -> dict[int, OffsetRange]:
+    both = {
+        p: OffsetRange(max(r.start, other[p].start), min(r.end, other[p].end))
+        for p, r in one.items()
+        if p in other
+    }
+    return {p: r for p, r in both.items() if len(r)}
+
+
+def _listed(ranges: Mapping[int, OffsetRange]) -> str:
+    return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))

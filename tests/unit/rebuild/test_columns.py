@@ -1,0 +1,101 @@
+"""The columns of a rebuilt table: names stay, hints change what they speak of, and the rows are
+those of a table that was built so from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_platform.rebuild.rebuild import Rebuilder
+from tests.support import Lab
+
+RECORDS: list[dict[str, Any]] = [
+    {"id": 1, "Name": "a", "x-y": 1, "o": {"k": 1, "m": "t"}, "l": [{"n": 1}], "at": 1000},
+    {"id": 2, "name": "b", "x y": 2, "o": {"k": 2}, "l": [{"n": 2, "p": 3}], "at": 2000},
+    {"id": 3, "o": {"k": 3, "m": "u"}, "tags": {"a1": 1, "b2": 2}},
+]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(tmp_path)
+    yield lab
+    lab.close()
+
+
+def rebuild(lab: Lab, changes: dict[str, Any]) -> None:
+    work = Rebuilder(lab.metastore, lab.ports(), lab.limits)
+    work.begin("t", changes, "ops")
+    for _ in work.build("t"):
+        pass
+    work.swap("t")
+
+
+HINTS: list[dict[str, dict[str, Any]]] = [
+    {"id": {"type": "string"}},
+    {"Name": {"name": "title"}},
+    {'"x-y"': {"type": "double"}},
+    {"o.k": {"type": "string"}},
+    {"o": {"type": "json"}},
+    {"l[].n": {"type": "string"}},
+    {"l": {"type": "json"}},
+    {"tags": {"type": "map", "values": "string"}},
+    {"at": {"type": "timestamp", "format": "ms"}},
+    {"l": {"drop": True}},
+    {"id": {"aliases": ["x-y"]}},
+    {"o": {"type": "array", "values": "json"}},
+]
+
+
+@pytest.mark.parametrize("hints", HINTS, ids=str)
+def test_the_rows_are_those_of_a_table_with_the_hint_from_the_start(
+    lab: Lab, hints: dict[str, dict[str, Any]]
+) -> None:
+    lab.register(on_conflict="rescue")
+    lab.register("fresh", on_conflict="rescue", columns=hints)
+    for table in ("t", "fresh"):
+        lab.send_all(RECORDS, table=table)
+        lab.cycle(table)
+    rebuild(lab, {f"columns.{path}": hint for path, hint in hints.items()})
+    assert lab.plain_rows() == lab.plain_rows("fresh")
+    for table in ("t", "fresh"):
+        lab.send_all(RECORDS, table=table)
+        lab.cycle(table)
+    assert lab.plain_rows() == lab.plain_rows("fresh")
+
+
+def test_names_that_were_given_stay(lab: Lab) -> None:
+    """At first sight of all records `x y` would have the plain name: it is the smaller by bytes."""
+    lab.register()
+    lab.send({"id": 1, "x-y": 1})
+    lab.cycle()
+    lab.send({"id": 2, "x y": 2})
+    lab.cycle()
+    names = set(lab.plain_rows()[1])
+    rebuild(lab, {"columns.id": {"type": "string"}})
+    rows = lab.plain_rows()
+    assert set(rows[1]) == names
+    assert rows[0]["x_y"] == 1
+    lab.account()
+
+
+def test_names_in_lower_case_are_made_anew(lab: Lab) -> None:
+    lab.register()
+    lab.send({"Id": 1, "Name": "a"})
+    lab.cycle()
+    rebuild(lab, {"names": "lower"})
+    assert lab.plain_rows() == [{"id": 1, "name": "a"}]
+    lab.account()
+
+
+def test_who_looks_at_the_schema_sees_where_columns_come_from(lab: Lab) -> None:
+    lab.register()
+    lab.send({"id": 1, "x-y": 1})
+    lab.cycle()
+    rebuild(lab, {'columns."x-y"': {"type": "string"}})
+    told = {m.path: (version, m.column, m.type) for version, m in lab.metastore.mapping("t")}
+    assert told["x-y",] == (2, "x_y", "string")
+    assert told["id",] == (1, "id", "long")
