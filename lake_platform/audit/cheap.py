@@ -234,7 +234,7 @@ def _differ(wanted: int | None, found: int | None) -> bool:
 
 def raw_problems(files: Files, dataset: Dataset, commits: Sequence[RawCommit]) -> list[Problem]:
     """Raw by a blind listing: every object the log names is there, with its size."""
-    listed = listed_objects(files, dataset.topic, dataset.table)
+    listed = listed_objects(files, dataset.topic, dataset.raw_table)
     found = []
     for raw in (o for c in commits if not c.expired_at for o in c.objects):
         held = listed.get(raw.key)

@@ -150,7 +150,7 @@ def put_raw(
     logged = logged_objects(commits)
     known = {o.key for c in commits for o in c.objects}
     orphans = [
-        o for k, o in listed_objects(sources.files, dataset.topic, dataset.table).items()
+        o for k, o in listed_objects(sources.files, dataset.topic, dataset.raw_table).items()
         if k not in known
     ]  # fmt: skip
     for found in (*logged, *orphans):

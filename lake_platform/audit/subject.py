@@ -66,7 +66,7 @@ def read_subject(
     """Raises: NothingToAuditError, CorruptRawError."""
     table = dataset.table
     progress = sources.metastore.progress(table)
-    commits = tuple(read_commits(sources.files, table))
+    commits = tuple(read_commits(sources.files, dataset.raw_table))
     if not commits:
         raise NothingToAuditError(table, sources.files.root, progress.head_seq)
     return Subject(
@@ -74,7 +74,7 @@ def read_subject(
         reader=reader,
         source=_source(dataset, sources),
         commits=commits,
-        gaps=tuple(sources.metastore.accepted_gaps(table)),
+        gaps=tuple(sources.metastore.accepted_gaps(dataset.raw_table)),
         applied=max(look.applied, progress.applied_seq),
         dropped=progress.dropped if progress.applied_seq == look.applied else None,
         rejects=Rejects.of(sources.metastore.decisions(table)),

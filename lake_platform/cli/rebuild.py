@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,13 @@ from rich.table import Table
 from lake_platform import compose
 from lake_platform.cli.datasets import pair, read_json, value_of
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
-from lake_platform.errors import InvalidFieldError
+from lake_platform.domain.progress import DatasetRecord
+from lake_platform.errors import (
+    BatchClaimedError,
+    CommitRaceError,
+    InvalidFieldError,
+    RebuildStoppedError,
+)
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 from lake_platform.metastore.plan import datasets_in_file
 
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from lake_platform.rebuild.rebuild import Begun, Rebuilder
 
 app = typer.Typer()
+_TRIES, _WAIT_SECONDS = 12, 5
 _NUMBERS = ("rows", "keys", "quarantined", "deduplicated", "deleted", "dropped")
 
 
@@ -42,6 +50,10 @@ def rebuild(
     swap: Annotated[
         bool, typer.Option(help="With --no-swap the rebuilt table is made and compared only.")
     ] = True,
+    audit: Annotated[
+        bool,
+        typer.Option("--audit", help="Hold the rebuilt table against the topic before the swap."),
+    ] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Drop what was rebuilt.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Swap without asking.")] = False,
     home: Home = None,
@@ -62,12 +74,12 @@ def rebuild(
             shell.use_cases().notify(table)
             _told(shell, table, "swapped", f"{table}: the swap that was under way is done")
         else:
-            _run(shell, rebuilder, table, changes, swap=swap, yes=yes)
+            _run(shell, rebuilder, table, changes, swap=swap, yes=yes, audit=audit)
 
 
 def _run(
     shell: Shell, rebuilder: Rebuilder, table: str, changes: Mapping[str, Any],
-    *, swap: bool, yes: bool,
+    *, swap: bool, yes: bool, audit: bool,
 ) -> None:  # fmt: skip
     go_on(shell, rebuilder, table, rebuilder.begin(table, changes, shell.actor), swap=swap, yes=yes)
 
@@ -81,12 +93,14 @@ def go_on(
         _show_batch(shell, begun, result)
     found = rebuilder.compare(table)
     _show(shell, found)
+    if audit:
+        _audit(shell, begun)
     swap = swap and (yes or bool(found.problems) or _wanted(table))
     if not swap:
         then = f"swap it in: lake rebuild {table}; drop it: lake rebuild {table} --abort"
         _told(shell, table, "built", f"{table}: the rebuilt table waits; {then}", found)
         return
-    record = rebuilder.swap(table)
+    record = _swapped(shell, rebuilder, table)
     shell.use_cases().notify(table)
     _told(
         shell, table, "swapped",
@@ -100,6 +114,36 @@ def rebuilder_of(shell: Shell) -> Rebuilder:
     ports = compose.build_ports(shell.settings, shell.metastore)
     limits = compose.build_limits(shell.settings)
     return Rebuilder(shell.metastore, ports, limits, shell.use_cases().check_on)
+
+
+def _audit(shell: Shell, begun: Begun) -> None:
+    """Raises: RebuildStoppedError."""
+    from lake_platform.audit.auditor import audit
+
+    shadow = begun.rebuild.shadow
+    sources = compose.build_audit_sources(shell.settings, shell.metastore)
+    report = audit(shadow.table, sources, deep=True)
+    counts = report.total
+    said = f"{counts.lost} lost, {counts.duplicated} duplicated, {counts.alien} alien"
+    if not report.sound:
+        raise RebuildStoppedError(
+            shadow.raw_from, f"its audit says {report.verdict}: {said}",
+            "the rebuilt table must not be swapped in",
+        )  # fmt: skip
+    shell.say(f"audit of the rebuilt table: {report.verdict} ({said})")
+
+
+def _swapped(shell: Shell, rebuilder: Rebuilder, table: str) -> DatasetRecord:
+    """Waits a minute for a load of the live table. Raises: as `Rebuilder.swap`."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return rebuilder.swap(table)
+        except (BatchClaimedError, CommitRaceError) as error:
+            shell.say(f"{table}: not swapped yet: {error}")
+            if not left:
+                raise
+            time.sleep(_WAIT_SECONDS)
+    raise AssertionError("unreachable")
 
 
 def _abort(shell: Shell, rebuilder: Rebuilder, table: str) -> None:

@@ -38,7 +38,6 @@ from lake_platform.errors import (
     BatchClaimedError,
     CommitRaceError,
     InvalidFieldError,
-    LakeError,
     NotRunnableError,
 )
 from lake_platform.load import claims
@@ -62,7 +61,7 @@ def swap(rebuild: Rebuild, ports: Ports, limits: Limits, catch_up: Callable[[], 
     try:
         _check_complete(table, ports, catch_up())
         _decide(table, ports.store, claim)
-    except LakeError:
+    except Exception:
         claims.release(table, ports, claim, done=False)
         raise
     _go_on(table, ports, claim, claim.epoch)
@@ -108,6 +107,8 @@ def _claimed(rebuild: Rebuild, dataset: Dataset, ports: Ports, limits: Limits) -
     table, engine = dataset.table, ports.engine(dataset.format)
     state = engine.state(dataset)
     left = claims.open_claim(table, ports, state, limits)
+    if left:
+        _check_nobody_inside(table, ports, left)
     known = left.claim.epoch if left else (state.last.epoch if state.last else 0)
     name = rebuild.shadow.table
     claim = claims.take(table, ports, NOTHING, known, replay=True, shadow=name)
@@ -118,8 +119,6 @@ def _claimed(rebuild: Rebuild, dataset: Dataset, ports: Ports, limits: Limits) -
         raise CommitRaceError(
             f"table {table!r} was written since it was looked at; nothing was swapped, try again"
         )
-    if left:
-        _check_nobody_inside(table, ports, left)
     return claim
 
 

@@ -14,7 +14,7 @@ from lake_platform.domain.offsets import Gap
 from lake_platform.domain.progress import Progress
 from lake_platform.domain.quality import Balance
 from lake_platform.errors import DatasetNotFoundError
-from lake_platform.metastore.tables import BatchRow, GapRow, ProgressRow
+from lake_platform.metastore.tables import BatchRow, DatasetRow, GapRow, ProgressRow
 from lake_platform.metastore.unit import Unit
 
 _NAMES = frozenset(f.name for f in fields(Progress))
@@ -68,8 +68,13 @@ class Statistics(Unit):
 
     def all_progress(self) -> dict[str, Progress]:
         """Of every dataset, retired ones too, in one read."""
+        query = (
+            select(ProgressRow)
+            .join(DatasetRow, DatasetRow.table_name == ProgressRow.table_name)
+            .where(DatasetRow.rebuild_of.is_(None))
+        )
         with self._read() as session:
-            return {row.table_name: _progress(row) for row in session.scalars(select(ProgressRow))}
+            return {row.table_name: _progress(row) for row in session.scalars(query)}
 
     def update_progress(self, table: str, **values: int | str) -> None:
         unknown = values.keys() - _NAMES

@@ -15,12 +15,13 @@ from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.auditor import audit
 from lake_platform.audit.sources import Sources
 from lake_platform.audit.tables import open_reader
-from lake_platform.errors import SchemaBlockedError
+from lake_platform.errors import CommitRaceError, SchemaBlockedError
 from lake_platform.rebuild.rebuild import Rebuilder
 from tests.audit_support import MemoryTopic, local_files
 from tests.integration.test_phases import EngineByFormat
 from tests.spark_support import spark, table_rows
-from tests.support import Lab
+from tests.support import Fault, Lab
+from tests.unit.rebuild.test_refused import Late
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,6 +49,7 @@ def rebuild(lab: Lab, spark: SparkSession, changes: dict[str, Any]) -> None:
     work.begin("t", changes, "ops")
     assert list(work.build("t"))
     assert work.compare("t").problems == ()
+    check_by_audit(lab, work.begin("t", {}, "ops").rebuild.shadow.table)
     work.swap("t")
     assert not [i.key for i in lab.store.list("") if ".rebuild-" in i.key]
 
@@ -55,10 +57,15 @@ def rebuild(lab: Lab, spark: SparkSession, changes: dict[str, Any]) -> None:
 def check(lab: Lab) -> None:
     """By Spark, and by another engine."""
     lab.account()
+    check_by_audit(lab, "t")
+
+
+def check_by_audit(lab: Lab, table: str) -> None:
     files = local_files(lab.home / "storage")
     sources = Sources(lab.metastore, files, MemoryTopic(lab.kafka), lambda f: open_reader(f, files))
-    report = audit("t", sources, deep=True)
-    assert report.sound, report
+    report = audit(table, sources, deep=True)
+    assert report.sound and not report.total.pending, report
+    assert report.total.table + report.total.quarantined
 
 
 def fill(lab: Lab, *ids: int, **more: Any) -> None:
@@ -132,5 +139,25 @@ def test_a_table_changes_its_format_and_back(lab: Lab, spark: SparkSession) -> N
     check(lab)
     rebuild(lab, spark, {"format": "parquet", "mode": "append", "primary_key": []})
     fill(lab, 3)
+    assert lab.load()
+    check(lab)
+
+
+def test_a_hudi_writer_that_wakes_after_the_swap_commits_nothing(
+    lab: Lab, spark: SparkSession
+) -> None:
+    lab.register(mode="upsert", primary_key=("id",))
+    fill(lab, 1, 2)
+    lab.load()
+    fill(lab, 3)
+    late: Any = Late(lab.engine)
+    with pytest.raises(Fault):
+        lab.load(engine=late)
+    lab.workers.crash()
+    rebuild(lab, spark, {"columns.amount": {"type": "string"}})
+    with pytest.raises(CommitRaceError):
+        lab.engine.write(late.job)
+    check(lab)
+    fill(lab, 4)
     assert lab.load()
     check(lab)
