@@ -16,8 +16,8 @@ from lake_platform.domain.described import Line
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.errors import LakeError
+from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.schemas import Incident
-from lake_platform.metastore.statistics import BatchStatistics
 from lake_platform.settings import Settings
 from resources.spark import RunSpark
 

@@ -93,6 +93,15 @@ class AppliedBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedBatch:
+    """A batch that is part of the totals. `rescued`: values in `_rescued` by their path; None where
+    that was not counted."""
+
+    batch: BatchRange
+    rescued: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class TableState:
     """What a table says about itself. `applied` is 0 while nothing was ever applied.
 

@@ -85,6 +85,17 @@ class QuarantineRatioError(StopDatasetError):
         self.dataset, self.bad, self.total, self.limit = dataset, bad, total, limit
 
 
+class ReplayRefusedError(StopDatasetError):
+    """Applying raw commits again would leave records in two places, or rescue too many values."""
+
+    def __init__(self, table: str, batch: str, why: str, remedy: str) -> None:
+        super().__init__(
+            f"table {table!r}: applying batch {batch} again is refused: {why}. Nothing of it was "
+            f"written and the table goes on; {remedy}"
+        )
+        self.table, self.batch, self.why, self.remedy = table, batch, why, remedy
+
+
 class TransformError(StopDatasetError):
     def __init__(self, dataset: str, step: str, batch: str, first_offset: str, why: str) -> None:
         super().__init__(

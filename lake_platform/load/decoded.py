@@ -10,8 +10,9 @@ from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Struct, rescuing
+from lake_platform.errors import ReplayRefusedError
 from lake_platform.evolution import evolve, first
-from lake_platform.load.judged import check_ratio
+from lake_platform.load.judged import check_rejected
 from lake_platform.load.plan import Loading, Work
 from lake_platform.load.report import SAMPLES
 from lake_platform.load.scan import Conflicts
@@ -35,7 +36,7 @@ def decoded(
     """Decodes until nothing is new to the schema; nothing is on record yet. `fresh`: there is no
     table that a change could break.
 
-    Raises: SchemaBlockedError, QuarantineRatioError.
+    Raises: SchemaBlockedError, QuarantineRatioError, ReplayRefusedError.
     """
     rounds = _Rounds(loading, claim, work, active)
     if fresh:
@@ -61,6 +62,8 @@ class _Rounds:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
         self._conflicts: Conflicts = loading.dataset.on_conflict or loading.limits.on_conflict
+        if work.asked and self._conflicts == "block":
+            self._conflicts = "quarantine"  # where such records are since they were applied first
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))
@@ -78,7 +81,7 @@ class _Rounds:
         self._try(again or self.schema)
 
     def take_in(self) -> None:
-        """Raises: SchemaBlockedError, QuarantineRatioError."""
+        """Raises: SchemaBlockedError, QuarantineRatioError, ReplayRefusedError."""
         if evolve.any_new(self.base, self.staged.report.breaking):
             self._try(self._proposed(self.staged.report.observed, mixed=True))
         self._check()
@@ -111,10 +114,16 @@ class _Rounds:
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report
         flooded = report.flooded(loading.dataset.max_rescued_ratio)
-        if breaking := [*report.breaking, *flooded]:
+        breaking = [*report.breaking, *flooded]
+        if breaking and self._work.asked:
+            raise ReplayRefusedError(
+                loading.table, self._work.batch.id, "; ".join(map(str, breaking)),
+                "change the definition so that the records fit, or raise max_rescued_ratio",
+            )  # fmt: skip
+        if breaking:
             samples = [*report.samples, *(r.first for r in report.rescued.values())][:SAMPLES]
             evolve.block(loading.dataset, loading.ports, breaking, self._work.batch.id, samples)
-        check_ratio(loading.dataset, report)
+        check_rejected(loading, self._work.commits, report, asked=self._work.asked)
 
 
 def _is_late(loading: Loading, work: Work, changes: Sequence[Change]) -> bool:

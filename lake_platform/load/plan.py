@@ -44,12 +44,14 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One batch to apply: its commits in order, and what the checkpoint says afterwards."""
+    """One batch to apply: its commits in order, and what the checkpoint says afterwards. `asked`:
+    a person asked for this replay, which stops no table."""
 
     commits: tuple[RawCommit, ...]
     applied: int
     replay: bool
     undone: tuple[str, ...] = ()
+    asked: bool = False
 
     @property
     def batch(self) -> BatchRange:
@@ -72,19 +74,23 @@ def next_work(
     loading: Loading,
     state: TableState,
     left: claims.LeftClaim | None,
-    replayed: Iterator[tuple[RawCommit, ...]] | None,
+    replayed: Iterator[tuple[RawCommit, ...]],
+    *,
+    only: bool = False,
 ) -> Work | None:
-    """None when there is nothing to do; `replayed` is what is left of a replay."""
+    """None when there is nothing to do; `replayed` is what is left of a replay, `only` that is
+    asked for."""
     if state.doubled:
         return _since_doubled(loading, state)
     last = state.last
     if last is not None and last.reapply:
         applied = max(state.applied, last.batch.last_seq)
         return Work(loading.commits_of(last.batch), applied, replay=True)
-    if replayed is not None:
-        again = next(replayed, ())
+    if again := next(replayed, ()):
         # Another writer may have applied more since the replay began.
-        return Work(again, state.applied, replay=True) if again else None
+        return Work(again, state.applied, replay=True, asked=True)
+    if only:
+        return None
     commits = _pending(loading, state, left)
     return Work(tuple(commits), commits[-1].seq, replay=False) if commits else None
 

@@ -12,7 +12,7 @@ from functools import wraps
 from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
-from lake_platform.domain.batches import AppliedBatch, WriteResult
+from lake_platform.domain.batches import AppliedBatch, CountedBatch, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.described import Line, in_force
 from lake_platform.domain.diff import Change
@@ -30,9 +30,10 @@ from lake_platform.errors import (
     InvalidFieldError,
     NameTakenError,
 )
+from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.model import changed, dataset_to_dict
 from lake_platform.metastore.schemas import Incident
-from lake_platform.metastore.statistics import _GROWING, BatchStatistics
+from lake_platform.metastore.statistics import _GROWING
 from lake_platform.metastore.unit import AuditEntry
 
 P = ParamSpec("P")
@@ -59,6 +60,7 @@ class _Batch:
     files: int
     bytes: int
     recorded_at: int
+    rescued: Mapping[str, int] | None = None
 
     def within(self, other: _Batch) -> bool:
         mine, theirs = self.applied.batch, other.applied.batch
@@ -334,9 +336,15 @@ class DictMetastore:
             held[name] = max(held[name], value) if name in _GROWING else value
 
     @_whole
-    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
+    def record_batch(
+        self,
+        table: str,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None = None,
+    ) -> None:
         held = self._held(table)
-        delta = self._count(held, result, windows)
+        delta = self._count(held, result, windows, rescued)
         for total, part in (
             ("records", delta.written), ("quarantined", delta.quarantined),
             ("deleted", delta.deleted), ("deduplicated", delta.deduplicated),
@@ -345,7 +353,13 @@ class DictMetastore:
             held.progress[total] += part
         self.update_progress(table, applied_seq=result.applied.applied, loaded_at=self._clock())
 
-    def _count(self, held: _Held, result: WriteResult, windows: Mapping[str, int]) -> Balance:
+    def _count(
+        self,
+        held: _Held,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None,
+    ) -> Balance:
         applied, delta = result.applied, Balance()
         known = held.batches.get(applied.batch.id)
         if known is not None and known.applied.epoch >= applied.epoch:
@@ -353,7 +367,9 @@ class DictMetastore:
         if known is not None:
             delta = _minus(delta, known)
             del held.batches[applied.batch.id]
-        made = _Batch(applied, True, dict(windows), result.files, result.bytes, self._clock())
+        made = _Batch(
+            applied, True, dict(windows), result.files, result.bytes, self._clock(), rescued
+        )
         first, last = applied.batch.first_seq, applied.batch.last_seq
         others = [
             o for o in held.batches.values()
@@ -369,6 +385,14 @@ class DictMetastore:
             delta = _minus(delta, other)
             other.counted = False
         return delta + applied.balance
+
+    def counted_batches(self, table: str, first_seq: int, last_seq: int) -> list[CountedBatch]:
+        held = [b for b in self._held(table).batches.values() if b.counted]
+        found = [CountedBatch(b.applied.batch, b.rescued) for b in held]
+        wanted = [
+            c for c in found if c.batch.last_seq >= first_seq and c.batch.first_seq <= last_seq
+        ]
+        return sorted(wanted, key=lambda c: c.batch.first_seq)
 
     def batches(self, table: str, limit: int = 100) -> list[BatchStatistics]:
         held = sorted(
