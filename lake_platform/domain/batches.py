@@ -24,6 +24,10 @@ class BatchRange:
     def id(self) -> str:
         return f"{self.first_seq:012d}-{self.last_seq:012d}"
 
+    @property
+    def seqs(self) -> range:
+        return range(self.first_seq, self.last_seq + 1)
+
     def __str__(self) -> str:
         return self.id
 

@@ -129,15 +129,29 @@ class NotDecodedError(StopDatasetError):
 
 
 class RawExpiredError(StopDatasetError):
-    """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`."""
+    """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`.
+    `quarantined`: they were needed for records in quarantine."""
 
-    def __init__(self, table: str, first_seq: int, last_seq: int, windows: Sequence[str]) -> None:
+    def __init__(
+        self,
+        table: str,
+        first_seq: int,
+        last_seq: int,
+        windows: Sequence[str],
+        *,
+        quarantined: bool = False,
+    ) -> None:
         shown = ", ".join(windows[:5]) + (f" and {len(windows) - 5} more" if windows[5:] else "")
         super().__init__(
             f"table {table!r}: raw retention removed the objects of raw commits {first_seq} to "
             f"{last_seq} (windows {shown}), so they cannot be applied again; the table keeps the "
-            f"rows it has. Replay newer windows only; LAKE_RAW_RETENTION_DAYS says how long raw "
-            f"is kept"
+            f"rows it has. "
+            + (
+                f"The records themselves are still in quarantine, as they came: produce them to "
+                f"the topic again, from `lake quarantine show {table} --json`"
+                if quarantined
+                else "Replay newer windows only; LAKE_RAW_RETENTION_DAYS says how long raw is kept"
+            )
         )
         self.table, self.first_seq, self.last_seq = table, first_seq, last_seq
 

@@ -56,7 +56,7 @@ def lines_at(store: ObjectStore, key: str) -> list[Held]:
         data = store.get(key)
     except KeyError:
         return []
-    return [_held(line) for line in igzip.decompress(data).split(b"\n")[:-1]]
+    return [held_of(line) for line in igzip.decompress(data).split(b"\n")[:-1]]
 
 
 def write_quarantine(
@@ -106,7 +106,7 @@ def _placed(
 
 def _leaving(held: Sequence[Held], lines: Sequence[bytes], epoch: int) -> list[bytes]:
     """Lines of records that are not among `lines`, marked."""
-    new = {_held(line).at for line in lines}
+    new = {held_of(line).at for line in lines}
     marked = []
     for old in held:
         if old.at not in new:
@@ -119,7 +119,7 @@ def _line(head: Mapping[str, Any], record: bytes) -> bytes:
     return orjson.dumps(head)[:-1] + _RECORD + record + b"}"
 
 
-def _held(line: bytes) -> Held:
+def held_of(line: bytes) -> Held:
     # A reason may hold any text, but no quote that is not escaped.
     begin = line.index(_RECORD)
     head = orjson.loads(line[:begin] + b"}")

@@ -30,7 +30,7 @@ class Course:
     to_end: bool = False
 
     def seqs(self) -> list[int]:
-        return [s for r in self.runs for s in range(r.first_seq, r.last_seq + 1)]
+        return [s for r in self.runs for s in r.seqs]
 
 
 def replayed(
@@ -116,7 +116,7 @@ def _all(loading: Loading, held: Mapping[int, RawCommit], course: Course) -> Bat
             if mark:
                 mark = unfinished.stands_at(table, ports, mark, min(whole.first_seq, run.first_seq))
             position = whole.last_seq
-            yield tuple(c for s, c in held.items() if whole.first_seq <= s <= whole.last_seq)
+            yield tuple(c for s, c in held.items() if s in whole.seqs)
         done = True
     finally:
         if mark:
@@ -140,7 +140,7 @@ def _aligned(loading: Loading, run: BatchRange, position: int = 0) -> BatchRange
 def _check_all_kept(loading: Loading, held: Mapping[int, RawCommit], course: Course) -> None:
     if any(c.expired_at for c in held.values()):
         spans = [_aligned(loading, run) for run in course.runs]
-        wanted = {s for w in spans for s in range(w.first_seq, w.last_seq + 1)}
+        wanted = {s for w in spans for s in w.seqs}
         check_kept(loading.table, [c for s, c in held.items() if s in wanted])
 
 
@@ -165,7 +165,7 @@ def _units(
 
 
 def _is_kept(held: Mapping[int, RawCommit], batch: BatchRange, position: int) -> bool:
-    commits = [held.get(s) for s in range(batch.first_seq, batch.last_seq + 1)]
+    commits = [held.get(s) for s in batch.seqs]
     return batch.first_seq > position and all(c and not c.expired_at for c in commits)
 
 
@@ -176,7 +176,7 @@ def _runs(
     runs: list[BatchRange] = []
     size = 0
     for unit in units:
-        more = sum(held[s].raw_bytes for s in range(unit.first_seq, unit.last_seq + 1))
+        more = sum(held[s].raw_bytes for s in unit.seqs)
         if runs and runs[-1].last_seq + 1 == unit.first_seq and size + more <= most_bytes:
             runs[-1] = BatchRange(runs[-1].first_seq, unit.last_seq)
             size += more
