@@ -69,13 +69,12 @@ class Redrive:
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[LoadResult]:
         """Applies, batch by batch. Raises: as `load.load.load`."""
-        if self.plan.seqs:
-            for result in load(
-                self._table, self._ports, self._limits, replay=True, stop=stop,
-                seqs=self.plan.seqs,
-            ):  # fmt: skip
-                self._results.append(result)
-                yield result
+        # Also for nothing: one that was cut off may have something left to finish.
+        for result in load(
+            self._table, self._ports, self._limits, replay=True, stop=stop, seqs=self.plan.seqs
+        ):
+            self._results.append(result)
+            yield result
         self._whole = not stop()
 
     @property

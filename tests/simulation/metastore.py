@@ -71,6 +71,7 @@ class _Batch:
 class _Held:
     record: DatasetRecord
     paused_from: Status | None = None
+    retired_from: Status | None = None
     progress: dict[str, Any] = field(default_factory=lambda: asdict(Progress()))
     schemas: list[SchemaVersion] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
@@ -155,7 +156,9 @@ class DictMetastore:
     @_whole
     def set_status(self, table: str, status: Status, actor: str | None = None) -> None:
         held = self._held(table)
-        if status in {Status.PAUSED, Status.RETIRED}:
+        if status is Status.RETIRED:
+            self.retire(table, actor or "platform")
+        elif status is Status.PAUSED:
             self._move(held, status, actor)
         elif status is not Status.BLOCKED and self._open(table):
             return
@@ -172,7 +175,28 @@ class DictMetastore:
 
     @_whole
     def retire(self, table: str, actor: str) -> DatasetRecord:
-        return self._move(self._held(table), Status.RETIRED, actor)
+        held = self._held(table)
+        before, paused = held.record.status, held.paused_from
+        if before is Status.RETIRED:
+            return held.record
+        for incident in self._open(table):
+            self._close(incident, "retired", actor)
+        self._move(held, Status.RETIRED, actor)
+        held.retired_from = before
+        held.paused_from = Status.LIVE if paused is Status.BLOCKED else paused
+        return held.record
+
+    @_whole
+    def unretire(self, table: str, actor: str) -> DatasetRecord:
+        held = self._held(table)
+        if held.record.status is not Status.RETIRED:
+            raise InvalidFieldError("table", table, "is not retired", "there is nothing to do")
+        paused, begun = held.paused_from, held.progress["head_seq"]
+        before = held.retired_from or (Status.BOOTSTRAPPING if begun else Status.REGISTERED)
+        self._move(held, Status.LIVE if before is Status.BLOCKED else before, actor)
+        if before is Status.PAUSED:
+            held.paused_from = paused
+        return held.record
 
     @_whole
     def resume(self, table: str, actor: str) -> DatasetRecord:
@@ -192,6 +216,7 @@ class DictMetastore:
         if before is not status:
             held.record = replace(held.record, status=status)
             held.paused_from = before if status is Status.PAUSED else None
+            held.retired_from = None
             table = held.record.dataset.table
             self._audit("status", table, {"status": before}, {"status": status.value}, actor)
         return held.record
@@ -277,6 +302,8 @@ class DictMetastore:
             held.paused_from = Status.BLOCKED
         elif held.record.status is not Status.RETIRED:
             self._move(held, Status.BLOCKED, None)
+        else:
+            self._close(known[0], "retired", "platform")
         return known[0].id
 
     def incidents(
@@ -297,17 +324,20 @@ class DictMetastore:
 
     @_whole
     def resolve(self, incident_id: int, resolution: str, actor: str) -> Incident:
-        found = self.incident(incident_id)
-        held = self._held(found.table)
-        if found.status == "OPEN":
-            found = replace(
-                found, status="RESOLVED", resolution=resolution, resolved_by=actor,
-                resolved_at=self._clock(),
-            )  # fmt: skip
-            self._incidents[incident_id - 1] = found
-            held.progress["load_failures"] = 0
-            self._audit("resolve", found.table, None, {"incident": incident_id}, actor)
-        self._unblock(held, actor)
+        found = self._close(self.incident(incident_id), resolution, actor)
+        self._unblock(self._held(found.table), actor)
+        return found
+
+    def _close(self, found: Incident, resolution: str, actor: str) -> Incident:
+        if found.status != "OPEN":
+            return found
+        found = replace(
+            found, status="RESOLVED", resolution=resolution, resolved_by=actor,
+            resolved_at=self._clock(),
+        )  # fmt: skip
+        self._incidents[found.id - 1] = found
+        self._held(found.table).progress["load_failures"] = 0
+        self._audit("resolve", found.table, None, {"incident": found.id}, actor)
         return found
 
     def _unblock(self, held: _Held, actor: str) -> None:

