@@ -73,6 +73,7 @@ def redrive_quarantine(
     ports, table, rescued = platform.ports, config.table, config.rescued
     with translated(_BY_HAND, context.log):
         wanted = quarantined.wanted(config.reasons, config.windows, config.version)
+        quarantined.check_rescued(wanted, rescued=rescued)
         if config.dry_run:
             found = plan(
                 table, ports.store, ports.metastore, platform.limits, wanted, rescued=rescued

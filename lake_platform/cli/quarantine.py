@@ -13,7 +13,6 @@ from lake_platform import compose
 from lake_platform.cli.again import TO_END, DryRun, TableName, Windows, applied, counted
 from lake_platform.cli.mapping import safe
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
-from lake_platform.errors import InvalidFieldError
 
 if TYPE_CHECKING:
     from lake_platform.load.quarantined import Group
@@ -116,11 +115,7 @@ def redrive(
     from lake_platform.load.redrive import Redrive, plan
 
     wanted = quarantined.wanted(reason or (), window or (), version)
-    if rescued and (reason or version is not None):
-        raise InvalidFieldError(
-            "rescued", True, "values in _rescued have no reason and no version of their own",
-            "give --window only, or leave --rescued out",
-        )  # fmt: skip
+    quarantined.check_rescued(wanted, rescued=rescued)
     with open_shell(home, as_json=as_json) as shell:
         ports = compose.build_ports(shell.settings, shell.metastore)
         limits = compose.build_limits(shell.settings)

@@ -114,6 +114,15 @@ def wanted(
     return Wanted(frozenset(named), frozenset(windows), version)
 
 
+def check_rescued(wanted: Wanted, *, rescued: bool) -> None:
+    """Raises: InvalidFieldError."""
+    if rescued and (wanted.reasons or wanted.version is not None):
+        raise InvalidFieldError(
+            "rescued", True, "values in _rescued have no reason and no version of their own",
+            "name windows only, or leave rescued out",
+        )  # fmt: skip
+
+
 def check_reasons(wanted: Wanted, known: Sequence[str]) -> None:
     """`known`: those in quarantine. Raises: InvalidFieldError for a reason that there never is."""
     for reason in sorted(wanted.reasons.difference(known, _NAMES.values())):

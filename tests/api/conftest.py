@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -41,6 +42,7 @@ class Stack:
     metastore: Repository
     notified: list[str] = field(default_factory=list)
     missing: dict[int, OffsetRange] = field(default_factory=dict)
+    launched: list[tuple[str, Any]] = field(default_factory=list)
 
 
 Start = Callable[..., Stack]
@@ -64,6 +66,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         store = open_store("memory:///")
         notified: list[str] = []
         missing: dict[int, OffsetRange] = {}
+        launched: list[tuple[str, Any]] = []
+
+        def launch(job: str, run_config: Mapping[str, Any]) -> str:
+            launched.append((job, run_config))
+            return f"run-{len(launched)}"
+
         parts = Parts(
             use_cases=compose.build_use_cases(
                 metastore, kafka, notified.append, store=lambda: store
@@ -72,12 +80,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
             store=store,
             missing=lambda _table: missing,
             clock=lambda: NOW + 60_000,
+            launch=launch,
             close=metastore.close,
         )
         app = create_app_with(settings, parts)
         client = TestClient(app, base_url=LOCAL, raise_server_exceptions=False)
         client.__enter__()
-        stack = Stack(client, kafka, store, metastore, notified, missing)
+        stack = Stack(client, kafka, store, metastore, notified, missing, launched)
         opened.append(stack)
         return stack
 
