@@ -6,7 +6,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -162,9 +162,14 @@ def look(
         for held in _lines(text):
             if wanted.takes(found.window, held):
                 counted[found.window, held.reason, held.schema_version] += 1
-    groups = [Group(w, r, v, n) for (w, r, v), n in counted.items()]
+    return Look(as_groups(counted), tuple(chosen), complete)
+
+
+def as_groups(counted: Mapping[tuple[str, str, int], int]) -> tuple[Group, ...]:
+    """Of counts by window, reason and schema version; newest first, then the largest."""
+    groups = [Group(*of, records) for of, records in sorted(counted.items())]
     groups.sort(key=lambda g: (g.window, g.schema_version, g.records), reverse=True)
-    return Look(tuple(groups), tuple(chosen), complete)
+    return tuple(groups)
 
 
 def held_in(store: ObjectStore, found: Object) -> Iterator[Held]:

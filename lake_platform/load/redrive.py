@@ -18,7 +18,7 @@ from lake_platform.domain.ports import Metastore, ObjectStore
 from lake_platform.domain.schema import RESCUED_FIELD
 from lake_platform.errors import RawExpiredError, SchemaVersionNotFoundError
 from lake_platform.load.load import load
-from lake_platform.load.quarantined import Group, Wanted, check_reasons, held_in, objects
+from lake_platform.load.quarantined import Wanted, as_groups, check_reasons, held_in, objects
 from lake_platform.load.redriven import Fate, Outcome, Plan
 from lake_platform.load.replay import Course, course_of
 from lake_platform.load.replaying import check_runs, check_there, windows_in
@@ -144,7 +144,7 @@ def _of_quarantine(
                 seqs.add(found.seq)
     check_reasons(wanted, sorted(known))
     return Plan(
-        table, _groups(groups), _groups(unreadable), _groups(expired),
+        table, as_groups(groups), as_groups(unreadable), as_groups(expired),
         seqs=frozenset(seqs), expired_seqs=frozenset(gone),
     )  # fmt: skip
 
@@ -196,9 +196,3 @@ def _lost(
 def _with_course(found: Plan, held: Mapping[int, RawCommit], course: Course) -> Plan:
     records = sum(held[s].records for s in course.seqs())
     return replace(found, records=records, batches=len(course.runs), to_end=course.to_end)
-
-
-def _groups(counted: Mapping[tuple[str, str, int], int]) -> tuple[Group, ...]:
-    """Newest window first."""
-    groups = [Group(*of, records) for of, records in counted.items()]
-    return tuple(sorted(groups, key=lambda g: (g.window, g.records), reverse=True))

@@ -215,7 +215,7 @@ def stale_commits_read(stack: ExitStack) -> None:
 
 
 def statistics_not_caught_up(stack: ExitStack) -> None:
-    _swap(stack, load_module, "catch_up_statistics", lambda *_: None)
+    _swap(stack, load_module, "catch_up", lambda *_, **__: None)
 
 
 def half_a_slice(stack: ExitStack) -> None:
