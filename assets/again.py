@@ -17,7 +17,8 @@ from lake_platform.load.results import LoadResult
 from resources.platform import PlatformResource
 
 REPLAY, REDRIVE = "replay", "redrive"
-_BY_HAND = Asked((), load=True, checks=frozenset(), share=1)
+# A person asked: tried again in this run, and not put off for another writer.
+_BY_HAND = Asked(("by hand",), load=True, checks=frozenset(), share=1)
 
 
 class ReplayConfig(dg.Config):

@@ -10,6 +10,7 @@ import pytest
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.translator import asset_key
 from lake_platform.domain.quality import Reason
+from lake_platform.errors import BatchClaimedError
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 from tests.dagster.test_phases import H0, H1, run
 
@@ -126,3 +127,21 @@ def test_a_replay_of_no_windows_says_how_to_name_them(
     result = job(begun, instance, "replay", "replay_windows", table="orders")
     (failure,) = [e.step_failure_data for e in result.all_events if e.is_step_failure]
     assert "none is named; name windows" in str(failure.error)
+
+
+def test_another_writer_is_not_taken_for_this_work(
+    begun: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load that finds another one at work leaves it to that; a re-drive is tried again."""
+    change(begun, on_conflict="rescue")
+    write, tries = begun.engine.write, [BatchClaimedError("orders", "somebody")]
+
+    def busy(job: Any) -> Any:
+        if tries:
+            raise tries.pop()
+        return write(job)
+
+    monkeypatch.setattr(begun.engine, "write", busy)
+    result = redrive(begun, instance)
+    assert result.success
+    assert [row["came_back"] for row in metadata(result)["came_back"]] == [2]
