@@ -131,8 +131,8 @@ def deletes(table: str, progress: Progress) -> dg.AssetCheckResult:
         not held,
         {"quarantined_deletes": held, "deleted": progress.deleted},
         f"{held} deletes are in quarantine: rows that were deleted at the source are still there; "
-        f"see the reasons in the quarantine asset, and replay their windows once the cause is "
-        f"mended"
+        f"see the reasons by `lake quarantine list {table}`, and once the cause is mended let them "
+        f"in: lake quarantine redrive {table}"
         if held
         else "no delete waits in quarantine",
         dg.AssetCheckSeverity.WARN,

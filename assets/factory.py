@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import structlog
+from pydantic import Field
 
 from assets.audit import audit_check
 from assets.checks import check_specs
@@ -23,9 +24,14 @@ SchemaOf = Callable[[str], SchemaVersion | None]
 
 
 class LoadConfig(dg.Config):
-    """Run config of a lake asset. `replay` applies the chosen windows again."""
+    """Run config of a lake asset, under `ops: {lake__<table>: {config: …}}`. `replay` applies the
+    chosen windows again."""
 
-    replay: bool = False
+    replay: bool = Field(
+        default=False,
+        description="Apply the chosen windows again. In the run config it stands here, under "
+        "ops: {lake__<table>: {config: {replay: true}}}, not at the root.",
+    )
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The jobs: the two phases over any datasets, a replay by hand, and maintenance."""
+"""The jobs: the two phases over any datasets, and maintenance."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -11,10 +11,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from assets.audit import AUDIT
 from assets.checks import check_key
 from assets.history import prune_runs
-from assets.metadata import LoadTally, rows_table
-from assets.phases import Asked, apply, translated
+from assets.metadata import rows_table
 from assets.translator import asset_key
-from assets.windows import WINDOWS, is_window, when
+from assets.windows import when
 from resources.platform import PlatformResource
 
 PHASE_TAG = "lake/phase"
@@ -52,58 +51,6 @@ def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
         )
         for name, layer in chosen.items()
     ]
-
-
-class ReplayConfig(dg.Config):
-    """Windows are hours, `2026-11-24-03:00`, both included."""
-
-    table: str
-    first_window: str
-    last_window: str
-
-
-@dg.op
-def replay_windows(
-    context: dg.OpExecutionContext, config: ReplayConfig, platform: PlatformResource
-) -> None:
-    want = Asked(_windows(config, platform), load=True, checks=frozenset(), share=1)
-    with translated(want, context.log):
-        dataset = platform.ports.metastore.get(config.table).dataset
-        tally = LoadTally(dataset, platform.catalogue.mapping)
-        for event in apply(tally, platform, want, context.log, replay=True):
-            context.log_event(event)
-    windows = sorted(tally.windows)
-    context.add_output_metadata(
-        {
-            "batches": len(tally.results),
-            "windows": len(windows),
-            "first_window": windows[0] if windows else "none of these was applied before",
-            "last_window": windows[-1] if windows else "-",
-        }
-    )
-
-
-def _windows(config: ReplayConfig, platform: PlatformResource) -> tuple[str, ...]:
-    now = platform.ports.clock()
-    first, last = config.first_window, config.last_window
-    if not (is_window(first, now) and is_window(last, now) and first <= last):
-        raise dg.Failure(
-            f"{first!r} to {last!r} is no range of windows; give hours that have begun, the first "
-            f"one first, as in 2026-11-24-03:00",
-            allow_retries=False,
-        )
-    return tuple(WINDOWS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
-
-
-@dg.job(
-    name="replay",
-    executor_def=dg.in_process_executor,
-    tags={PHASE_TAG: "load"},  # it owns a Spark as a load does
-    description="Applies windows of one table again from raw; the table stays the same if they "
-    "were right",
-)
-def replay_job() -> None:
-    replay_windows()
 
 
 @dg.op

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
-from assets.translator import Layer, asset_key, table_schema
+from assets.translator import Layer, asset_key, op_name, table_schema
 from assets.windows import WindowTotals, when
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.described import Line
 from lake_platform.domain.quality import Balance
+from lake_platform.domain.windows import window_of_path
 from lake_platform.load.results import LoadResult, WindowReport
 
 LinesOf = Callable[[str], Sequence[Line]]
@@ -118,12 +119,14 @@ class LoadTally:
 def quarantine_events(
     result: LoadResult, is_partition: Callable[[str], bool]
 ) -> list[dg.AssetMaterialization]:
-    """One per window of the batch that has quarantined records."""
+    """One per window of the batch that has quarantined records, or had some that came back."""
     reasons = rows_table({"reason": r, "records": n} for r, n in result.quarantined.items())
     by_window: dict[str, list[str]] = {}
     for key in result.applied.quarantine_keys:
-        year, month, day, hour = key.split("/")[-5:-1]
-        by_window.setdefault(f"{year}-{month}-{day}-{hour}:00", []).append(key)
+        by_window.setdefault(window_of_path(key), []).append(key)
+    released = {window_of_path(key) for key in result.released}
+    for window in released:
+        by_window.setdefault(window, [])
     return [
         dg.AssetMaterialization(
             asset_key("quarantine", result.table),
@@ -133,11 +136,17 @@ def quarantine_events(
                 "batch_quarantined": sum(result.quarantined.values()),
                 "batch": result.applied.batch.id,
                 "objects": dg.MetadataValue.json(keys),
+                "came_back": window in released,
             },
         )
         for window, keys in sorted(by_window.items())
         if is_partition(window)
     ]
+
+
+def replay_config(table: str) -> str:
+    """Where in a run config it says that windows are applied again, as YAML in one line."""
+    return f"{{ops: {{{op_name('lake', table)}: {{config: {{replay: true}}}}}}}}"
 
 
 def verified_event(report: WindowReport) -> dg.AssetMaterialization:
@@ -146,8 +155,8 @@ def verified_event(report: WindowReport) -> dg.AssetMaterialization:
             f"already applied; raw retention removed {report.expired} raw objects of this window, "
             f"the others were read again and agree with their commits"
             if report.expired
-            else "already applied: raw objects and commits of this window were read again and "
-            "agree; set replay: true in the run config to apply it again"
+            else f"already applied: raw objects and commits of this window were read again and "
+            f"agree; to apply it again give the run config {replay_config(report.table)}"
         ),
         "records": dg.MetadataValue.int(report.records),
         "dagster/partition_row_count": dg.MetadataValue.int(report.records),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -28,6 +28,7 @@ from lake_platform.errors import (
     RetryableError,
 )
 from lake_platform.load import load
+from lake_platform.load.results import LoadResult
 from lake_platform.load.verify import verify_windows
 from lake_platform.raw import log as raw_log
 from resources.platform import PlatformResource
@@ -138,11 +139,24 @@ def apply(
     *,
     replay: bool,
 ) -> Iterator[dg.AssetMaterialization]:
+    results = load.load(
+        tally.dataset.table, platform.ports, _limits(platform, want), list(want.windows) or None,
+        replay,
+    )  # fmt: skip
+    yield from reported(tally, platform, want, log, results)
+
+
+def reported(
+    tally: LoadTally,
+    platform: PlatformResource,
+    want: Asked,
+    log: dg.DagsterLogManager,
+    results: Iterable[LoadResult],
+) -> Iterator[dg.AssetMaterialization]:
+    """Events of the windows that `results` touch, as they come."""
     ports, pace = platform.ports, Pace()
     try:
-        for result in load.load(
-            tally.dataset.table, ports, _limits(platform, want), list(want.windows) or None, replay
-        ):
+        for result in results:
             now = ports.clock()
             tally.add(result)
             pace.touch(w for w in result.windows if is_window(w, now))

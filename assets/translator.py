@@ -202,8 +202,9 @@ class Translator:
         )
         lines.append(f"{dataset.format.capitalize()} table of topic `{topic}`, {how}.")
         lines.append(
-            "Materialising a window loads what is pending and verifies the window; with "
-            "`replay: true` in the run config the window is applied again."
+            f"Materialising a window loads what is pending and verifies the window; with the run "
+            f"config `ops: {{{op_name('lake', dataset.table)}: {{config: {{replay: true}}}}}}` the "
+            f"window is applied again. `replay: true` belongs there, not at the root."
         )
         return "\n\n".join(lines)
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -267,7 +268,7 @@ def build_use_cases(
     the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
-    from lake_platform.raw.log import held
+    from lake_platform.raw.log import head, held
     from lake_platform.sight.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
@@ -277,12 +278,17 @@ def build_use_cases(
         return analyse(dataset, source)
 
     def raw_of(table: str, topic_id: str) -> Mapping[int, OffsetRange]:
-        if store is not None:
-            return held(store(), table, topic_id)
-        return held(build_store(settings), table, topic_id) if settings else {}
+        return held(opened(), table, topic_id) if opened else {}
+
+    def has_raw_log(table: str) -> bool:
+        return opened is None or head(opened(), table) is not None
+
+    opened = store or (partial(build_store, settings) if settings else None)
 
     analyse = build_analysis(settings) if settings else analyse
-    return UseCases(metastore, kafka, look, check_steps, advice, notify, check_source, raw_of)
+    return UseCases(
+        metastore, kafka, look, check_steps, advice, notify, check_source, raw_of, has_raw_log
+    )
 
 
 def build_analysis(settings: Settings) -> Analyse:

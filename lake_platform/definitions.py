@@ -10,11 +10,12 @@ from functools import cache
 
 import dagster as dg
 
+from assets.again import redrive_job, replay_job
 from assets.audit import audit_jobs, audit_schedules
 from assets.compaction import compaction_job, compaction_schedule
 from assets.factory import Built, build_assets
 from assets.health import health
-from assets.jobs import maintenance_job, phase_jobs, replay_job
+from assets.jobs import maintenance_job, phase_jobs
 from assets.resolve import resolve_job
 from lake_platform.compose import build_metastore
 from lake_platform.settings import Settings, load_settings
@@ -45,6 +46,7 @@ def build_definitions(
             *phase_jobs(built.tables),
             *audits,
             replay_job,
+            redrive_job,
             resolve_job,
             compaction_job,
             maintenance_job,

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import compose
-from lake_platform.api import datasets, operations
+from lake_platform.api import again, datasets, operations
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
@@ -44,6 +44,8 @@ def create_app() -> FastAPI:
         missing=compose.build_missing_ranges(ports),
         look_ahead=compose.build_look_ahead(ports, compose.build_limits(settings), use_cases),
         clock=ports.clock,
+        limits=compose.build_limits(settings),
+        launch=compose.build_dagster(settings).launch,
         close=close,
     )
     return create_app_with(settings, parts)
@@ -65,7 +67,7 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     app.state.tokens = Tokens.from_settings(settings)
     app.state.health = health
     add_error_handlers(app)
-    for router in (datasets.router, operations.router, _system):
+    for router in (datasets.router, operations.router, again.router, _system):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

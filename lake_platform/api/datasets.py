@@ -98,8 +98,15 @@ def change(
 
 @router.delete("/{table}")
 def retire(who: Admin, table: Table, parts: PartsOf) -> dict[str, Any]:
-    """Retires: both phases stop, files and history stay, the name stays taken."""
+    """Retires: both phases stop, files and history stay, the name stays taken; open incidents are
+    closed. What Kafka loses before it is taken back is lost to the table."""
     return dataset_view(parts.use_cases.retire(table, who.name))
+
+
+@router.post("/{table}/unretire")
+def unretire(who: Admin, table: Table, parts: PartsOf) -> dict[str, Any]:
+    """Takes a retired dataset back; it goes on where it stood."""
+    return dataset_view(parts.use_cases.unretire(table, who.name))
 
 
 @router.post("/{table}/pause")

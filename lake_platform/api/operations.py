@@ -1,4 +1,4 @@
-"""What operators look at and decide: incidents, gaps, quarantine, replays, the audit log."""
+"""What operators look at and decide: incidents, gaps, the audit log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from lake_platform.api import quarantine
 from lake_platform.api.parts import Body, Parts, PartsOf, take
 from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.layout import check_name
@@ -108,22 +107,6 @@ def accept_gap(who: Admin, body: Body, parts: PartsOf) -> dict[str, Any]:
     [table] = take(body, "table")
     accepted = parts.use_cases.accept_gap(check_name("table", table), parts.missing, who.name)
     return {"table": table, "accepted": [asdict(g) for g in accepted]}
-
-
-@router.get("/quarantine")
-def quarantined(_who: Viewer, parts: PartsOf) -> dict[str, Any]:
-    """Records in quarantine per table."""
-    progress = parts.metastore.all_progress()
-    return {"quarantined": {table: found.quarantined for table, found in progress.items()}}
-
-
-@router.get("/quarantine/{table}")
-def quarantined_of(_who: Viewer, table: str, parts: PartsOf, limit: Limit = 100) -> dict[str, Any]:
-    """The newest quarantine objects of a table and the reasons in them."""
-    parts.metastore.get(check_name("table", table))
-    found = quarantine.look(parts.store, table, limit)
-    total = parts.metastore.progress(table).quarantined
-    return {"table": table, "quarantined": total} | asdict(found)
 
 
 @router.get("/audit")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Request
 from fastapi import Path as PathParameter
 
+from lake_platform.domain.bundle import Limits
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.ports import Clock, Kafka, ObjectStore
-from lake_platform.errors import BodyTooLargeError, InvalidFieldError
+from lake_platform.errors import BodyTooLargeError, DagsterUnavailableError, InvalidFieldError
 from lake_platform.load.held import LookAhead
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import MissingRanges, UseCases
 
 MAX_BODY_BYTES = 1 << 20
+Launch = Callable[[str, Mapping[str, Any]], str]
+"""Starts a Dagster job with a run config; gives the run's id."""
+
+
+def _no_dagster(job: str, _run_config: Mapping[str, Any]) -> str:
+    raise DagsterUnavailableError(f"there is no Dagster to run the job {job}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Parts:
     missing: MissingRanges
     look_ahead: LookAhead
     clock: Clock
+    limits: Limits = field(default_factory=Limits)
+    launch: Launch = _no_dagster
     close: Callable[[], None] = lambda: None
 
     @property

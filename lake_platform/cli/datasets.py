@@ -15,6 +15,7 @@ from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
+from lake_platform.domain.retiring import lost_by_retiring
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.model import parse_dataset
 from lake_platform.metastore.views import dataset_view, registration_view, schema_view, stats_view
@@ -148,10 +149,36 @@ def resume(table: TableName, home: Home = None, as_json: AsJson = False) -> None
 
 
 @app.command("retire")
-def retire(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
-    """Stop for good; files and history stay, the table name stays taken."""
+def retire(
+    table: TableName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop both phases; files and history stay, the table name stays taken. Asks first."""
     with open_shell(home, as_json=as_json) as shell:
+        record, progress = shell.metastore.get(table), shell.metastore.progress(table)
+        incidents = shell.metastore.incidents(table, "OPEN")
+        if not yes:
+            for told in lost_by_retiring(record, progress, len(incidents), compose.clock()):
+                shell.say(told)
+            _ask(shell, f"retire {table}?")
         _show_status(shell, shell.use_cases().retire(table, shell.actor))
+
+
+@app.command("unretire")
+def unretire(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
+    """Take a retired dataset back: it goes on where it stood."""
+    with open_shell(home, as_json=as_json) as shell:
+        _show_status(shell, shell.use_cases().unretire(table, shell.actor))
+
+
+def _ask(shell: Shell, question: str) -> None:
+    try:
+        typer.confirm(question, abort=True, err=True)
+    except typer.Abort:
+        shell.say("nothing was changed; --yes does it without asking")
+        raise typer.Exit(1) from None
 
 
 @app.command("schema")

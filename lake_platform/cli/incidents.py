@@ -166,7 +166,7 @@ def _rebuild(shell: Shell, anew: Rebuilding, *, yes: bool) -> None:
         )
     rebuilder = rebuilder_of(shell)
     begun = begin(rebuilder, anew, shell.actor)
-    go_on(shell, rebuilder, anew.table, begun, swap=True, yes=yes)
+    go_on(shell, rebuilder, anew.table, begun, yes=yes)
 
 
 def _view(shell: Shell, found: Incident) -> dict[str, Any]:

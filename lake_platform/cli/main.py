@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from lake_platform.cli import (
+    again,
     audit,
     code,
     compact,
@@ -20,6 +21,7 @@ from lake_platform.cli import (
     jars,
     operations,
     phases,
+    quarantine,
     rebuild,
     schema,
     stack,
@@ -57,10 +59,11 @@ def lake() -> None:
     structlog.configure(logger_factory=log_to_stderr)
 
 
-_PARTS = (stack, demo, code, phases, try_, rebuild, compact, audit, operations, jars)
+_PARTS = (stack, demo, code, phases, again, try_, rebuild, compact, audit, operations, jars)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(schema.app, name="schema")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(operations.gaps, name="gaps")
 app.add_typer(incidents.app, name="incidents")

@@ -81,12 +81,14 @@ def _run(
     shell: Shell, rebuilder: Rebuilder, table: str, changes: Mapping[str, Any],
     *, swap: bool, yes: bool, audit: bool,
 ) -> None:  # fmt: skip
-    go_on(shell, rebuilder, table, rebuilder.begin(table, changes, shell.actor), swap=swap, yes=yes)
+    begun = rebuilder.begin(table, changes, shell.actor)
+    go_on(shell, rebuilder, table, begun, swap=swap, yes=yes, audit=audit)
 
 
 def go_on(
-    shell: Shell, rebuilder: Rebuilder, table: str, begun: Begun, *, swap: bool, yes: bool
-) -> None:
+    shell: Shell, rebuilder: Rebuilder, table: str, begun: Begun,
+    *, swap: bool = True, yes: bool, audit: bool = False,
+) -> None:  # fmt: skip
     """From its beginning to the end, with all that is to be seen on the way."""
     _show_begun(shell, table, begun)
     for result in rebuilder.build(table):

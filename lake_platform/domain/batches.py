@@ -24,6 +24,10 @@ class BatchRange:
     def id(self) -> str:
         return f"{self.first_seq:012d}-{self.last_seq:012d}"
 
+    @property
+    def seqs(self) -> range:
+        return range(self.first_seq, self.last_seq + 1)
+
     def __str__(self) -> str:
         return self.id
 
@@ -92,6 +96,15 @@ class AppliedBatch:
         plain["balance"] = Balance(**plain["balance"])
         plain["quarantine_keys"] = tuple(plain["quarantine_keys"])
         return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedBatch:
+    """A batch that is part of the totals. `rescued`: values in `_rescued` by their path; None where
+    that was not counted."""
+
+    batch: BatchRange
+    rescued: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,9 +80,3 @@ def settled_by(decisions: Iterable[Decision], changes: Iterable[Change], batch: 
     held = {column_of(d.path): d.incident for d in decisions if d.covers(first)}
     answered = [held.get(column_of(c.path)) for c in changes]
     return max((i for i in answered if i), default=None) if all(answered) else None
-
-
-def borders(decisions: Collection[Decision]) -> frozenset[int]:
-    """Raw commits that begin a batch, since others hold before them."""
-    ends = (d.last_seq + 1 for d in decisions if d.last_seq is not None)
-    return frozenset((*ends, *(d.first_seq for d in decisions)))

@@ -11,6 +11,7 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
+    CountedBatch,
     Judgement,
     Layout,
     TableProfile,
@@ -294,8 +295,19 @@ class Metastore(Protocol):
         """Sets the named fields of Progress; never moves a seq backwards."""
         ...
 
-    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
-        """Keeps statistics of an applied batch, once per batch id; `windows`: records of each."""
+    def record_batch(
+        self,
+        table: str,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None = None,
+    ) -> None:
+        """Keeps statistics of an applied batch, once per batch id; `windows`: records of each,
+        `rescued`: values by path, None where nobody knows."""
+        ...
+
+    def counted_batches(self, table: str, first_seq: int, last_seq: int) -> Sequence[CountedBatch]:
+        """Those with a raw commit of `[first_seq, last_seq]`, in order; no two share a commit."""
         ...
 
     def accepted_gaps(self, table: str) -> Sequence[Gap]: ...

@@ -58,6 +58,9 @@ class Progress:
     two 0 is not known and NEVER no limit (dump/forecast). `quarantined_deletes`: those of
     `quarantined` that are deletes of an upsert table, so their rows are still there.
 
+    `replaying` is a replay that must go on to the end of the log, while it is not there
+    (load/unfinished).
+
     `dump_error` and `load_error` are why the last dump and the last load failed, each empty once
     one of its phase goes through; `…_kind` is the error's class. `load_failures`: how often in a
     row loads failed in the same way, none of them applying anything (domain/failures).
@@ -87,6 +90,7 @@ class Progress:
     load_error: str = ""
     load_error_kind: str = ""
     load_failures: int = 0
+    replaying: str = ""
 
     @property
     def last_error(self) -> str:

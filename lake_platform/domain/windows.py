@@ -35,3 +35,9 @@ def window_start_ms(key: str) -> int:
 def window_path(key: str) -> str:
     """`2026-11-24-03:00` -> `2026/11/24/03`."""
     return f"{key[0:4]}/{key[5:7]}/{key[8:10]}/{key[11:13]}"
+
+
+def window_of_path(key: str) -> str:
+    """Of an object under a window's path: `…/2026/11/24/03/name` -> `2026-11-24-03:00`."""
+    year, month, day, hour = key.split("/")[-5:-1]
+    return f"{year}-{month}-{day}-{hour}:00"

@@ -119,7 +119,7 @@ class NotRunnableError(FixConfigError):
     def __init__(self, dataset: str, status: str) -> None:
         remedies = {
             "PAUSED": f"resume it first: lake datasets resume {dataset}",
-            "RETIRED": "that is for good; register a new table on the same topic",
+            "RETIRED": f"take it back first: lake datasets unretire {dataset}",
             "BLOCKED": f"see why: lake incidents list --table {dataset}",
         }
         self.reason, self.remedy = "its status forbids it", remedies[status]

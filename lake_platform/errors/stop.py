@@ -85,6 +85,17 @@ class QuarantineRatioError(StopDatasetError):
         self.dataset, self.bad, self.total, self.limit = dataset, bad, total, limit
 
 
+class ReplayRefusedError(StopDatasetError):
+    """Applying raw commits again would leave records in two places, or rescue too many values."""
+
+    def __init__(self, table: str, batch: str, why: str, remedy: str) -> None:
+        super().__init__(
+            f"table {table!r}: applying batch {batch} again is refused: {why}. Nothing of it was "
+            f"written and the table goes on; {remedy}"
+        )
+        self.table, self.batch, self.why, self.remedy = table, batch, why, remedy
+
+
 class TransformError(StopDatasetError):
     def __init__(self, dataset: str, step: str, batch: str, first_offset: str, why: str) -> None:
         super().__init__(
@@ -118,17 +129,24 @@ class NotDecodedError(StopDatasetError):
 
 
 class RawExpiredError(StopDatasetError):
-    """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`."""
+    """Raw retention removed objects that this needs; commits `[first_seq, last_seq]`.
+    `quarantined`: they were needed for records in quarantine."""
 
     def __init__(
-        self, table: str, first_seq: int, last_seq: int, windows: Sequence[str], instead: str = ""
+        self,
+        table: str,
+        first_seq: int,
+        last_seq: int,
+        windows: Sequence[str],
+        instead: str = "",
+        *,
+        quarantined: bool = False,
     ) -> None:
         shown = ", ".join(windows[:5]) + (f" and {len(windows) - 5} more" if windows[5:] else "")
         super().__init__(
             f"table {table!r}: raw retention removed the objects of raw commits {first_seq} to "
             f"{last_seq} (windows {shown}), so they cannot be applied again; "
-            + (instead or "the table keeps the rows it has. Replay newer windows only")
-            + "; LAKE_RAW_RETENTION_DAYS says how long raw is kept"
+            + _without_raw(table, instead, quarantined=quarantined)
         )
         self.table, self.first_seq, self.last_seq = table, first_seq, last_seq
 
@@ -141,6 +159,17 @@ class RebuildStoppedError(StopDatasetError):
             f"the rebuild of table {table!r} stopped: {why}. The live table is as it was; {remedy}"
         )
         self.table, self.why, self.remedy = table, why, remedy
+
+
+def _without_raw(table: str, instead: str, *, quarantined: bool) -> str:
+    if quarantined:
+        return (
+            f"the table keeps the rows it has. The records themselves are still in quarantine, "
+            f"as they came: produce them to the topic again, from "
+            f"`lake quarantine show {table} --json`"
+        )
+    then = instead or "the table keeps the rows it has. Replay newer windows only"
+    return f"{then}; LAKE_RAW_RETENTION_DAYS says how long raw is kept"
 
 
 class TableDamagedError(StopDatasetError):

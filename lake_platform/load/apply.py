@@ -21,7 +21,7 @@ from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import (
     deletes_among,
-    remove_stale,
+    settle,
     write_quarantine,
 )
 from lake_platform.load.replay import check_kept
@@ -43,7 +43,7 @@ def apply(
     try:
         fresh = not state.exists and loading.dataset.settles
         report, planned = _prepare(loading, claim, work, fresh=fresh)
-        job = judged(loading, report, planned)
+        job = judged(loading, report, planned, asked=work.asked)
         result = loading.engine.write(job)
     except Exception as error:
         _give_up(loading, claim, staged=job is None)
@@ -55,10 +55,11 @@ def apply(
         raise
     if report.changes or loading.engine.layout(loading.dataset) is None:
         _clear(loading, claim)  # else the staged files are the table's by now
+    released: tuple[str, ...] = ()
     if work.replay or left:
-        # After the commit: before it these records would be nowhere if we died.
-        remove_stale(ports.store, table, work.commits, job.quarantine_keys)
-    ports.metastore.record_batch(table, result, work.windows)
+        released = settle(ports.store, table, work.commits, job.quarantine_keys, claim.epoch)
+    rescued = {shown(path): r.count for path, r in report.rescued.items()}
+    ports.metastore.record_batch(table, result, work.windows, rescued)
     publish_applied(loading, result.applied.applied, work.commits)
     claims.release(table, ports, claim, done=True)
     return LoadResult(
@@ -69,11 +70,12 @@ def apply(
         schema_version=job.schema_version,
         table_schema=result.table_schema,
         quarantined=report.by_reason,
-        rescued={shown(path): r.count for path, r in report.rescued.items()},
+        rescued=rescued,
         seconds=(ports.clock() - began) / 1000,
         files=result.files,
         bytes=result.bytes,
         passed_over=dict(report.passed_over),
+        released=released,
     )
 
 
@@ -155,8 +157,9 @@ def _prepare(
     report.changes = {c.path: c for c in found.changes}
     evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
-        ports.store, dataset.table, work.commits, schema.version, report.rejected
-    )
+        ports.store, dataset.table, work.commits, schema.version, report.rejected,
+        claim.epoch if work.replay else None,
+    )  # fmt: skip
     job = BatchJob(
         dataset=dataset,
         claim=claim,

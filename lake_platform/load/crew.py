@@ -15,6 +15,7 @@ from lake_platform.load.stage import Question, Staged, shares, stage_objects, to
 
 # Two processes need half a second to start, in which one decodes some 30 MB.
 _POOL_BYTES = 32 << 20
+_MOST_TASKS = 1_000  # of a batch, which has some gigabytes at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,15 @@ class Decoders:
     ) -> None:
         self._stack.close()
 
-    def stage(self, question: Question, objects: Sequence[RawObject]) -> Staged:
-        """Raises: CorruptRawError when an object is not what its commit says; NotDecodedError;
+    def stage(self, question: Question, objects: Sequence[RawObject], part: int = 0) -> Staged:
+        """`part` tells questions of one batch apart.
+
+        Raises: CorruptRawError when an object is not what its commit says; NotDecodedError;
         StorageUnavailableError; WorkerLostError."""
         pays = sum(o.raw_bytes for o in objects) >= _POOL_BYTES
         pool = self._pool if pays else None
         tasks = [
-            _Task(question, chosen, number)
+            _Task(question, chosen, part * _MOST_TASKS + number)
             for number, chosen in enumerate(shares(objects, pool.size if pool else 1))
         ]
         if pool is None or len(tasks) == 1:

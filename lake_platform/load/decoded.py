@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lake_platform.domain.batches import Claim
 from lake_platform.domain.decisions import Ruling
@@ -11,10 +11,11 @@ from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Struct
+from lake_platform.errors import ReplayRefusedError
 from lake_platform.evolution import evolve, first
-from lake_platform.load.judged import check_ratio
+from lake_platform.load.judged import check_rejected
 from lake_platform.load.plan import Loading, Work
-from lake_platform.load.stage import Question, Staged
+from lake_platform.load.stage import Question, Staged, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def decoded(
     """Decodes until nothing is new to the schema; nothing is on record yet. `fresh`: there is no
     table that a change could break.
 
-    Raises: SchemaBlockedError, QuarantineRatioError.
+    Raises: SchemaBlockedError, QuarantineRatioError, ReplayRefusedError.
     """
     rounds = _Rounds(loading, claim, work, active)
     if fresh:
@@ -59,16 +60,16 @@ class _Rounds:
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
-        self._ruling = loading.ruling(work.commits)
+        self._rulings = loading.rulings(work.commits, asked=work.asked)
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))
 
     def settle(self) -> None:
         """Where the records of a first batch do not fit what was made of others, all count."""
-        usual, self._ruling = self._ruling, Ruling("report")
+        usual, self._rulings = self._rulings, [(Ruling("report"), list(self._work.commits))]
         self.begin()
-        self._ruling = usual
+        self._rulings = usual
         if not self.staged.report.changes:
             return
         dataset, ports = self._loading.dataset, self._loading.ports
@@ -77,7 +78,7 @@ class _Rounds:
         self._try(again or self.schema)
 
     def take_in(self) -> None:
-        """Raises: SchemaBlockedError, QuarantineRatioError."""
+        """Raises: SchemaBlockedError, QuarantineRatioError, ReplayRefusedError."""
         if evolve.any_new(self.base, self.staged.report.breaking):
             self._try(self._proposed(self.staged.report.observed, mixed=True))
         self._check()
@@ -87,12 +88,20 @@ class _Rounds:
 
     def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
         loading, dataset = self._loading, self._loading.dataset
-        question = Question(
-            dataset, self._ruling.rescuing(schema.source, dataset.record_columns), schema.columns,
-            staging(loading.table, self._claim),
-            loading.engine.layout(dataset), projecting, self._ruling,
+        usual = Question(
+            dataset, schema.source, schema.columns, staging(loading.table, self._claim),
+            loading.engine.layout(dataset), projecting,
         )  # fmt: skip
-        return loading.decoders.stage(question, [o for c in self._work.commits for o in c.objects])
+        parts: list[Staged] = []
+        for held, commits in self._rulings:
+            source = held.rescuing(schema.source, dataset.record_columns)
+            question = replace(usual, source=source, ruling=held)
+            objects = [o for c in commits for o in c.objects]
+            parts.append(loading.decoders.stage(question, objects, len(parts)))
+        return parts[0] if len(parts) == 1 else together(usual, parts, loading.ports.store)
+
+    def _accepted(self, path: str) -> bool:
+        return any(held.decided(path) for held, _ in self._rulings)
 
     def _try(self, schema: SchemaVersion) -> None:
         self.schema, self.staged = schema, self.stage(schema)
@@ -103,13 +112,19 @@ class _Rounds:
 
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report
-        flooded = report.flooded(loading.dataset.max_rescued_ratio, self._ruling.decided)
-        if breaking := [*report.breaking, *flooded]:
+        flooded = report.flooded(loading.dataset.max_rescued_ratio, self._accepted)
+        breaking = [*report.breaking, *flooded]
+        if breaking and self._work.asked:
+            raise ReplayRefusedError(
+                loading.table, self._work.batch.id, "; ".join(map(str, breaking)),
+                "change the definition so that the records fit, or raise max_rescued_ratio",
+            )  # fmt: skip
+        if breaking:
             evolve.block(
                 loading.dataset, loading.ports, breaking, self._work.batch.id, report.samples,
                 report.details(breaking),
             )  # fmt: skip
-        check_ratio(loading.dataset, report)
+        check_rejected(loading, self._work.commits, report, asked=self._work.asked)
 
 
 def _is_late(loading: Loading, work: Work, changes: Sequence[Change]) -> bool:

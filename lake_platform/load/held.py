@@ -85,7 +85,7 @@ def look(
     with Decoders(dataset.table, ports.store, ports.pool) as decoders:
         loading = Loading(dataset, looking, limits, decoders, (*known, *new))
         while commits and not found.stops:
-            batch = tuple(fitting(commits, loading))
+            batch = tuple(fitting(commits, limits.batch_bytes))
             commits = commits[len(batch) :]
             found.not_looked_at = len(commits)
             try:

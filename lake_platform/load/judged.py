@@ -3,52 +3,73 @@ byte for byte, before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from lake_platform.domain.batches import BatchJob, Exclusion, UnfitRow
-from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.batches import BatchJob, BatchRange, Exclusion, UnfitRow
+from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.quality import Reason, too_many
-from lake_platform.errors import QuarantineRatioError
+from lake_platform.errors import QuarantineRatioError, ReplayRefusedError
 from lake_platform.load.plan import Loading
-from lake_platform.load.quarantine import reasons_among, write_quarantine
+from lake_platform.load.quarantine import newly_rejected, reasons_among, write_quarantine
 from lake_platform.load.report import Rejected, ScanReport
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import head_of
 
 
-def judged(loading: Loading, report: ScanReport, job: BatchJob) -> BatchJob:
+def judged(loading: Loading, report: ScanReport, job: BatchJob, *, asked: bool = False) -> BatchJob:
     """`job` as it is after the engine's look at what the steps make of it; `report` gets the
-    records it found.
+    records it found. `asked`: a person asked for this replay.
 
     Raises:
-        QuarantineRatioError, TransformError, EngineError.
+        QuarantineRatioError, ReplayRefusedError, TransformError, EngineError.
     """
     found = loading.engine.judge(job)
     job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
     if not found.unfit:
         return job
     report.rejected += _lines(loading, job, found.unfit)
-    check_ratio(job.dataset, report)
+    check_rejected(loading, job.commits, report, asked=asked)
     store, table = loading.ports.store, job.dataset.table
     return replace(
         job,
         refused=tuple(Exclusion(u.partition, u.offset) for u in found.unfit),
         quarantined=len(report.rejected),
         quarantine_keys=write_quarantine(
-            store, table, job.commits, job.schema_version, report.rejected
+            store,
+            table,
+            job.commits,
+            job.schema_version,
+            report.rejected,
+            job.claim.epoch if job.replay else None,
         ),
     )
 
 
-def check_ratio(dataset: Dataset, report: ScanReport) -> None:
-    """Raises: QuarantineRatioError."""
+def check_rejected(
+    loading: Loading, commits: Sequence[RawCommit], report: ScanReport, *, asked: bool
+) -> None:
+    """Of a replay that was `asked` for only records count that are not in quarantine yet: rows.
+    Where rows are replaced one by one those would be in both.
+
+    Raises: QuarantineRatioError, ReplayRefusedError.
+    """
+    dataset, rejected = loading.dataset, report.rejected
+    if asked:
+        rejected = newly_rejected(loading.ports.store, loading.table, commits, rejected)
+        if dataset.format != "parquet" and any(not head_of(r.line).tombstone for r in rejected):
+            raise ReplayRefusedError(
+                loading.table, BatchRange(commits[0].seq, commits[-1].seq).id,
+                f"{len(rejected)} records that are in the table would go to quarantine "
+                f"({reasons_among(rejected)})",
+                "undo the change of the definition that refuses them, or build the table again "
+                "from raw",
+            )  # fmt: skip
     limit = dataset.max_quarantine_ratio
-    bad = [r for r in report.rejected if r.reason != Reason.DECIDED]
+    bad = [r for r in rejected if r.reason != Reason.DECIDED]
     if too_many(len(bad), report.records, limit):
-        raise QuarantineRatioError(
-            dataset.table, len(bad), report.records, limit, reasons_among(bad)
-        )
+        reasons = reasons_among(bad)
+        raise QuarantineRatioError(dataset.table, len(bad), report.records, limit, reasons)
 
 
 def _lines(loading: Loading, job: BatchJob, unfit: tuple[UnfitRow, ...]) -> Iterator[Rejected]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, closing
 
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import CheckpointLostError, CommitRaceError, NotRunnableError
-from lake_platform.load import claims
+from lake_platform.load import claims, unfinished
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
 from lake_platform.load.failures import noted
 from lake_platform.load.plan import Loading, is_pending, next_work
-from lake_platform.load.progress import catch_up_statistics, publish_applied
-from lake_platform.load.replay import replayed
+from lake_platform.load.progress import catch_up, publish_applied
+from lake_platform.load.replay import Batches, replayed
 from lake_platform.load.results import LoadResult
 from lake_platform.load.swap import settle_left
 
@@ -26,17 +27,18 @@ def load(
     windows: Sequence[str] | None = None,
     replay: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    seqs: Collection[int] = (),
 ) -> Iterator[LoadResult]:
     """Applies all pending raw commits, oldest first; yields each batch after it is committed.
 
-    With `replay`, the applied commits of `windows` are applied again instead, all of them: one that
-    ended halfway would leave rows that later records deleted. Else no new batch is taken once the
-    budget of `limits` is used up; the next load goes on. `stop` ends both. Nothing new costs two
-    LISTs and no engine.
+    With `replay`, the applied commits of `windows` and those of `seqs` are applied again instead,
+    all of them: one that ended halfway would leave rows that later records deleted, so the next
+    load goes on with it. Else no new batch is taken once the budget of `limits` is used up; the
+    next load goes on. `stop` ends both. Nothing new costs two LISTs and no engine.
 
     Raises:
-        SchemaBlockedError, QuarantineRatioError, TransformError, CorruptRawError, RawExpiredError,
-            CheckpointLostError: the dataset stops, nothing was written.
+        SchemaBlockedError, QuarantineRatioError, ReplayRefusedError, TransformError,
+            CorruptRawError, RawExpiredError, CheckpointLostError: stopped, nothing was written.
         RepeatedFailureError: the same failure again and again; an incident waits, BLOCKED.
         BatchClaimedError, CommitRaceError, EngineError, StorageUnavailableError: try again.
     """
@@ -44,17 +46,27 @@ def load(
     if record.status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
         raise NotRunnableError(table, record.status)
     with noted(table, ports, replay=replay):
-        yield from _batches(record, ports, limits, windows, replay, stop)
+        left = unfinished.abandoned(table, ports, limits)
+
+        def again(loading: Loading) -> Batches:
+            wanted = (windows or (), seqs) if replay else ((), ())
+            return replayed(loading, *wanted, left)
+
+        due = replay or left is not None
+        yield from _batches(record, ports, limits, again, stop, due=due, only=replay)
 
 
 def _batches(
     record: DatasetRecord,
     ports: Ports,
     limits: Limits,
-    windows: Sequence[str] | None,
-    replay: bool,
+    batches_again: Callable[[Loading], Batches],
     stop: Callable[[], bool],
+    *,
+    due: bool,
+    only: bool,
 ) -> Iterator[LoadResult]:
+    """`due`: there is something to replay; `only` that is asked for."""
     table = record.dataset.table
     deadline = ports.clock() + limits.load_budget_seconds * 1000
     recorded = ports.metastore.progress(table).applied_seq
@@ -63,17 +75,18 @@ def _batches(
         settle_left(abandoned, table, ports)
         record, abandoned = ports.metastore.get(table), None
         recorded = ports.metastore.progress(table).applied_seq
-    if not (replay or abandoned or is_pending(record.dataset, ports, recorded)):
+    if not (due or abandoned or is_pending(record.dataset, ports, recorded)):
         return
-    with Decoders(table, ports.store, ports.pool) as decoders:
+    with ExitStack() as stack:
+        decoders = stack.enter_context(Decoders(table, ports.store, ports.pool))
         decisions = ports.metastore.decisions(table)
         loading = Loading(record.dataset, ports, limits, decoders, decisions)
-        again = replayed(loading, windows or ()) if replay else None
-        while not stop() and (replay or ports.clock() <= deadline):
+        again = stack.enter_context(closing(batches_again(loading)))
+        while not stop() and (only or ports.clock() <= deadline):
             state = loading.state()
             if state.exists and state.applied < recorded:
                 raise CheckpointLostError(table, recorded, state.applied)
-            catch_up_statistics(loading, state)
+            catch_up(loading, state, cut_off=abandoned is not None)
             left = claims.open_claim(table, ports, state, limits)
             if left and claims.is_swap_left(left, ports.store, table):
                 raise CommitRaceError(
@@ -83,9 +96,9 @@ def _batches(
             if state.doubled and record.dataset.mode == "append":
                 undo_doubled(loading, state, left)
                 continue  # the table says something else of itself now
-            work = next_work(loading, state, left, again)
+            work = next_work(loading, state, left, again if due else iter(()), only=only)
             if work is None:
-                if again is None:
+                if not only:
                     publish_applied(loading, state.applied)
                 if abandoned:  # `state` finished what it left
                     fence(loading, left)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 from lake_platform.domain.batches import BatchRange, TableState
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import Decision, Ruling, borders, ruling
+from lake_platform.domain.decisions import Decision, Ruling, ruling
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import TableEngine
 from lake_platform.load import claims
@@ -36,14 +36,16 @@ class Loading:
     def engine(self) -> TableEngine:
         return self.ports.engine(self.dataset.format)
 
-    @property
-    def borders(self) -> frozenset[int]:
-        """No batch goes past one: `domain.decisions.borders`."""
-        return borders(self.decisions)
-
-    def ruling(self, commits: Sequence[RawCommit]) -> Ruling:
+    def rulings(
+        self, commits: Sequence[RawCommit], *, asked: bool
+    ) -> list[tuple[Ruling, list[RawCommit]]]:
+        """Neighbours of one ruling together. A replay that was `asked` for puts aside what would
+        stop a table: there such records are since they were applied first."""
         usual = self.dataset.on_conflict or self.limits.on_conflict
-        return ruling(usual, self.decisions, commits[0].seq)
+        if asked and usual == "block":
+            usual = "quarantine"
+        each = ((ruling(usual, self.decisions, c.seq), c) for c in commits)
+        return [(held, [c for _, c in some]) for held, some in groupby(each, lambda pair: pair[0])]
 
     def state(self) -> TableState:
         return self.engine.state(self.dataset)
@@ -57,12 +59,14 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One batch to apply: its commits in order, and what the checkpoint says afterwards."""
+    """One batch to apply: its commits in order, and what the checkpoint says afterwards. `asked`:
+    a person asked for this replay, which stops no table."""
 
     commits: tuple[RawCommit, ...]
     applied: int
     replay: bool
     undone: tuple[str, ...] = ()
+    asked: bool = False
 
     @property
     def batch(self) -> BatchRange:
@@ -86,19 +90,23 @@ def next_work(
     loading: Loading,
     state: TableState,
     left: claims.LeftClaim | None,
-    replayed: Iterator[tuple[RawCommit, ...]] | None,
+    replayed: Iterator[tuple[RawCommit, ...]],
+    *,
+    only: bool = False,
 ) -> Work | None:
-    """None when there is nothing to do; `replayed` is what is left of a replay."""
+    """None when there is nothing to do; `replayed` is what is left of a replay, `only` that is
+    asked for."""
     if state.doubled:
         return _since_doubled(loading, state)
     last = state.last
     if last is not None and last.reapply:
         applied = max(state.applied, last.batch.last_seq)
         return Work(loading.commits_of(last.batch), applied, replay=True)
-    if replayed is not None:
-        again = next(replayed, ())
+    if again := next(replayed, ()):
         # Another writer may have applied more since the replay began.
-        return Work(again, state.applied, replay=True) if again else None
+        return Work(again, state.applied, replay=True, asked=True)
+    if only:
+        return None
     commits = _pending(loading, state, left)
     return Work(tuple(commits), commits[-1].seq, replay=False) if commits else None
 
@@ -108,14 +116,13 @@ def undoing(loading: Loading, state: TableState) -> Work:
     return Work(loading.commits_of(state.doubled[0].batch), state.applied, replay=True)
 
 
-def fitting(commits: Iterable[RawCommit], loading: Loading) -> list[RawCommit]:
+def fitting(commits: Iterable[RawCommit], most_bytes: int) -> list[RawCommit]:
     """The first commit whatever its size, and those behind it that fit with it."""
     chosen: list[RawCommit] = []
-    most_bytes, new = loading.limits.batch_bytes, loading.borders
     size = 0
     for commit in commits:
         size += commit.raw_bytes
-        if chosen and (size > most_bytes or commit.seq in new):
+        if chosen and size > most_bytes:
             break
         chosen.append(commit)
     return chosen
@@ -128,7 +135,7 @@ def _pending(loading: Loading, state: TableState, left: claims.LeftClaim | None)
     claim = left.claim if left else None
     if claim and not claim.replay and claim.batch.first_seq == state.applied + 1:
         return list(takewhile(lambda c: c.seq <= claim.batch.last_seq, commits))
-    return fitting(commits, loading)
+    return fitting(commits, loading.limits.batch_bytes)
 
 
 def _since_doubled(loading: Loading, state: TableState) -> Work:

@@ -9,6 +9,7 @@ from lake_platform.domain.dataset import Status
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.schema import Struct
 from lake_platform.load.plan import Loading, Work
+from lake_platform.load.quarantine import settle
 
 
 def publish_applied(loading: Loading, applied: int, commits: Sequence[RawCommit] = ()) -> None:
@@ -35,12 +36,19 @@ def publish_applied(loading: Loading, applied: int, commits: Sequence[RawCommit]
         metastore.set_status(table, Status.LIVE)
 
 
-def catch_up_statistics(loading: Loading, state: TableState) -> None:
-    """Records a batch whose writer died between the table's commit and the metastore."""
+def catch_up(loading: Loading, state: TableState, *, cut_off: bool) -> None:
+    """Ends what a writer began that died between the table's commit and the metastore; `cut_off`:
+    the newest claim has no end."""
     table, metastore, last = loading.table, loading.ports.metastore, state.last
-    if last is None or metastore.progress(table).applied_seq >= state.applied:
+    if last is None:
+        return
+    # One that takes back a late batch has no numbers of its own.
+    again = cut_off and last.replay and not last.reapply
+    if not again and metastore.progress(table).applied_seq >= state.applied:
         return
     work = Work(loading.commits_of(last.batch), state.applied, last.replay)
+    if again:
+        settle(loading.ports.store, table, work.commits, last.quarantine_keys, last.epoch)
     schema = metastore.active_schema(table)
     columns = schema.columns if schema else Struct()
     metastore.record_batch(table, WriteResult(last, columns, 0, 0), work.windows)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from isal import igzip
@@ -20,10 +22,41 @@ from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.load.report import Rejected
-from lake_platform.records.conform import head_of
+from lake_platform.records.conform import Line, head_of
 from lake_platform.records.looks import counted
 
 _LOOKED_AT = 100
+_RECORD = b',"record":'
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A line of a quarantine object. `leaving`: the claim of a replay that took the record out; the
+    line goes once that claim is a commit of the table."""
+
+    reason: str
+    schema_version: int
+    record: bytes
+    leaving: int | None
+    line: bytes
+
+    @property
+    def head(self) -> Line:
+        return head_of(self.record)
+
+    @property
+    def at(self) -> tuple[int, int]:
+        head = self.head
+        return head.partition, head.offset
+
+
+def lines_at(store: ObjectStore, key: str) -> list[Held]:
+    """Empty where there is no such object."""
+    try:
+        data = store.get(key)
+    except KeyError:
+        return []
+    return [held_of(line) for line in igzip.decompress(data).split(b"\n")[:-1]]
 
 
 def write_quarantine(
@@ -32,19 +65,71 @@ def write_quarantine(
     commits: Sequence[RawCommit],
     version: int,
     rejected: Sequence[Rejected],
+    replay: int | None = None,
 ) -> tuple[str, ...]:
-    """Puts the rejected records of a batch, which is `commits`; returns the keys."""
+    """Puts the rejected records of a batch, which is `commits`; returns the keys. `replay`: the
+    epoch of a claim that applies them again; until `settle` what is there already stays, since
+    before the commit it would be nowhere if we died."""
     batch = BatchRange(commits[0].seq, commits[-1].seq)
-    seqs = {o.key: c.seq for c in commits for o in c.objects}
     by_key: dict[str, list[bytes]] = {}
-    for record in rejected:
-        head = orjson.dumps({"reason": record.reason, "batch": batch.id, "schema_version": version})
-        line = head[:-1] + b',"record":' + record.line + b"}"
-        seq = seq_name(seqs[record.raw.key])
-        by_key.setdefault(quarantine_key(table, record.raw.window, seq), []).append(line)
+    for key, record in _placed(table, commits, rejected):
+        head = {"reason": record.reason, "batch": batch.id, "schema_version": version}
+        by_key.setdefault(key, []).append(_line(head, record.line))
     for key, lines in by_key.items():
-        store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
+        stay = [] if replay is None else _leaving(lines_at(store, key), lines, replay)
+        _put(store, key, [*lines, *stay])
     return tuple(sorted(by_key))
+
+
+def newly_rejected(
+    store: ObjectStore, table: str, commits: Sequence[RawCommit], rejected: Sequence[Rejected]
+) -> list[Rejected]:
+    """Those of `rejected` that are not in quarantine yet."""
+    held: dict[str, set[tuple[int, int]]] = {}
+    new = []
+    for key, record in _placed(table, commits, rejected):
+        if key not in held:
+            held[key] = {h.at for h in lines_at(store, key)}
+        head = head_of(record.line)
+        if (head.partition, head.offset) not in held[key]:
+            new.append(record)
+    return new
+
+
+def _placed(
+    table: str, commits: Sequence[RawCommit], rejected: Sequence[Rejected]
+) -> Iterator[tuple[str, Rejected]]:
+    seqs = {o.key: c.seq for c in commits for o in c.objects}
+    for record in rejected:
+        yield quarantine_key(table, record.raw.window, seq_name(seqs[record.raw.key])), record
+
+
+def _leaving(held: Sequence[Held], lines: Sequence[bytes], epoch: int) -> list[bytes]:
+    """Lines of records that are not among `lines`, marked."""
+    new = {held_of(line).at for line in lines}
+    marked = []
+    for old in held:
+        if old.at not in new:
+            head = orjson.loads(old.line[: old.line.index(_RECORD)] + b"}")
+            marked.append(_line(head | {"leaving": epoch}, old.record))
+    return marked
+
+
+def _line(head: Mapping[str, Any], record: bytes) -> bytes:
+    return orjson.dumps(head)[:-1] + _RECORD + record + b"}"
+
+
+def held_of(line: bytes) -> Held:
+    # A reason may hold any text, but no quote that is not escaped.
+    begin = line.index(_RECORD)
+    head = orjson.loads(line[:begin] + b"}")
+    record = line[begin + len(_RECORD) : -1]
+    version = head.get("schema_version", 0)
+    return Held(head["reason"], version, record, head.get("leaving"), line)
+
+
+def _put(store: ObjectStore, key: str, lines: Sequence[bytes]) -> None:
+    store.put(key, igzip.compress(b"\n".join(lines) + b"\n", compresslevel=1, mtime=0))
 
 
 def reasons_among(rejected: Sequence[Rejected]) -> str:
@@ -63,12 +148,25 @@ def deletes_among(dataset: Dataset, rejected: Sequence[Rejected]) -> int:
     return sum(b'"tombstone":true' in r.line and head_of(r.line).tombstone for r in rejected)
 
 
-def remove_stale(
-    store: ObjectStore, table: str, commits: Sequence[RawCommit], kept: Collection[str]
-) -> None:
-    """Removes quarantine objects of a batch that an earlier try wrote and this one did not: the
-    definition changed in between, and their records are rows or drops now."""
+def settle(
+    store: ObjectStore,
+    table: str,
+    commits: Sequence[RawCommit],
+    kept: Collection[str],
+    epoch: int,
+) -> tuple[str, ...]:
+    """After the commit of claim `epoch`: takes away what an earlier try or batch put and this one
+    did not. The definition changed in between, and those records are rows or drops now. Gives the
+    keys of objects of which something went."""
     possible = {
         quarantine_key(table, window, seq_name(c.seq)) for c in commits for window in c.windows
     }
+    gone = sorted(k for k in possible.difference(kept) if store.head(k) is not None)
+    for key in sorted(possible.intersection(kept)):
+        lines = lines_at(store, key)
+        stay = [h.line for h in lines if h.leaving != epoch]
+        if len(stay) < len(lines):
+            _put(store, key, stay)
+            gone.append(key)
     store.delete(sorted(possible.difference(kept)))
+    return tuple(gone)

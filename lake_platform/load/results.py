@@ -13,7 +13,8 @@ from lake_platform.domain.schema import Struct
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
-    values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs."""
+    values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs;
+    `released` are keys of quarantine objects that records came back from."""
 
     table: str
     applied: AppliedBatch
@@ -27,6 +28,7 @@ class LoadResult:
     files: int
     bytes: int
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    released: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Datasets: registered, changed by compare-and-set, paused, retired."""
+"""Datasets: registered, changed by compare-and-set, paused, retired and taken back."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ class Definitions(Unit):
         open."""
         with self._write() as session:
             row = self._row(session, table, lock=True)
-            if status in {Status.PAUSED, Status.RETIRED}:
+            if status is Status.RETIRED:
+                self._retire(session, row, actor)
+            elif status is Status.PAUSED:
                 self._move(session, row, status, actor)
             elif status is not Status.BLOCKED and self._incident_open(session, table):
                 return
@@ -141,8 +143,48 @@ class Definitions(Unit):
         return self._change_status(table, Status.PAUSED, actor)
 
     def retire(self, table: str, actor: str) -> DatasetRecord:
-        """The name stays taken: the table's files and raw objects are still there."""
-        return self._change_status(table, Status.RETIRED, actor)
+        """The name stays taken: the table's files and raw objects are still there. Open incidents
+        are closed."""
+        with self._write() as session:
+            row = self._row(session, table, lock=True)
+            self._retire(session, row, actor)
+            return _record(row)
+
+    def unretire(self, table: str, actor: str) -> DatasetRecord:
+        """Back to the status it was retired in, as if it had been paused since; what it was BLOCKED
+        by is found again. Raises: InvalidFieldError when it is not retired."""
+        with self._write() as session:
+            row = self._row(session, table, lock=True)
+            if row.status != Status.RETIRED:
+                raise InvalidFieldError(
+                    "table", table, f"is {row.status}, not retired", "there is nothing to take back"
+                )
+            paused_from = row.paused_from
+            status = self._before_retired(session, row)
+            self._move(session, row, status, actor)
+            if status is Status.PAUSED:
+                row.paused_from = paused_from
+            return _record(row)
+
+    def _retire(self, session: Session, row: DatasetRow, actor: str | None) -> None:
+        if row.status == Status.RETIRED:
+            return
+        for incident in self._open_incidents(session, row.table_name):
+            self._close(session, incident, "retired", actor or self._actor)
+        before, paused_from = row.status, row.paused_from
+        self._move(session, row, Status.RETIRED, actor)
+        row.retired_from = before
+        # Its incidents are closed.
+        row.paused_from = Status.LIVE if paused_from == Status.BLOCKED else paused_from
+
+    @staticmethod
+    def _before_retired(session: Session, row: DatasetRow) -> Status:
+        if row.retired_from is not None:
+            before = Status(row.retired_from)
+            return Status.LIVE if before is Status.BLOCKED else before
+        # Retired by a release that did not note it. Complete, it becomes LIVE by itself.
+        begun = session.get_one(ProgressRow, row.table_name).head_seq
+        return Status.BOOTSTRAPPING if begun else Status.REGISTERED
 
     def resume(self, table: str, actor: str) -> DatasetRecord:
         """Back to the status the dataset was paused in. One that is BLOCKED because its loads
@@ -152,8 +194,7 @@ class Definitions(Unit):
     def _change_status(self, table: str, status: Status | None, actor: str) -> DatasetRecord:
         with self._write() as session:
             row = self._row(session, table, lock=True)
-            if status is not Status.RETIRED:
-                self._check_alive(row)
+            self._check_alive(row)
             if status is not None:
                 self._move(session, row, status, actor)
             elif row.status == Status.PAUSED:
@@ -163,14 +204,17 @@ class Definitions(Unit):
             return _record(row)
 
     def _try_again(self, session: Session, row: DatasetRow, actor: str) -> None:
-        query = select(IncidentRow).where(
-            IncidentRow.table_name == row.table_name,
-            IncidentRow.kind == "engine",
-            IncidentRow.status == "OPEN",
-        )
-        for incident in list(session.scalars(query)):
-            self._close(session, incident, "try again", actor)
+        for incident in self._open_incidents(session, row.table_name):
+            if incident.kind == "engine":
+                self._close(session, incident, "try again", actor)
         self._unblock(session, row, actor)
+
+    @staticmethod
+    def _open_incidents(session: Session, table: str) -> list[IncidentRow]:
+        query = select(IncidentRow).where(
+            IncidentRow.table_name == table, IncidentRow.status == "OPEN"
+        )
+        return list(session.scalars(query))
 
     def _close(self, session: Session, row: IncidentRow, resolution: str, actor: str) -> None:
         if row.status != "OPEN":
@@ -199,6 +243,7 @@ class Definitions(Unit):
             return
         before, row.status = row.status, status
         row.paused_from = before if status is Status.PAUSED else None
+        row.retired_from = None
         self._audit(
             session, "status", row.table_name, {"status": before}, {"status": status.value}, actor
         )
@@ -241,7 +286,10 @@ class Definitions(Unit):
     def _check_alive(row: DatasetRow) -> None:
         if row.status == Status.RETIRED:
             raise InvalidFieldError(
-                "table", row.table_name, "is retired", "register a new table on the same topic"
+                "table",
+                row.table_name,
+                "is retired",
+                f"take it back first: lake datasets unretire {row.table_name}",
             )
 
 

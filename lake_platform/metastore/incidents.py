@@ -98,6 +98,8 @@ class Incidents(Schemas):
                 row.paused_from = Status.BLOCKED
             elif row.status != Status.RETIRED:
                 self._move(session, row, Status.BLOCKED)
+            else:  # while its last load ran
+                self._close(session, incident, "retired", self._actor)
             return incident.id
 
     def incidents(

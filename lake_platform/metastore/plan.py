@@ -182,7 +182,10 @@ def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check:
             return Step(dataset.table, source, "register", differences, dataset=checked)
         if record.status is Status.RETIRED:
             raise InvalidFieldError(
-                "table", dataset.table, "is retired", "remove it, or choose another table name"
+                "table",
+                dataset.table,
+                "is retired",
+                f"remove it, or take it back: lake datasets unretire {dataset.table}",
             )
         check_change(record.dataset, checked)
     except LakeError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import STEPS, Decision
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
@@ -45,6 +45,8 @@ CheckSource = Callable[[Dataset, Struct], Sequence[str]]
 over a column that is not there; returns warnings (adapters.spark.registration)."""
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
+HasRawLog = Callable[[str], bool]
+"""Whether the raw log of a table is in the storage."""
 Notify = Callable[[str], None]
 """Told the table after its definition changed; must not raise."""
 
@@ -72,6 +74,7 @@ class UseCases:
     notify: Notify = lambda _: None
     check_source: CheckSource = lambda _, __: ()
     raw_of: RawOf = lambda _table, _topic_id: {}
+    has_raw_log: HasRawLog = lambda _: True
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
         """Keeps the dataset with schema version 1.
@@ -140,6 +143,21 @@ class UseCases:
     def retire(self, table: str, actor: str) -> DatasetRecord:
         """Stops both phases; files, raw and history stay, and the name stays taken."""
         return self._notified(self.store.retire(table, actor))
+
+    def unretire(self, table: str, actor: str) -> DatasetRecord:
+        """Goes on where it stood when it was retired; what Kafka has lost since is a gap, as ever.
+
+        Raises: InvalidFieldError when it is not retired, or its raw log is gone.
+        """
+        head = self.store.progress(table).head_seq
+        if head and self.store.get(table).status is Status.RETIRED and not self.has_raw_log(table):
+            raise InvalidFieldError(
+                "table",
+                table,
+                f"its raw log of {head} commits is gone from the storage",
+                "check LAKE_STORAGE_URL, or register a new table on the same topic",
+            )
+        return self._notified(self.store.unretire(table, actor))
 
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
         """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
-from lake_platform.domain.batches import WriteResult
+from lake_platform.domain.batches import BatchRange, CountedBatch, WriteResult
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.progress import Progress
 from lake_platform.domain.quality import Balance
 from lake_platform.errors import DatasetNotFoundError
+from lake_platform.metastore.batch_rows import (
+    BatchStatistics,
+    minus,
+    row_of,
+    statistics_of,
+    within,
+)
 from lake_platform.metastore.tables import BatchRow, DatasetRow, GapRow, ProgressRow
 from lake_platform.metastore.unit import Unit
 
@@ -33,27 +40,6 @@ _GROWING = frozenset(
         "looked_at",
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchStatistics:
-    """One applied batch. `counted`: part of the totals; a batch applied again within a larger one
-    is not."""
-
-    table: str
-    batch: str
-    applied: int
-    epoch: int
-    instant: str
-    schema_version: int
-    replay: bool
-    counted: bool
-    balance: Balance
-    windows: Mapping[str, int]
-    quarantine_keys: tuple[str, ...]
-    files: int
-    bytes: int
-    recorded_at: int
 
 
 class Statistics(Unit):
@@ -85,7 +71,13 @@ class Statistics(Unit):
         with self._write() as session:
             self._set_progress(session, table, values)
 
-    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
+    def record_batch(
+        self,
+        table: str,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None = None,
+    ) -> None:
         """Counts a batch once, whatever is recorded again, late or out of order.
 
         A replayed batch replaces its own numbers. A batch within the range of another one (raw
@@ -96,7 +88,7 @@ class Statistics(Unit):
         """
         with self._write() as session:
             self._row(session, table, lock=True)
-            delta = self._count(session, table, result, windows)
+            delta = self._count(session, table, result, windows, rescued)
             totals = session.get_one(ProgressRow, table)
             totals.records += delta.written
             totals.quarantined += delta.quarantined
@@ -118,7 +110,24 @@ class Statistics(Unit):
             .limit(limit)
         )
         with self._read() as session:
-            return [_batch(row) for row in session.scalars(query)]
+            return [statistics_of(row) for row in session.scalars(query)]
+
+    def counted_batches(self, table: str, first_seq: int, last_seq: int) -> list[CountedBatch]:
+        query = (
+            select(BatchRow)
+            .where(
+                BatchRow.table_name == table,
+                BatchRow.counted,
+                BatchRow.last_seq >= first_seq,
+                BatchRow.first_seq <= last_seq,
+            )
+            .order_by(BatchRow.first_seq)
+        )
+        with self._read() as session:
+            return [
+                CountedBatch(BatchRange(row.first_seq, row.last_seq), row.rescued)
+                for row in session.scalars(query)
+            ]
 
     def accepted_gaps(self, table: str) -> Sequence[Gap]:
         query = (
@@ -180,7 +189,12 @@ class Statistics(Unit):
             raise DatasetNotFoundError(table)
 
     def _count(
-        self, session: Session, table: str, result: WriteResult, windows: Mapping[str, int]
+        self,
+        session: Session,
+        table: str,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None,
     ) -> Balance:
         """Stores the batch; returns by how much the totals change."""
         applied = result.applied
@@ -189,21 +203,21 @@ class Statistics(Unit):
             return Balance()
         delta = Balance()
         if known is not None:
-            delta = _minus(delta, known)
+            delta = minus(delta, known)
             session.delete(known)
             session.flush()
         overlapping = self._overlapping(session, table, result)
-        row = _row_of(table, result, windows, self._clock())
+        row = row_of(table, result, windows, rescued, self._clock())
         row.counted = not any(
-            o.counted and (_within(row, o) or (applied.replay and not _within(o, row)))
+            o.counted and (within(row, o) or (applied.replay and not within(o, row)))
             for o in overlapping
         )
         session.add(row)
         if not row.counted:
             return delta
         for other in overlapping:
-            if other.counted and _within(other, row):
-                delta = _minus(delta, other)
+            if other.counted and within(other, row):
+                delta = minus(delta, other)
                 other.counted = False
         return delta + applied.balance
 
@@ -218,55 +232,5 @@ class Statistics(Unit):
         return list(session.scalars(query))
 
 
-def _within(inner: BatchRow, outer: BatchRow) -> bool:
-    return outer.first_seq <= inner.first_seq and inner.last_seq <= outer.last_seq
-
-
-def _minus(delta: Balance, row: BatchRow) -> Balance:
-    if not row.counted:
-        return delta
-    return delta + Balance(**{name: -value for name, value in row.balance.items()})
-
-
-def _row_of(table: str, result: WriteResult, windows: Mapping[str, int], now: int) -> BatchRow:
-    applied = result.applied
-    return BatchRow(
-        table_name=table,
-        batch=applied.batch.id,
-        first_seq=applied.batch.first_seq,
-        last_seq=applied.batch.last_seq,
-        applied=applied.applied,
-        epoch=applied.epoch,
-        instant=applied.instant,
-        schema_version=applied.schema_version,
-        replay=applied.replay,
-        balance=asdict(applied.balance),
-        windows=dict(windows),
-        quarantine_keys=list(applied.quarantine_keys),
-        files=result.files,
-        bytes=result.bytes,
-        recorded_at=now,
-    )
-
-
 def _progress(row: ProgressRow) -> Progress:
     return Progress(**{name: getattr(row, name) for name in _NAMES})
-
-
-def _batch(row: BatchRow) -> BatchStatistics:
-    return BatchStatistics(
-        row.table_name,
-        row.batch,
-        row.applied,
-        row.epoch,
-        row.instant,
-        row.schema_version,
-        row.replay,
-        row.counted,
-        Balance(**row.balance),
-        row.windows,
-        tuple(row.quarantine_keys),
-        row.files,
-        row.bytes,
-        row.recorded_at,
-    )

@@ -24,8 +24,9 @@ class Base(DeclarativeBase):
 class DatasetRow(Base):
     """`table_fold` keeps `Orders` and `orders` apart: catalogs fold case.
 
-    `paused_from` is the status a paused dataset goes back to. `rebuild_of`: this is no dataset but
-    what a rebuild of that one loads (domain/rebuild), with `definition` as the live one gets it.
+    `paused_from` is the status a paused dataset goes back to, `retired_from` the one a retired one
+    does. `rebuild_of`: this is no dataset but what a rebuild of that one loads (domain/rebuild),
+    with `definition` as the live one gets it.
     """
 
     __tablename__ = "datasets"
@@ -37,6 +38,7 @@ class DatasetRow(Base):
     version: Mapped[int]
     status: Mapped[str] = mapped_column(String(20))
     paused_from: Mapped[str | None] = mapped_column(String(20))
+    retired_from: Mapped[str | None] = mapped_column(String(20))
     registered_at: Mapped[int]
     rebuild_of: Mapped[str | None] = mapped_column(String(249))
     rebuild: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -140,10 +142,12 @@ class ProgressRow(Base):
     load_error: Mapped[str] = mapped_column(default="")
     load_error_kind: Mapped[str] = mapped_column(default="")
     load_failures: Mapped[int] = mapped_column(default=0)
+    replaying: Mapped[str] = mapped_column(default="")
 
 
 class BatchRow(Base):
-    """Statistics of one applied batch. `counted`: it is part of the totals in `progress`."""
+    """Statistics of one applied batch. `counted`: it is part of the totals in `progress`.
+    `rescued`: values by path, NULL where nobody counted them."""
 
     __tablename__ = "batches"
     __table_args__ = (Index("batches_by_seq", "table_name", "last_seq"),)
@@ -161,6 +165,7 @@ class BatchRow(Base):
     balance: Mapped[dict[str, Any]]
     windows: Mapped[dict[str, Any]]
     quarantine_keys: Mapped[list[Any]]
+    rescued: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     files: Mapped[int]
     bytes: Mapped[int]
     recorded_at: Mapped[int]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -45,6 +46,7 @@ class Stack:
     ports: Ports
     notified: list[str] = field(default_factory=list)
     missing: dict[int, OffsetRange] = field(default_factory=dict)
+    launched: list[tuple[str, Any]] = field(default_factory=list)
 
 
 Start = Callable[..., Stack]
@@ -71,6 +73,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         engine = MemoryEngine(store)
         ports = Ports(kafka, store, metastore, lambda _: engine, lambda: NOW, FakeWorkers())
         use_cases = compose.build_use_cases(metastore, kafka, notified.append, store=lambda: store)
+        launched: list[tuple[str, Any]] = []
+
+        def launch(job: str, run_config: Mapping[str, Any]) -> str:
+            launched.append((job, run_config))
+            return f"run-{len(launched)}"
+
         parts = Parts(
             use_cases=use_cases,
             kafka=kafka,
@@ -78,12 +86,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
             missing=lambda _table: missing,
             look_ahead=compose.build_look_ahead(ports, Limits(), use_cases),
             clock=lambda: NOW + 60_000,
+            launch=launch,
             close=metastore.close,
         )
         app = create_app_with(settings, parts)
         client = TestClient(app, base_url=LOCAL, raise_server_exceptions=False)
         client.__enter__()
-        stack = Stack(client, kafka, store, metastore, ports, notified, missing)
+        stack = Stack(client, kafka, store, metastore, ports, notified, missing, launched)
         opened.append(stack)
         return stack
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.cli.main import app
+from lake_platform.domain.dataset import Status
 from lake_platform.domain.diff import Change
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import load_settings
@@ -136,7 +138,7 @@ def test_pause_resume_retire(lake: Lake) -> None:
     paused = lake("dump", "orders")
     assert (paused.exit_code, "PAUSED" in paused.stderr) == (1, True)
     assert "orders is REGISTERED" in lake("datasets", "resume", "orders").output
-    assert data(lake("datasets", "retire", "orders", "--json"))["status"] == "RETIRED"
+    assert data(lake("datasets", "retire", "orders", "--yes", "--json"))["status"] == "RETIRED"
     assert data(lake("datasets", "list", "--json"))["datasets"] == []
     entries = data(lake("audit-log", "--json"))["entries"]
     assert [e["action"] for e in entries] == ["status", "status", "status", "register"]
@@ -253,11 +255,45 @@ def test_what_a_definition_file_prints_or_ends_is_no_part_of_the_plan(
 
 def test_retired_dataset_is_not_told_to_be_resumed(lake: Lake) -> None:
     add(lake)
-    assert lake("datasets", "retire", "orders").exit_code == 0
+    assert lake("datasets", "retire", "orders", "--yes").exit_code == 0
     for command in (["dump", "orders"], ["load", "orders"], ["datasets", "resume", "orders"]):
         refused = lake(*command)
         assert refused.exit_code == 1
-        assert "register a new table on the same topic" in refused.stderr
+        assert "lake datasets unretire orders" in refused.stderr
+
+
+def test_retire_asks_and_can_be_undone(lake: Lake, store: Repository) -> None:
+    add(lake)
+    assert lake("dump", "orders").exit_code == 0
+    store.block("orders", [Change("id", "type", "breaking", "long", "string")], "b1", [])
+    refused = lake("datasets", "retire", "orders", stdin="n\n")
+    assert refused.exit_code == 1
+    told = " ".join(refused.output.split())
+    assert "1 raw commits wait to be loaded" in told
+    assert "its open incidents (1) are closed as retired" in told
+    assert "lost is what Kafka drops before it is read" in told
+    assert "nothing was changed; --yes does it without asking" in told
+    assert store.get("orders").status is Status.BLOCKED
+    assert lake("datasets", "retire", "orders", stdin="").exit_code == 1  # a script, without --yes
+    assert "orders is RETIRED" in lake("datasets", "retire", "orders", stdin="y\n").output
+    assert data(lake("incidents", "list", "--json"))["incidents"] == []
+    [closed] = store.incidents("orders")
+    assert (closed.resolution, closed.resolved_by) == ("retired", compose.shell_actor())
+    assert "orders is LIVE" in lake("datasets", "unretire", "orders").output
+    again = lake("datasets", "unretire", "orders")
+    assert (again.exit_code, "is LIVE, not retired" in again.stderr) == (1, True)
+    assert lake("dump", "orders").exit_code == 0
+
+
+def test_a_retired_dataset_whose_raw_is_gone_stays_retired(lake: Lake, store: Repository) -> None:
+    add(lake)
+    assert lake("dump", "orders").exit_code == 0
+    assert lake("datasets", "retire", "orders", "--yes").exit_code == 0
+    shutil.rmtree(load_settings().home / "storage" / "checkpoints")
+    refused = lake("datasets", "unretire", "orders")
+    assert refused.exit_code == 1
+    assert "its raw log of 1 commits is gone" in refused.stderr
+    assert store.get("orders").status is Status.RETIRED
 
 
 def test_warnings_show_in_plan_apply_and_add(

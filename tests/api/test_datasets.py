@@ -239,8 +239,12 @@ def test_pause_resume_retire(orders: Stack) -> None:
     listed = client.get("/datasets", params={"include_retired": True}).json()["datasets"]
     assert [d["table"] for d in listed] == ["orders"]
     assert client.post("/datasets/orders/resume").status_code == 422
+    assert client.post("/datasets/orders/unretire").json()["status"] == "REGISTERED"
+    assert orders.notified[-1] == "orders"
+    again = client.post("/datasets/orders/unretire")
+    assert (again.status_code, again.json()["field"]) == (422, "table")
     actions = [e["action"] for e in client.get("/audit").json()["entries"]]
-    assert actions == ["status", "status", "status", "register"]
+    assert actions == ["status", "status", "status", "status", "register"]
 
 
 def test_columns_are_added_and_dropped_as_schema_versions(orders: Stack) -> None:

@@ -287,8 +287,8 @@ def test_gap_is_accepted_once_and_shown(orders: Stack) -> None:
 
 def test_quarantine_counts_reasons(orders: Stack) -> None:
     for batch, reasons in (("b1", ["not JSON", "empty"]), ("b2", ["not JSON"])):
-        lines = [json.dumps({"reason": r, "batch": batch, "record": {}}) for r in reasons]
-        text = "\n".join(line.replace(": ", ":", 1) for line in lines) + "\n"
+        lines = [{"reason": r, "batch": batch, "schema_version": 1, "record": {}} for r in reasons]
+        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         key = quarantine_key("orders", "2026-11-24-03:00", batch)
         orders.store.put(key, gzip.compress(text.encode()))
     found = orders.client.get("/quarantine/orders").json()

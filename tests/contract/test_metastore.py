@@ -253,6 +253,51 @@ def test_retired_dataset_stays_retired_and_is_not_listed(orders: Repository) -> 
         orders.register(ORDERS, SOURCE, "bob")
 
 
+@pytest.mark.parametrize("status", ["REGISTERED", "BOOTSTRAPPING", "LIVE", "BLOCKED", "PAUSED"])
+def test_unretired_it_is_what_it_was(orders: Repository, status: str) -> None:
+    if status == "BLOCKED":
+        orders.block("orders", [], "b1", [])
+    elif status == "PAUSED":
+        orders.set_status("orders", Status.LIVE)
+        orders.block("orders", [], "b1", [])
+        orders.pause("orders", "bob")
+    else:
+        orders.set_status("orders", Status(status))
+    orders.retire("orders", "bob")
+    orders.retire("orders", "bob")
+    closed = [(i.status, i.resolution, i.resolved_by) for i in orders.incidents("orders")]
+    assert closed == [("RESOLVED", "retired", "bob")] * (status in {"BLOCKED", "PAUSED"})
+    back = orders.unretire("orders", "ann")
+    # Its incident is closed: what it was blocked by is found again.
+    assert back.status is Status("LIVE" if status == "BLOCKED" else status)
+    if status == "PAUSED":
+        assert orders.resume("orders", "bob").status is Status.LIVE
+    with pytest.raises(InvalidFieldError, match="not retired"):
+        orders.unretire("orders", "ann")
+    assert orders.list_all()
+
+
+def test_a_load_that_blocks_after_the_table_was_retired(orders: Repository) -> None:
+    orders.retire("orders", "bob")
+    orders.block("orders", [], "b1", [])
+    assert orders.get("orders").status is Status.RETIRED
+    assert orders.incidents("orders", "OPEN") == []
+
+
+def test_unretired_without_a_note_of_what_it_was(orders: Repository, url: str) -> None:
+    """As releases before this one retired."""
+    if url in {"", "sqlite://"}:
+        pytest.skip("a database in memory has no second connection")
+    for head_seq, status in ((0, Status.REGISTERED), (3, Status.BOOTSTRAPPING)):
+        orders.update_progress("orders", head_seq=head_seq)
+        orders.retire("orders", "bob")
+        engine = open_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE datasets SET retired_from = NULL"))
+        engine.dispose()
+        assert orders.unretire("orders", "ann").status is status
+
+
 def test_block_opens_one_incident_per_batch_until_resolved(orders: Repository) -> None:
     change = Change("id", "type", "breaking", "long", "string")
     first = orders.block("orders", [change], "b1", [{"id": "x", "raw": b"bytes"}])
@@ -428,6 +473,19 @@ def test_raw_commits_in_two_batches_are_counted_once(orders: Repository) -> None
     orders.record_batch("orders", result(2, 2, written=3, epoch=3, replay=True), {})
     orders.record_batch("orders", result(5, 7, written=9, epoch=4, replay=True), {})
     assert orders.progress("orders").records == 25
+
+
+def test_counted_batches_say_what_they_rescued(orders: Repository) -> None:
+    orders.record_batch("orders", result(1, 3, written=10), {}, {"n": 2})
+    orders.record_batch("orders", result(4, 4, written=5), {})
+    orders.record_batch("orders", result(5, 6, written=5), {}, {})
+    orders.record_batch("orders", result(2, 2, written=3, epoch=3, replay=True), {}, {"n": 9})
+    found = orders.counted_batches("orders", 2, 4)
+    assert [(c.batch.first_seq, c.batch.last_seq, c.rescued) for c in found] == [
+        (1, 3, {"n": 2}), (4, 4, None),
+    ]  # fmt: skip
+    orders.record_batch("orders", result(1, 3, written=12, epoch=4, replay=True), {}, {})
+    assert [c.rescued for c in orders.counted_batches("orders", 1, 9)] == [{}, None, {}]
 
 
 def test_gap_is_accepted_once(orders: Repository) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from assets.checks import check_key
 from assets.jobs import DUMP_JOB, LOAD_JOB
@@ -242,7 +243,7 @@ def test_a_long_replay_by_hand_is_not_cut_off_by_the_budget(
     assert len(result.get_asset_materialization_events()) == 4
 
 
-def replay(world: World, instance: dg.DagsterInstance, **config: str) -> dg.ExecuteInProcessResult:
+def replay(world: World, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
     return (
         definitions(world)
         .resolve_job_def("replay")
@@ -258,19 +259,47 @@ def replay(world: World, instance: dg.DagsterInstance, **config: str) -> dg.Exec
     ("table", "first", "last", "said"),
     [
         ("nope", H0, H0, "not registered"),
-        ("orders", "yesterday", H0, "no range of windows"),
-        ("orders", H1, H0, "no range of windows"),
-        ("orders", H0, "2026-11-02-00:00", "no range of windows"),
+        ("orders", "yesterday", H0, "is no window; give full hours in UTC"),
+        ("orders", H1, H0, "give the earlier hour first"),
+        (
+            "orders",
+            H1,
+            "2026-11-02-00:00",
+            f"nothing of these hours was applied to orders; there is {H0}",
+        ),
     ],
 )
 def test_a_replay_that_cannot_be_says_why(
     world: World, instance: dg.DagsterInstance, table: str, first: str, last: str, said: str
 ) -> None:
     world.register("orders")
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
     result = replay(world, instance, table=table, first_window=first, last_window=last)
     assert not result.success
     (failure,) = [e.step_failure_data for e in result.all_events if e.is_step_failure]
     assert said in str(failure.error)
+
+
+def test_a_run_config_that_puts_replay_at_the_root_is_refused(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    """By Dagster, before any code of ours; the window's own text says where it belongs."""
+    world.register("orders")
+    world.produce("orders", {"id": 1})
+    run(world, instance, DUMP_JOB, "orders")
+    run(world, instance, LOAD_JOB, "orders")
+    with pytest.raises(dg.DagsterInvalidConfigError, match='entry "replay" at the root'):
+        run(world, instance, LOAD_JOB, "orders", partition_key=H0, run_config={"replay": True})
+    verified = run(world, instance, LOAD_JOB, "orders", partition_key=H0)
+    (event,) = verified.get_asset_materialization_events()
+    text = str(event.materialization.metadata["verified"].value)
+    said = text.partition("run config ")[2]
+    assert run(
+        world, instance, LOAD_JOB, "orders", partition_key=H0, run_config=yaml.safe_load(said)
+    ).success
+    assert world.engine.writes["orders"] == 2
 
 
 def settled(instance: dg.DagsterInstance, table: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.dump import dump as dump_module
 from lake_platform.dump import raw_slice
 from lake_platform.dump.raw_slice import RawSlice
-from lake_platform.load import apply, claims, plan, quarantine, replay
+from lake_platform.load import apply, claims, quarantine, replay
 from lake_platform.load import load as load_module
 from lake_platform.load.plan import Loading
 from lake_platform.maintain import cleaner as compact_log
@@ -216,7 +216,7 @@ def stale_commits_read(stack: ExitStack) -> None:
 
 
 def statistics_not_caught_up(stack: ExitStack) -> None:
-    _swap(stack, load_module, "catch_up_statistics", lambda *_: None)
+    _swap(stack, load_module, "catch_up", lambda *_, **__: None)
 
 
 def half_a_slice(stack: ExitStack) -> None:
@@ -226,19 +226,24 @@ def half_a_slice(stack: ExitStack) -> None:
 
 
 def decisions_for_the_batch_they_fall_in(stack: ExitStack) -> None:
-    """A batch goes on past the last raw commit that an operator decided of."""
-    _swap(stack, plan, "borders", lambda _: frozenset())
+    """What was decided of a batch's first raw commit is taken for all of it."""
+    rulings = Loading.rulings
+
+    def first_only(self: Loading, commits: Any, *, asked: bool) -> Any:
+        return [(rulings(self, commits[:1], asked=asked)[0][0], list(commits))]
+
+    _swap(stack, Loading, "rulings", first_only)
 
 
 def decisions_forgotten_by_replays(stack: ExitStack) -> None:
     """What was put aside or dropped once comes in, or stops the table, the next time."""
-    ruling = Loading.ruling
+    rulings = Loading.rulings
 
-    def now_only(self: Loading, commits: Any) -> Any:
+    def now_only(self: Loading, commits: Any, *, asked: bool) -> Any:
         new = commits[0].seq > self.state().applied
-        return ruling(self if new else replace(self, decisions=()), commits)
+        return rulings(self if new else replace(self, decisions=()), commits, asked=asked)
 
-    _swap(stack, Loading, "ruling", now_only)
+    _swap(stack, Loading, "rulings", now_only)
 
 
 BREAKAGES: Mapping[str, Break] = {

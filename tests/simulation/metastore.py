@@ -12,7 +12,7 @@ from functools import wraps
 from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
-from lake_platform.domain.batches import AppliedBatch, WriteResult
+from lake_platform.domain.batches import AppliedBatch, CountedBatch, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision, settled_by
 from lake_platform.domain.described import Line, in_force
@@ -32,11 +32,12 @@ from lake_platform.errors import (
     InvalidFieldError,
     NameTakenError,
 )
+from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
 from lake_platform.metastore.rebuilds import _CLEARED, _OF_THE_TABLE, REBUILT
 from lake_platform.metastore.schemas import Next
-from lake_platform.metastore.statistics import _GROWING, BatchStatistics
+from lake_platform.metastore.statistics import _GROWING
 from lake_platform.metastore.unit import AuditEntry
 
 P = ParamSpec("P")
@@ -63,6 +64,7 @@ class _Batch:
     files: int
     bytes: int
     recorded_at: int
+    rescued: Mapping[str, int] | None = None
 
     def within(self, other: _Batch) -> bool:
         mine, theirs = self.applied.batch, other.applied.batch
@@ -75,6 +77,7 @@ class _Held:
     rebuild: Rebuild | None = None
     resolution: str = REBUILT
     paused_from: Status | None = None
+    retired_from: Status | None = None
     progress: dict[str, Any] = field(default_factory=lambda: asdict(Progress()))
     schemas: list[SchemaVersion] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
@@ -161,7 +164,9 @@ class DictMetastore:
     @_whole
     def set_status(self, table: str, status: Status, actor: str | None = None) -> None:
         held = self._held(table)
-        if status in {Status.PAUSED, Status.RETIRED}:
+        if status is Status.RETIRED:
+            self.retire(table, actor or "platform")
+        elif status is Status.PAUSED:
             self._move(held, status, actor)
         elif status is not Status.BLOCKED and self._open(table):
             return
@@ -178,7 +183,28 @@ class DictMetastore:
 
     @_whole
     def retire(self, table: str, actor: str) -> DatasetRecord:
-        return self._move(self._held(table), Status.RETIRED, actor)
+        held = self._held(table)
+        before, paused = held.record.status, held.paused_from
+        if before is Status.RETIRED:
+            return held.record
+        for incident in self._open(table):
+            self._close(incident, "retired", actor)
+        self._move(held, Status.RETIRED, actor)
+        held.retired_from = before
+        held.paused_from = Status.LIVE if paused is Status.BLOCKED else paused
+        return held.record
+
+    @_whole
+    def unretire(self, table: str, actor: str) -> DatasetRecord:
+        held = self._held(table)
+        if held.record.status is not Status.RETIRED:
+            raise InvalidFieldError("table", table, "is not retired", "there is nothing to do")
+        paused, begun = held.paused_from, held.progress["head_seq"]
+        before = held.retired_from or (Status.BOOTSTRAPPING if begun else Status.REGISTERED)
+        self._move(held, Status.LIVE if before is Status.BLOCKED else before, actor)
+        if before is Status.PAUSED:
+            held.paused_from = paused
+        return held.record
 
     @_whole
     def resume(self, table: str, actor: str) -> DatasetRecord:
@@ -198,6 +224,7 @@ class DictMetastore:
         if before is not status:
             held.record = replace(held.record, status=status)
             held.paused_from = before if status is Status.PAUSED else None
+            held.retired_from = None
             table = held.record.dataset.table
             self._audit("status", table, {"status": before}, {"status": status.value}, actor)
         return held.record
@@ -369,6 +396,8 @@ class DictMetastore:
             held.paused_from = Status.BLOCKED
         elif held.record.status is not Status.RETIRED:
             self._move(held, Status.BLOCKED, None)
+        else:
+            self._close(known[0], "retired", "platform")
         return known[0].id
 
     def incidents(
@@ -417,6 +446,8 @@ class DictMetastore:
         self._decisions.append((table, made))
 
     def _close(self, found: Incident, resolution: str, actor: str) -> Incident:
+        if found.status != "OPEN":
+            return found
         found = replace(
             found, status="RESOLVED", resolution=resolution, resolved_by=actor,
             resolved_at=self._clock(),
@@ -486,9 +517,15 @@ class DictMetastore:
             held[name] = max(held[name], value) if name in _GROWING else value
 
     @_whole
-    def record_batch(self, table: str, result: WriteResult, windows: Mapping[str, int]) -> None:
+    def record_batch(
+        self,
+        table: str,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None = None,
+    ) -> None:
         held = self._held(table)
-        delta = self._count(held, result, windows)
+        delta = self._count(held, result, windows, rescued)
         for total, part in (
             ("records", delta.written), ("quarantined", delta.quarantined),
             ("deleted", delta.deleted), ("deduplicated", delta.deduplicated),
@@ -497,7 +534,13 @@ class DictMetastore:
             held.progress[total] += part
         self.update_progress(table, applied_seq=result.applied.applied, loaded_at=self._clock())
 
-    def _count(self, held: _Held, result: WriteResult, windows: Mapping[str, int]) -> Balance:
+    def _count(
+        self,
+        held: _Held,
+        result: WriteResult,
+        windows: Mapping[str, int],
+        rescued: Mapping[str, int] | None,
+    ) -> Balance:
         applied, delta = result.applied, Balance()
         known = held.batches.get(applied.batch.id)
         if known is not None and known.applied.epoch >= applied.epoch:
@@ -505,7 +548,9 @@ class DictMetastore:
         if known is not None:
             delta = _minus(delta, known)
             del held.batches[applied.batch.id]
-        made = _Batch(applied, True, dict(windows), result.files, result.bytes, self._clock())
+        made = _Batch(
+            applied, True, dict(windows), result.files, result.bytes, self._clock(), rescued
+        )
         first, last = applied.batch.first_seq, applied.batch.last_seq
         others = [
             o for o in held.batches.values()
@@ -521,6 +566,14 @@ class DictMetastore:
             delta = _minus(delta, other)
             other.counted = False
         return delta + applied.balance
+
+    def counted_batches(self, table: str, first_seq: int, last_seq: int) -> list[CountedBatch]:
+        held = [b for b in self._held(table).batches.values() if b.counted]
+        found = [CountedBatch(b.applied.batch, b.rescued) for b in held]
+        wanted = [
+            c for c in found if c.batch.last_seq >= first_seq and c.batch.first_seq <= last_seq
+        ]
+        return sorted(wanted, key=lambda c: c.batch.first_seq)
 
     def batches(self, table: str, limit: int = 100) -> list[BatchStatistics]:
         held = sorted(

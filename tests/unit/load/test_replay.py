@@ -81,8 +81,7 @@ def fill(lab: Lab, hours: Sequence[int], tombstone: int = 0, **values: Any) -> N
         lab.send({"id": number, "name": "x"}, key=str(number), at_ms=at)
         if number == tombstone:
             lab.send(None, key="1", at_ms=lab.now_ms)
-        lab.dump()
-    lab.load()
+        lab.cycle()
 
 
 def replayed(lab: Lab, *windows: str, whole: Spans | None = None) -> Spans:
@@ -309,9 +308,11 @@ class Books:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def record_batch(self, table: str, result: WriteResult, windows: Any) -> None:
+    def record_batch(
+        self, table: str, result: WriteResult, windows: Any, rescued: Any = None
+    ) -> None:
         self.batches.append((table, result, dict(windows)))
-        self._inner.record_batch(table, result, windows)
+        self._inner.record_batch(table, result, windows, rescued)
 
 
 def test_what_a_dead_writer_did_not_tell_is_told_by_the_next(lab: Lab) -> None:

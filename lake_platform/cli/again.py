@@ -1,0 +1,99 @@
+"""`lake replay`: applied windows once more. What it shares with `lake quarantine redrive`: batch by
+batch, with progress, and an end by Ctrl-C that the next run goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lake_platform import compose
+from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+
+if TYPE_CHECKING:
+    from lake_platform.load.results import LoadResult
+
+app = typer.Typer()
+TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
+Windows = Annotated[
+    list[str] | None,
+    typer.Option("--window", help="An hour (UTC), as in 2026-11-24-03:00; may be repeated."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+_INTERRUPTED = 130
+
+
+@app.command("replay")
+def replay(
+    table: TableName,
+    window: Windows = None,
+    first: Annotated[str | None, typer.Option("--from", help="The first hour of a range.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="The last hour, included.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that was ever applied.")] = False,
+    dry_run: DryRun = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Apply windows again from raw, by today's definition and schema.
+
+    Rows are replaced, never added, and older rows never overwrite newer ones: where the table was
+    right before it is the same afterwards. Starts Spark where a load does.
+    """
+    from lake_platform.load.load import load
+    from lake_platform.load.replaying import check_runs, plan, span
+
+    asked = span(window or (), first, last, every=every)
+    with open_shell(home, as_json=as_json) as shell:
+        ports = compose.build_ports(shell.settings, shell.metastore)
+        limits = compose.build_limits(shell.settings)
+        found = plan(table, ports.store, ports.metastore, limits, asked)
+        shell.say(
+            f"{table}: {counted(len(found.windows), 'window')} from {found.windows[0]} to "
+            f"{found.windows[-1]}, {found.records} records to read in "
+            f"{counted(found.batches, 'batch', 'batches')}"
+        )
+        if found.to_end:
+            shell.say(TO_END)
+        if not dry_run:
+            check_runs(table, ports.metastore)
+        results = () if dry_run else load(table, ports, limits, found.windows, replay=True)
+        done = applied(shell, results, found.batches, found.records)
+        if as_json:
+            shell.show(asdict(found) | {"dry_run": dry_run, "applied": done})
+
+
+TO_END = "later records delete, so all behind the first batch is applied again, too"
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def applied(
+    shell: Shell, results: Iterable[LoadResult], batches: int, records: int
+) -> list[dict[str, Any]]:
+    """Tells each batch as it is applied; `batches` and `records` are those there are to do."""
+    done: list[dict[str, Any]] = []
+    read = 0
+    try:
+        for result in results:
+            balance = result.applied.balance
+            read += balance.records
+            share = f"{100 * read // records} %" if records else ""
+            shell.say(
+                f"batch {len(done) + 1} of {max(batches, len(done) + 1)} ({share}): "
+                f"{balance.records} records, {balance.written} rows written, "
+                f"{balance.deduplicated} deduplicated, {balance.deleted} deleted, "
+                f"{balance.dropped} dropped, {balance.quarantined} quarantined, "
+                f"{result.seconds:.1f} s"
+            )
+            done.append(result.applied.to_dict() | {"rescued": dict(result.rescued)})
+    except KeyboardInterrupt:
+        shell.say(
+            f"stopped after {counted(len(done), 'batch', 'batches')}; the table is sound, and the "
+            f"same command goes on with the rest"
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    return done

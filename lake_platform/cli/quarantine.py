@@ -1,0 +1,188 @@
+"""`lake quarantine …`: records that fit no row, and how they come back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from lake_platform import compose
+from lake_platform.cli.again import TO_END, DryRun, TableName, Windows, applied, counted
+from lake_platform.cli.mapping import safe
+from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+
+if TYPE_CHECKING:
+    from lake_platform.load.quarantined import Group
+    from lake_platform.load.redriven import Outcome, Plan
+
+app = typer.Typer(no_args_is_help=True, help="Records that fit no row, and how they come back.")
+Reasons = Annotated[
+    list[str] | None,
+    typer.Option("--reason", help="As `list` shows it, or short: null_key; may be repeated."),
+]
+Version = Annotated[int | None, typer.Option(help="Only what was judged by this schema version.")]
+_SHOWN_CHARS = 300
+_SHOWN_ROWS = 200
+
+
+@app.command("list")
+def list_(
+    table: Annotated[str | None, typer.Argument(help="Only of this table.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many records of which reason, window and schema version; newest first."""
+    from lake_platform.load import quarantined
+
+    with open_shell(home, as_json=as_json) as shell:
+        tables = [table] if table else [r.dataset.table for r in shell.metastore.list_all()]
+        store = compose.build_store(shell.settings)
+        found: list[tuple[str, Group]] = []
+        for name in tables:
+            shell.metastore.get(name)
+            found += [(name, group) for group in quarantined.look(store, name).groups]
+        if as_json:
+            shell.show({"groups": [{"table": name} | asdict(g) for name, g in found]})
+            return
+        if not found:
+            shell.say("nothing is in quarantine")
+            return
+        grid = Table("table", "window", Column("reason", overflow="fold"), "schema", "records")
+        for name, g in found[:_SHOWN_ROWS]:
+            grid.add_row(name, g.window, safe(g.reason), str(g.schema_version), str(g.records))
+        shell.console.print(grid)
+        if len(found) > _SHOWN_ROWS:
+            shell.say(f"the first {_SHOWN_ROWS} of {len(found)} lines; --json has all")
+        records = sum(g.records for _, g in found)
+        shell.say(f"{counted(records, 'record')}; see them: lake quarantine show {found[0][0]}")
+
+
+@app.command("show")
+def show(
+    table: TableName,
+    reason: Reasons = None,
+    window: Windows = None,
+    version: Version = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 20,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """The records as they came: coordinates, reason, key and value; newest window first."""
+    from lake_platform.load import quarantined
+
+    wanted = quarantined.wanted(reason or (), window or (), version)
+    with open_shell(home, as_json=as_json) as shell:
+        shell.metastore.get(table)
+        store = compose.build_store(shell.settings)
+        found = list(islice(quarantined.records(store, table, wanted), limit))
+        if as_json:
+            shell.show({"table": table, "records": [asdict(r) for r in found]})
+            return
+        for r in found:
+            shell.say(
+                f"partition {r.partition} offset {r.offset}, window {r.window}, schema version "
+                f"{r.schema_version}, raw commit {r.raw_commit}: {r.reason}"
+            )
+            shell.say(f"    key   {_cut(r.key)}")
+            shell.say(f"    value {_cut(r.value)}{' (base64)' if r.encoded else ''}")
+        if not found:
+            shell.say(f"{table}: nothing of this is in quarantine")
+
+
+@app.command("redrive")
+def redrive(
+    table: TableName,
+    reason: Reasons = None,
+    window: Windows = None,
+    version: Version = None,
+    rescued: Annotated[
+        bool, typer.Option("--rescued", help="The values in _rescued instead.")
+    ] = False,
+    dry_run: DryRun = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give records in quarantine another try, by today's definition and schema.
+
+    What is fit now goes where it belongs, what is not stays. The raw commits that hold the records
+    are applied again as a whole: the rows that are there stay as they are, and older ones never
+    overwrite newer ones. Done twice it changes nothing.
+    """
+    from lake_platform.load import quarantined
+    from lake_platform.load.redrive import Redrive, plan
+
+    wanted = quarantined.wanted(reason or (), window or (), version)
+    quarantined.check_rescued(wanted, rescued=rescued)
+    with open_shell(home, as_json=as_json) as shell:
+        ports = compose.build_ports(shell.settings, shell.metastore)
+        limits = compose.build_limits(shell.settings)
+        if dry_run:
+            found = plan(table, ports.store, ports.metastore, limits, wanted, rescued=rescued)
+            _told_plan(shell, found)
+            if as_json:
+                shell.show({"dry_run": True} | found.to_dict())
+            return
+        drive = Redrive(table, ports, limits, wanted, rescued=rescued)
+        _told_plan(shell, drive.plan)
+        done = applied(shell, drive.run(), drive.plan.batches, drive.plan.records)
+        _told_outcome(shell, drive.outcome, rescued=rescued)
+        if as_json:
+            shell.show({"dry_run": False} | drive.outcome.to_dict() | {"applied": done})
+
+
+def _told_plan(shell: Shell, found: Plan) -> None:
+    table = found.table
+    for group in found.groups[:_SHOWN_ROWS]:
+        shell.say(_group(group))
+    for group in found.unreadable[:_SHOWN_ROWS]:
+        shell.say(f"{_group(group)}: stay, no definition makes a JSON object of them")
+    for group in found.expired[:_SHOWN_ROWS]:
+        shell.say(
+            f"{_group(group)}: stay, raw retention removed their raw objects; produce them again "
+            f"from what `lake quarantine show {table}` has"
+        )
+    for path, values in found.rescued.items():
+        shell.say(f"{counted(values, 'value')} of {path} in _rescued")
+    if found.uncounted:
+        shell.say(
+            f"{counted(found.uncounted, 'batch', 'batches')} of which it was not counted what they "
+            f"rescued are applied again, too"
+        )
+    if not found.seqs:
+        shell.say(f"{table}: nothing to apply again")
+        return
+    shell.say(
+        f"{table}: {found.records} records to read in {counted(found.batches, 'batch', 'batches')}"
+    )
+    if found.to_end:
+        shell.say(TO_END)
+
+
+def _told_outcome(shell: Shell, outcome: Outcome, *, rescued: bool) -> None:
+    for fate in outcome.fates if not rescued else ():
+        stayed = sum(fate.stayed.values())
+        shell.say(f"{fate.reason}: {fate.came_back} came back, {stayed} stayed")
+        for why, records in fate.stayed.items():
+            shell.say(f"    {records}: {why}")
+        if fate.waiting:
+            shell.say(f"    {fate.waiting} were not tried")
+    for path, values in outcome.rescued.items() if rescued else ():
+        shell.say(f"{path}: {values} values are in _rescued")
+
+
+def _group(group: Group) -> str:
+    return (
+        f"{counted(group.records, 'record')} of {group.window}, schema version "
+        f"{group.schema_version}: {group.reason}"
+    )
+
+
+def _cut(text: str | None) -> str:
+    """What came may have anything in it, also what a terminal obeys."""
+    if text is None:
+        return "null"
+    cut = text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
