@@ -30,8 +30,9 @@ records by themselves, at any depth, at first sight and for columns that come to
              goes to `_rescued` whole, or becomes `json`, is kept with all that is in it.
 
 A hint for what no record has yet waits for it. On a table with this column a hint cannot change its
-name or type or drop it, but by a rebuild; further aliases are taken up by the next load. A hint that goes away leaves
-the columns as they are; a key that is no longer dropped becomes a column with the next record.
+name or type or drop it, but by a rebuild; further aliases are taken up by the next load. A hint
+that goes away leaves the columns as they are; a key that is no longer dropped becomes a column with
+the next record.
 """
 
 from __future__ import annotations

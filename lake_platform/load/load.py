@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
-from lake_platform.errors import CheckpointLostError, CommitRaceError, NotRunnableError
+from lake_platform.errors import CheckpointLostError, NotRunnableError
 from lake_platform.load import claims
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
@@ -59,7 +59,7 @@ def _batches(
     deadline = ports.clock() + limits.load_budget_seconds * 1000
     recorded = ports.metastore.progress(table).applied_seq
     abandoned = claims.abandoned(table, ports, limits)
-    if abandoned and abandoned.shadow:
+    if abandoned and abandoned.shadow not in ("", table):
         settle_left(abandoned, table, ports)
         record, abandoned = ports.metastore.get(table), None
         recorded = ports.metastore.progress(table).applied_seq
@@ -74,11 +74,8 @@ def _batches(
                 raise CheckpointLostError(table, recorded, state.applied)
             catch_up_statistics(loading, state)
             left = claims.open_claim(table, ports, state, limits)
-            if left and claims.is_swap_left(left, ports.store, table):
-                raise CommitRaceError(
-                    f"table {table!r}: {left.claim.worker} ended in the swap of a rebuilt table; "
-                    f"nothing was written, load again"
-                )
+            if left:
+                claims.check_no_swap_left(left, ports.store, table)
             if state.doubled and record.dataset.mode == "append":
                 undo_doubled(loading, state, left)
                 continue  # the table says something else of itself now

@@ -237,6 +237,11 @@ class UseCases:
     def _changeable(self, table: str) -> tuple[DatasetRecord, SchemaVersion]:
         record = self.store.get(table)
         active = self.store.active_schema(table)
+        if self.store.rebuild(table) is not None:
+            raise InvalidFieldError(
+                "table", table, "is being rebuilt",
+                f"end that first, with lake rebuild {table} or lake rebuild {table} --abort",
+            )  # fmt: skip
         if active is None:
             raise InvalidFieldError(
                 "table", table, "has no schema yet: its topic is empty", "wait for its first load"

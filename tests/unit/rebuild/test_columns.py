@@ -99,3 +99,18 @@ def test_who_looks_at_the_schema_sees_where_columns_come_from(lab: Lab) -> None:
     told = {m.path: (version, m.column, m.type) for version, m in lab.metastore.mapping("t")}
     assert told["x-y",] == (2, "x_y", "string")
     assert told["id",] == (1, "id", "long")
+
+
+def test_what_fits_now_is_no_longer_rescued(lab: Lab) -> None:
+    lab.register(on_conflict="rescue")
+    lab.send({"id": 1, "v": 1, "w": 1})
+    lab.cycle()
+    lab.send({"id": 2, "v": "two", "w": 2})
+    lab.cycle()
+    assert "_rescued" in lab.plain_rows()[1]
+    rebuild(lab, {"columns.v": {"type": "string"}})
+    assert lab.plain_rows() == [{"id": 1, "v": "1", "w": 1}, {"id": 2, "v": "two", "w": 2}]
+    lab.send({"id": 3, "v": 3, "w": "three"})
+    lab.cycle()
+    assert lab.plain_rows()[2]["_rescued"] == '{"/w":"three"}'
+    lab.account()

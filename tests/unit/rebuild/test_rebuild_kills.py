@@ -155,6 +155,16 @@ def test_a_kill_at_every_change(make_lab: MakeLab, kind: str, when: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ASKED)
+def test_a_store_whose_reply_is_lost(make_lab: MakeLab, kind: str) -> None:
+    def trap(at: int) -> Trap:
+        calls = frozenset(["put", "put_new", "delete"])
+        return Trap(at, calls, "after", StorageUnavailableError("reply lost"))
+
+    assert {"after put", "after put_new", "after delete"} <= every(make_lab, trap, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ASKED)
 def test_a_store_that_fails_at_every_call(make_lab: MakeLab, kind: str) -> None:
     def trap(at: int) -> Trap:
         return Trap(at, STORE_CALLS, "before", StorageUnavailableError("no answer"))
