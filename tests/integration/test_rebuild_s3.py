@@ -60,7 +60,7 @@ def lab(session: SparkSession, s3_url: Server, tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-@pytest.mark.parametrize("table_type", ["mor", "cow"])
+@pytest.mark.parametrize("table_type", ["mor", pytest.param("cow", marks=pytest.mark.deep)])
 def test_a_hudi_table_and_back_from_parquet(
     lab: Lab, session: SparkSession, table_type: str
 ) -> None:
