@@ -66,7 +66,8 @@ def _batches(
     if not (replay or abandoned or is_pending(record.dataset, ports, recorded)):
         return
     with Decoders(table, ports.store, ports.pool) as decoders:
-        loading = Loading(record.dataset, ports, limits, decoders)
+        decisions = ports.metastore.decisions(record.dataset.raw_table)
+        loading = Loading(record.dataset, ports, limits, decoders, decisions)
         again = replayed(loading, windows or ()) if replay else None
         while not stop() and (replay or ports.clock() <= deadline):
             state = loading.state()

@@ -17,8 +17,8 @@ from lake_platform.domain.rebuild import Rebuild, Shadow, shadow_of
 from lake_platform.domain.schema_json import to_json
 from lake_platform.errors import ConflictError, InvalidFieldError
 from lake_platform.metastore.definitions import shadow_in
+from lake_platform.metastore.incidents import Incidents
 from lake_platform.metastore.model import dataset_to_dict
-from lake_platform.metastore.schemas import Schemas
 from lake_platform.metastore.statistics import Statistics
 from lake_platform.metastore.tables import (
     Base,
@@ -41,7 +41,7 @@ RowT = TypeVar("RowT", bound=Base)
 REBUILT = "rebuilt"
 
 
-class Rebuilds(Schemas, Statistics):
+class Rebuilds(Incidents, Statistics):
     def rebuild(self, table: str) -> Rebuild | None:
         with self._read() as session:
             row = _shadow_row(session, table)

@@ -25,6 +25,7 @@ class _Quiet:
         _samples: Sequence[Mapping[str, object]],
         _kind: str = "schema",
         _reason: str = "",
+        **_more: object,
     ) -> int:
         return 0
 
