@@ -14,6 +14,13 @@ _FEW = 8
 T = TypeVar("T")
 
 
+def keys(store: ObjectStore, prefix: str) -> list[str]:
+    """Of the objects there, without the folders that Hadoop marks by empty ones, which go by a name
+    that no client but its own can say."""
+    listed = list(store.list(prefix))
+    return [i.key for i in listed if i.size or store.head(i.key) is not None]
+
+
 def remove(store: ObjectStore, keys: Sequence[str], still: Still) -> None:
     """In this order, more or less. Raises: what `still` raises."""
     _each(lambda key: store.delete([key]), keys, still)

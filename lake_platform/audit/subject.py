@@ -77,7 +77,7 @@ def read_subject(
         gaps=tuple(sources.metastore.accepted_gaps(dataset.raw_table)),
         applied=max(look.applied, progress.applied_seq),
         dropped=progress.dropped if progress.applied_seq == look.applied else None,
-        rejects=Rejects.of(sources.metastore.decisions(table)),
+        rejects=Rejects.of(sources.metastore.decisions(dataset.raw_table)),
     )
 
 

@@ -99,8 +99,9 @@ def is_newest(store: ObjectStore, table: str, claim: Claim) -> bool:
     return not _epochs(store, table, claim.epoch)[0]
 
 
-def newest_epoch(store: ObjectStore, table: str) -> int:
-    return max(_epochs(store, table, 0)[0], default=0)
+def newest(store: ObjectStore, table: str) -> Claim | None:
+    listed = _epochs(store, table, 0)[0]
+    return _read(store, table, listed[-1]) if listed else None
 
 
 def is_swap_left(left: LeftClaim | None, store: ObjectStore, table: str) -> bool:
@@ -108,6 +109,15 @@ def is_swap_left(left: LeftClaim | None, store: ObjectStore, table: str) -> bool
     if left is None or not left.claim.shadow:
         return False
     return store.head(f"{claim_prefix(table)}{seq_name(left.claim.epoch)}{_DONE}") is None
+
+
+def check_no_swap_left(left: LeftClaim, store: ObjectStore, table: str) -> None:
+    """Raises: CommitRaceError."""
+    if is_swap_left(left, store, table):
+        raise CommitRaceError(
+            f"table {table!r}: {left.claim.worker} ended in the swap of a rebuilt table; nothing "
+            f"was written, try again: that ends the swap first"
+        )
 
 
 def swaps_until(store: ObjectStore, table: str, claim: Claim) -> list[int]:

@@ -8,12 +8,12 @@ from contextlib import ExitStack, closing
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
-from lake_platform.errors import CheckpointLostError, CommitRaceError, NotRunnableError
+from lake_platform.errors import CheckpointLostError, NotRunnableError
 from lake_platform.load import claims, unfinished
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
 from lake_platform.load.failures import noted
-from lake_platform.load.plan import Loading, is_pending, next_work
+from lake_platform.load.plan import Loading, decided, is_pending, next_work
 from lake_platform.load.progress import catch_up, publish_applied
 from lake_platform.load.replay import Batches, replayed
 from lake_platform.load.results import LoadResult
@@ -71,7 +71,7 @@ def _batches(
     deadline = ports.clock() + limits.load_budget_seconds * 1000
     recorded = ports.metastore.progress(table).applied_seq
     abandoned = claims.abandoned(table, ports, limits)
-    if abandoned and abandoned.shadow:
+    if abandoned and abandoned.shadow not in ("", table):
         settle_left(abandoned, table, ports)
         record, abandoned = ports.metastore.get(table), None
         recorded = ports.metastore.progress(table).applied_seq
@@ -79,7 +79,7 @@ def _batches(
         return
     with ExitStack() as stack:
         decoders = stack.enter_context(Decoders(table, ports.store, ports.pool))
-        decisions = ports.metastore.decisions(table)
+        decisions = decided(record.dataset, ports)
         loading = Loading(record.dataset, ports, limits, decoders, decisions)
         again = stack.enter_context(closing(batches_again(loading)))
         while not stop() and (only or ports.clock() <= deadline):
@@ -88,11 +88,8 @@ def _batches(
                 raise CheckpointLostError(table, recorded, state.applied)
             catch_up(loading, state, cut_off=abandoned is not None)
             left = claims.open_claim(table, ports, state, limits)
-            if left and claims.is_swap_left(left, ports.store, table):
-                raise CommitRaceError(
-                    f"table {table!r}: {left.claim.worker} ended in the swap of a rebuilt table; "
-                    f"nothing was written, load again"
-                )
+            if left:
+                claims.check_no_swap_left(left, ports.store, table)
             if state.doubled and record.dataset.mode == "append":
                 undo_doubled(loading, state, left)
                 continue  # the table says something else of itself now

@@ -57,6 +57,14 @@ class Loading:
         return tuple(takewhile(lambda c: c.seq <= batch.last_seq, held))
 
 
+def decided(dataset: Dataset, ports: Ports) -> Sequence[Decision]:
+    """Of the raw that is loaded; a table that is made anew has some of its own besides."""
+    found = list(ports.metastore.decisions(dataset.raw_table))
+    if dataset.raw_table != dataset.table:
+        found += ports.metastore.decisions(dataset.table)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One batch to apply: its commits in order, and what the checkpoint says afterwards. `asked`:

@@ -33,12 +33,13 @@ from lake_platform.domain.layout import (
     table_prefix,
 )
 from lake_platform.domain.ports import ObjectStore, put_first
-from lake_platform.domain.rebuild import Rebuild
+from lake_platform.domain.rebuild import Rebuild, Shadow
 from lake_platform.errors import (
     BatchClaimedError,
     CommitRaceError,
     InvalidFieldError,
     NotRunnableError,
+    StorageUnavailableError,
 )
 from lake_platform.load import claims
 
@@ -46,8 +47,8 @@ NOTHING = BatchRange(0, 0)
 _FENCE: dict[str, str] = {}
 
 
-def swap(rebuild: Rebuild, ports: Ports, limits: Limits, catch_up: Callable[[], int]) -> None:
-    """`catch_up` loads the shadow up to the end of raw, and says up to where that was.
+def swap(rebuild: Rebuild, ports: Ports, limits: Limits, catch_up: Callable[[], None]) -> None:
+    """`catch_up` loads the shadow up to the end of raw.
 
     Raises:
         BatchClaimedError, CommitRaceError: the live table is being written; try again.
@@ -59,9 +60,15 @@ def swap(rebuild: Rebuild, ports: Ports, limits: Limits, catch_up: Callable[[], 
         raise NotRunnableError(table, record.status)
     claim = _claimed(rebuild, record.dataset, ports, limits)
     try:
-        _check_complete(table, ports, catch_up())
+        catch_up()
+        # Nobody goes on building what is moved.
+        _claimed(rebuild, rebuild.shadow, ports, limits)
+        _check_complete(rebuild.shadow, ports)
         _decide(table, ports.store, claim)
-    except Exception:
+    except Exception as error:
+        # The reply to the decision may be what was lost: who ends this claim looks.
+        if not isinstance(error, StorageUnavailableError):
+            _let_go(rebuild.shadow.table, ports)
         claims.release(table, ports, claim, done=False)
         raise
     _go_on(table, ports, claim, claim.epoch)
@@ -98,18 +105,22 @@ def settle_left(left: Claim, table: str, ports: Ports) -> bool:
     last = engine.state(dataset).last
     for epoch in claims.unfenced(ports.store, table, last.epoch if last else 0, claim.epoch):
         engine.fence(dataset, epoch)
+    _let_go(left.shadow, ports)
     claims.release(table, ports, claim, done=True)
     return False
 
 
 def _claimed(rebuild: Rebuild, dataset: Dataset, ports: Ports, limits: Limits) -> Claim:
-    """As a load takes one (load/apply): who wrote before is fenced."""
+    """Of the live table or the shadow, as a load takes one (load/apply): who wrote before is
+    fenced."""
     table, engine = dataset.table, ports.engine(dataset.format)
     state = engine.state(dataset)
     left = claims.open_claim(table, ports, state, limits)
     if left:
+        claims.check_no_swap_left(left, ports.store, table)
         _check_nobody_inside(table, ports, left)
-    known = left.claim.epoch if left else (state.last.epoch if state.last else 0)
+    first = state.last.epoch if state.last else dataset.first_epoch
+    known = left.claim.epoch if left else first
     name = rebuild.shadow.table
     claim = claims.take(table, ports, NOTHING, known, replay=True, shadow=name)
     for epoch in left.unfenced if left else ():
@@ -130,7 +141,16 @@ def _check_nobody_inside(table: str, ports: Ports, left: claims.LeftClaim) -> No
         raise BatchClaimedError(table, str(worker))
 
 
-def _check_complete(table: str, ports: Ports, reached: int) -> None:
+def _let_go(shadow: str, ports: Ports) -> None:
+    """The shadow may be built on: nothing of it was moved."""
+    newest = claims.newest(ports.store, shadow)
+    if newest is not None and newest.shadow:
+        claims.release(shadow, ports, newest, done=True)
+
+
+def _check_complete(shadow: Shadow, ports: Ports) -> None:
+    table = shadow.raw_from
+    reached = ports.engine(shadow.format).state(shadow).applied
     live = ports.metastore.progress(table).applied_seq
     if reached < live:
         raise InvalidFieldError(

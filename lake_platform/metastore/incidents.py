@@ -142,6 +142,8 @@ class Incidents(Schemas):
                     f"was resolved by {row.resolved_by} with {row.resolution}",
                     f"see what holds since: lake incidents decisions {row.table_name}",
                 )  # fmt: skip
+            if outcome.version is not None or outcome.columns is not None:
+                self._check_still(session, row.table_name)
             session.add_all(
                 self._decision_row(d, row.table_name, row.id, actor) for d in outcome.decisions
             )
@@ -199,6 +201,7 @@ class Incidents(Schemas):
         """
         with self._write() as session:
             self._row(session, table, lock=True)
+            self._check_still(session, table)
             self._change_columns(session, table, columns, actor)
             return self._add_version(session, table, new, actor)
 

@@ -18,7 +18,7 @@ from lake_platform.domain.rebuild import Rebuild, Shadow, shadow_of
 from lake_platform.domain.schema_json import to_json
 from lake_platform.errors import ConflictError, InvalidFieldError
 from lake_platform.metastore.definitions import shadow_in
-from lake_platform.metastore.incidents import Incidents, of_table
+from lake_platform.metastore.incidents import Incidents
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.statistics import Statistics
 from lake_platform.metastore.tables import (
@@ -96,8 +96,6 @@ class Rebuilds(Incidents, Statistics):
                 session.add(row)
                 session.flush()
                 session.add(ProgressRow(table_name=name))
-                for held in session.scalars(of_table(table)):
-                    session.add(_copied(held, id=None, table_name=name))
                 session.add_all(self._decision_row(d, name, d.incident, actor) for d in decisions)
                 if first is not None:
                     session.add(self._version_row(name, first, actor))
@@ -186,9 +184,7 @@ def _take_over_numbers(session: Session, table: str, name: str, newest: int) -> 
 
 
 def _take_over_decisions(session: Session, table: str, name: str) -> None:
-    """Those of the live table were copied when the rebuild began."""
-    kept = {d.id for d in session.scalars(of_table(table))}
-    session.execute(delete(DecisionRow).where(DecisionRow.id.in_(kept)))
+    """What was decided for the rebuilt table alone, besides what holds for raw."""
     for row in sorted(_rows(session, DecisionRow, name), key=lambda d: d.id):
         session.add(_copied(row, id=None, table_name=table))
 

@@ -131,10 +131,12 @@ class Rebuilder:
             RebuildStoppedError: the rebuilt table is not sound, or what came since does not fit it.
             NotRunnableError: the dataset was retired.
         """
+        if self.end_left(table):
+            return self.metastore.get(table)
         rebuild = self._known(table)
         shadow = rebuild.shadow
         self._check_sound(table, self.compare(table))
-        swap.swap(rebuild, self.ports, self.limits, lambda: self._caught_up(shadow))
+        swap.swap(rebuild, self.ports, self.limits, lambda: self._catch_up(shadow))
         return self.metastore.get(table)
 
     def abort(self, table: str, actor: str) -> bool:
@@ -239,13 +241,12 @@ class Rebuilder:
 
     def _newest_epoch(self, before: Dataset) -> int:
         last = self.ports.engine(before.format).state(before).last
-        newest = claims.newest_epoch(self.ports.store, before.table)
-        return max(newest, last.epoch if last else 0)
+        newest = claims.newest(self.ports.store, before.table)
+        return max(newest.epoch if newest else 0, last.epoch if last else 0)
 
-    def _caught_up(self, shadow: Shadow) -> int:
+    def _catch_up(self, shadow: Shadow) -> None:
         for _ in self.build(shadow.raw_from):
             pass
-        return self.ports.engine(shadow.format).state(shadow).applied
 
     @staticmethod
     def _check_sound(table: str, found: Comparison) -> None:

@@ -111,7 +111,7 @@ def test_a_hudi_append_table_gets_other_partitions_and_a_text_column(
     check(lab)
 
 
-@pytest.mark.parametrize("table_type", ["mor", "cow"])
+@pytest.mark.parametrize("table_type", ["mor", pytest.param("cow", marks=pytest.mark.deep)])
 def test_a_hudi_upsert_table_gets_another_key_and_a_text_column(
     lab: Lab, spark: SparkSession, table_type: Any
 ) -> None:
@@ -128,6 +128,7 @@ def test_a_hudi_upsert_table_gets_another_key_and_a_text_column(
     check(lab)
 
 
+@pytest.mark.deep
 def test_a_table_changes_its_format_and_back(lab: Lab, spark: SparkSession) -> None:
     lab.register(format="parquet", partition_by=("day",))
     fill(lab, 1, 2, 3)
@@ -143,6 +144,7 @@ def test_a_table_changes_its_format_and_back(lab: Lab, spark: SparkSession) -> N
     check(lab)
 
 
+@pytest.mark.deep
 def test_a_hudi_writer_that_wakes_after_the_swap_commits_nothing(
     lab: Lab, spark: SparkSession
 ) -> None:

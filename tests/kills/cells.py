@@ -88,7 +88,7 @@ class Chain:
                 break
             except Passed:
                 # Housekeeping comes when there is something to keep.
-                if not left or not (point.often or point.command == "clean"):
+                if not left or not (point.often or point.command in {"clean", "rebuild"}):
                     raise
         self._kill(victim, style)
         if self._often:
@@ -102,7 +102,7 @@ class Chain:
         elif point.command == "compact":
             self._ok("dump")
             self._ok("load")
-        elif point.command in {"clean", "replay"}:
+        elif point.command in {"clean", "replay", "rebuild"}:
             self._ok("cycle")
 
     def _kill(self, victim: Victim, style: str) -> None:
@@ -123,7 +123,7 @@ class Chain:
     def _recover(self, point: Point) -> None:
         """One clean run, and the account."""
         self._ok("cycle" if not point.in_phase_1 else "dump")
-        if point.command in {"clean", "replay"}:
+        if point.command in {"clean", "replay", "rebuild"}:
             self._ok(point.command)
             self._ok("cycle")
         if point.in_phase_1:

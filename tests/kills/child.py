@@ -1,9 +1,9 @@
 """The process that is killed: does what its standard input says, one word a line.
 
 `dump`, `spread` (a dump by two processes), `load`, `crew` (a load decoded by two), `cycle` (dump
-and load), `compact`, `replay`, `clean`, `warm` (start the JVM), `often` (Hudi cleans and archives
-at every batch, and a cycle ends in a compaction). Answers are lines in `<home>/answers`: `ok`, or
-the name of our error. Any other exception ends the process.
+and load), `compact`, `replay`, `clean`, `rebuild`, `warm` (start the JVM), `often` (Hudi cleans and
+archives at every batch, and a cycle ends in a compaction). Answers are lines in `<home>/answers`:
+`ok`, or the name of our error. Any other exception ends the process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from lake_platform.load import crew, stage
 from lake_platform.load.load import load
 from lake_platform.maintain import cleaner as compact_log
 from lake_platform.maintain.compaction import compact_table
+from lake_platform.metastore.repository import Repository
 from lake_platform.raw import log as raw_log
+from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings, load_settings
 from tests.kills.parts import StandingOutside
 from tests.kills.standing import Gate, Standing, StandingKafka, StandingStore, stand_in_jvm
@@ -69,7 +71,7 @@ class Child:
         words: dict[str, Callable[[], None]] = {
             "dump": self._dump, "spread": self._spread, "load": self._load, "cycle": self._cycle,
             "compact": self._compact, "replay": self._replay, "clean": self._clean,
-            "often": self._often, "warm": self._warm, "crew": self._crew,
+            "rebuild": self._rebuild, "often": self._often, "warm": self._warm, "crew": self._crew,
         }  # fmt: skip
         words[command]()
 
@@ -135,6 +137,18 @@ class Child:
         compact_log._KEEP_CLAIMS = 1
         later = replace(self._ports, clock=lambda: clock() + _TWO_DAYS_MS)
         compact_log.compact_log(self._table, later, keep_commits=1)
+
+    def _rebuild(self) -> None:
+        """To its end, or that of the one that was begun. What differs makes no other rows."""
+        metastore = cast(Repository, self._ports.metastore)
+        rebuilder = Rebuilder(metastore, self._ports, self._limits)
+        if rebuilder.end_left(self._table):
+            return
+        limit = metastore.get(self._table).dataset.max_lag_seconds
+        changes = {"max_lag_seconds": limit + 1}
+        rebuilder.begin(self._table, {} if metastore.rebuild(self._table) else changes, "test")
+        list(rebuilder.build(self._table))
+        rebuilder.swap(self._table)
 
     def _often(self) -> None:
         self._compacting = True

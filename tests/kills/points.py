@@ -192,8 +192,28 @@ def _hudi_housekeeping() -> list[Point]:
     ]  # fmt: skip
 
 
+def _rebuild() -> list[Point]:
+    # Names of live tables have no dot, those of rebuilt ones have.
+    live, shadow = r"checkpoints/[^/.]+/phase2", r"[^/.]+\.rebuild-"
+    named = {
+        "rebuild: begun": "metastore after begin_rebuild 1 .",
+        "rebuild: batch written, before statistics": "metastore before record_batch 1 .",
+        "swap: claimed": rf"store after put_new 1 {live}/claims/",
+        "swap: before it is decided": "store before put_new 1 /swaps/",
+        "swap: decided": "store after put_new 1 /swaps/",
+        "swap: old table half removed": "store after delete 1 ^lake/",
+        "swap: old table gone": r"store before put 1 /swaps/.*\.emptied",
+        "swap: new table half moved in": rf"store after move 2 ^lake/{shadow}",
+        "swap: moved in, before the metastore": "metastore before swap_in 1 .",
+        "swap: on record": "metastore after swap_in 1 .",
+        "swap: half tidied": rf"store after delete 1 ^checkpoints/{shadow}",
+        "swap: over, before the claim ends": rf"store before put 1 {live}/claims/.*\.done",
+    }
+    return [Point(name, armed, command="rebuild") for name, armed in named.items()]
+
+
 POINTS: tuple[Point, ...] = (
     *_phase_1(), *_shared_phase_1(), *_phase_2(), *_shared_decoding(), *_parquet(), *_hudi_write(),
-    *_hudi_housekeeping(), *_cleaner(),
+    *_hudi_housekeeping(), *_cleaner(), *_rebuild(),
 )  # fmt: skip
 BY_NAME = {p.name: p for p in POINTS}

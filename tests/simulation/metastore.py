@@ -271,7 +271,7 @@ class DictMetastore:
             held.schemas = [replace(first, created_at=self._clock(), actor=actor)]
             held.lines = [(1, m) for m in first.mapped]
         held.resolution = resolution
-        for one in (*self.decisions(wanted.table), *decisions):
+        for one in decisions:
             self._decide(name, one, one.incident, actor)
         self._tables[name] = held
         self._audit("begin_rebuild", wanted.table, None, None, actor)
@@ -310,9 +310,7 @@ class DictMetastore:
         self._audit("rebuild", table, None, None, actor)
         for incident in self._open(table):
             self._close(incident, new.resolution, actor)
-        self._decisions = [
-            (table if held == name else held, d) for held, d in self._decisions if held != table
-        ]
+        self._decisions = [(table if held == name else held, d) for held, d in self._decisions]
         self._unblock(live, actor)
         return True
 
@@ -424,6 +422,8 @@ class DictMetastore:
             return found
         if found.status != "OPEN":
             raise InvalidFieldError("incident", incident_id, "was resolved", "see decisions")
+        if outcome.version is not None or outcome.columns is not None:
+            self._check_still(found.table)
         if outcome.version is not None:
             new = outcome.version
             self.add_schema_version(
@@ -477,6 +477,7 @@ class DictMetastore:
     def change_columns(
         self, table: str, new: Next, columns: Mapping[str, Mapping[str, Any]], actor: str
     ) -> SchemaVersion:
+        self._check_still(table)
         self._change_columns(self._held(table), columns, actor)
         return self.add_schema_version(
             table, new.after, new.source, new.derived, new.changes, actor, mapped=new.mapped

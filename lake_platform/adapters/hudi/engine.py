@@ -28,7 +28,7 @@ from lake_platform.adapters.hudi.options import (
 from lake_platform.adapters.hudi.ordering import ordered, ordering_column
 from lake_platform.adapters.hudi.tombstones import delete_rows
 from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
-from lake_platform.adapters.moving import move, remove
+from lake_platform.adapters.moving import keys, move, remove
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
 from lake_platform.adapters.spark.rows import (
@@ -189,7 +189,7 @@ class HudiEngine:
         move(self._store, [(key, target + key.removeprefix(source)) for key in held], still)
 
     def _keys(self, dataset: Dataset) -> list[str]:
-        return [i.key for i in self._store.list(table_prefix(dataset.table))]
+        return keys(self._store, table_prefix(dataset.table))
 
     def _upserted(self, frame: DataFrame, job: BatchJob) -> timeline.LakeCommit | None:
         key = record_key(self._store, job.dataset, job.table_schema)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lake_platform.adapters.moving import move, remove
+from lake_platform.adapters.moving import keys, move, remove
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
 from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
@@ -152,11 +152,11 @@ class ParquetEngine:
 
     def clear(self, dataset: Dataset, still: Still) -> None:
         for prefix in (batch_log_prefix(dataset.table), table_prefix(dataset.table)):
-            remove(self._store, [i.key for i in self._store.list(prefix)], still)
+            remove(self._store, keys(self._store, prefix), still)
 
     def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
         source, target = table_prefix(shadow.table), table_prefix(dataset.table)
-        held = [i.key.removeprefix(source) for i in self._store.list(source)]
+        held = [key.removeprefix(source) for key in keys(self._store, source)]
         move(self._store, [(source + name, target + name) for name in held], still)
         still()
         self._log.copy(shadow.table, dataset.table)

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from lake_platform.domain.decisions import Decision
+from lake_platform.errors import InvalidFieldError, SchemaBlockedError
+from lake_platform.metastore.incidents import Outcome
 from lake_platform.rebuild.rebuild import Rebuilder
 from tests.support import Lab
 
@@ -99,3 +102,54 @@ def test_who_looks_at_the_schema_sees_where_columns_come_from(lab: Lab) -> None:
     told = {m.path: (version, m.column, m.type) for version, m in lab.metastore.mapping("t")}
     assert told["x-y",] == (2, "x_y", "string")
     assert told["id",] == (1, "id", "long")
+
+
+def test_what_fits_now_is_no_longer_rescued(lab: Lab) -> None:
+    lab.register(on_conflict="rescue")
+    lab.send({"id": 1, "v": 1, "w": 1})
+    lab.cycle()
+    lab.send({"id": 2, "v": "two", "w": 2})
+    lab.cycle()
+    assert "_rescued" in lab.plain_rows()[1]
+    rebuild(lab, {"columns.v": {"type": "string"}})
+    assert lab.plain_rows() == [{"id": 1, "v": "1", "w": 1}, {"id": 2, "v": "two", "w": 2}]
+    lab.send({"id": 3, "v": 3, "w": "three"})
+    lab.cycle()
+    assert lab.plain_rows()[2]["_rescued"] == '{"/w":"three"}'
+    lab.account()
+
+
+def test_what_an_operator_decided_holds_in_the_rebuilt_table(lab: Lab) -> None:
+    lab.register()
+    lab.send({"id": 1, "v": 1, "w": 1})
+    lab.cycle()
+    lab.send({"id": 2, "v": "two", "w": 2})
+    with pytest.raises(SchemaBlockedError):
+        lab.cycle()
+    (incident,) = lab.metastore.incidents("t")
+    lab.metastore.settle(incident.id, Outcome("rescue", [Decision("v", "rescue", 2, 2)]), "ops")
+    lab.load()
+    rows = lab.plain_rows()
+    assert rows[1]["_rescued"] == '{"/v":"two"}'
+    rebuild(lab, {"mode": "upsert", "primary_key": ["id"]})
+    assert lab.plain_rows() == rows
+    rebuild(lab, {"columns.v": {"type": "string"}})
+    assert [r["v"] for r in lab.plain_rows()] == ["1", "two"]
+    assert "_rescued" not in lab.plain_rows()[1]
+
+
+def test_a_resolution_that_changes_columns_waits_for_the_rebuild(lab: Lab) -> None:
+    lab.register()
+    lab.send({"id": 1, "v": 1})
+    lab.cycle()
+    lab.send({"id": 2, "v": "two"})
+    with pytest.raises(SchemaBlockedError):
+        lab.cycle()
+    (incident,) = lab.metastore.incidents("t")
+    work = Rebuilder(lab.metastore, lab.ports(), lab.limits)
+    work.begin("t", {"columns.v": {"type": "string"}}, "ops")
+    with pytest.raises(InvalidFieldError, match="is being rebuilt; end that first"):
+        lab.metastore.settle(incident.id, Outcome("drop", columns={"v": {"drop": True}}), "ops")
+    list(work.build("t"))
+    work.swap("t")
+    assert [r["v"] for r in lab.plain_rows()] == ["1", "two"]

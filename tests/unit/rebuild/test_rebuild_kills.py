@@ -145,8 +145,14 @@ def every(make_lab: MakeLab, trap_at: Callable[[int], Trap], kind: str) -> set[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", ASKED)
+@pytest.mark.parametrize(
+    ("kind", "when"),
+    [
+        ("upsert", "before"), ("parquet", "after"),
+        pytest.param("upsert", "after", marks=pytest.mark.deep),
+        pytest.param("parquet", "before", marks=pytest.mark.deep),
+    ],
+)  # fmt: skip
 def test_a_kill_at_every_change(make_lab: MakeLab, kind: str, when: str) -> None:
     places = every(make_lab, lambda at: Trap(at, CHANGES | SHADOW, when), kind)
     wanted = "begin_rebuild write record_batch put put_new clear delete move_in move swap_in"
@@ -154,6 +160,18 @@ def test_a_kill_at_every_change(make_lab: MakeLab, kind: str, when: str) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.deep
+@pytest.mark.parametrize("kind", ASKED)
+def test_a_store_whose_reply_is_lost(make_lab: MakeLab, kind: str) -> None:
+    def trap(at: int) -> Trap:
+        calls = frozenset(["put", "put_new", "delete"])
+        return Trap(at, calls, "after", StorageUnavailableError("reply lost"))
+
+    assert {"after put", "after put_new", "after delete"} <= every(make_lab, trap, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", ASKED)
 def test_a_store_that_fails_at_every_call(make_lab: MakeLab, kind: str) -> None:
     def trap(at: int) -> Trap:

@@ -24,7 +24,9 @@ from lake_platform.errors import (
     RebuildStoppedError,
 )
 from lake_platform.maintain.cleaner import compact_log
+from lake_platform.metastore.service import UseCases
 from lake_platform.rebuild.rebuild import Rebuilder
+from lake_platform.sight.infer import look
 from tests.audit_support import no_session
 from tests.support import HOUR_MS, Fault, Lab
 from tests.unit.rebuild.test_rebuild_kills import parquet_rows
@@ -329,3 +331,61 @@ def test_a_table_can_be_rebuilt_again_and_again(lab: Lab) -> None:
     assert lab.metastore.get("t").version == 7
     assert lab.metastore.get("t").status is not Status.BLOCKED
     assert "w" in lab.plain_rows()[0]
+
+
+@pytest.mark.parametrize("engine", [memory, parquet])
+def test_nobody_builds_on_what_is_being_swapped_in(
+    lab: Lab, engine: Callable[[Lab], TableEngine]
+) -> None:
+    inner = engine(lab)
+    loaded(lab, {"id": 1, "v": 1}, format="parquet")
+    build(work(lab), {"columns.v": {"type": "string"}})
+
+    class Dies(Late):
+        def move_in(self, *_: Any) -> None:
+            raise Fault("dies")
+
+    dying: Any = Dies(inner)
+    with pytest.raises(Fault):
+        work(lab, engine=dying).swap("t")
+    lab.send({"id": 2, "v": 2})
+    lab.dump()
+    sleeper = lab.workers.current
+    lab.workers.current = replace(sleeper, pid=77)
+    with pytest.raises(BatchClaimedError):
+        list(work(lab).build("t"))
+    lab.workers.dead.add(sleeper)
+    with pytest.raises(CommitRaceError):  # whose begin was before
+        list(work(lab).build("t"))
+    assert work(lab).swap("t").dataset.columns == {"v": {"type": "string"}}
+    lab.load()
+    lab.account()
+    assert [r["v"] for r in lab.plain_rows()] == ["1", "2"]
+
+
+def test_columns_by_hand_wait(lab: Lab) -> None:
+    loaded(lab)
+    work(lab).begin("t", UPSERT, "ops")
+    use_cases = UseCases(lab.metastore, lab.kafka, look)
+    with pytest.raises(InvalidFieldError, match="is being rebuilt; end that first"):
+        use_cases.add_column("t", "w", "long", "ops")
+    with pytest.raises(InvalidFieldError, match="is being rebuilt; end that first"):
+        use_cases.drop_column("t", "v", "ops")
+
+
+@pytest.mark.parametrize("engine", [memory, parquet])
+def test_a_window_of_a_rebuilt_table_is_replayed(
+    lab: Lab, engine: Callable[[Lab], TableEngine]
+) -> None:
+    engine(lab)
+    loaded(lab, {"id": 1, "v": 1}, {"id": 2, "v": 2}, format="parquet")
+    lab.now_ms += HOUR_MS
+    lab.send({"id": 3, "v": 3})
+    lab.cycle()
+    lab.limits = replace(lab.limits, batch_bytes=1)
+    build(work(lab), {"columns.v": {"type": "string"}})
+    work(lab).swap("t")
+    (done,) = lab.load(replay=["2026-11-01-00:00"])
+    assert done.applied.balance.written == 2
+    lab.account()
+    assert lab.metastore.progress("t").records == 3
