@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.offsets import OffsetRange, Slice
+from lake_platform.domain.offsets import Slice
 from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
 from lake_platform.domain.schema import Struct
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
     from lake_platform.adapters.spark.registration import Analyse
     from lake_platform.audit.sources import Sources
+    from lake_platform.domain.resolutions import Asked
+    from lake_platform.load.held import Held, LookAhead
     from lake_platform.trial.trial import Bench
 
 
@@ -231,6 +233,16 @@ def build_missing_ranges(ports: Ports) -> MissingRanges:
     return lambda table: missing_ranges(table, ports)
 
 
+def build_look_ahead(ports: Ports, limits: Limits, use_cases: UseCases) -> LookAhead:
+    from lake_platform.load.held import look
+
+    def ahead(incident: int, asked: Asked) -> Held:
+        dataset, active, decisions = use_cases.tried(incident, asked)
+        return look(dataset, active, ports, limits, decisions)
+
+    return ahead
+
+
 def build_dagster(settings: Settings, timeout_seconds: float = 60.0) -> DagsterGraphQL:
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL
 
@@ -265,18 +277,14 @@ def build_use_cases(
         check_names(dataset, source, lambda: look(kafka, dataset).seen)
         return analyse(dataset, source)
 
-    def raw_of(table: str, topic_id: str) -> Mapping[int, OffsetRange]:
-        return held(opened(), table, topic_id) if opened else {}
-
-    def has_raw_log(table: str) -> bool:
-        return opened is None or head(opened(), table) is not None
-
     opened = store or (partial(build_store, settings) if settings else None)
 
     analyse = build_analysis(settings) if settings else analyse
     return UseCases(
-        metastore, kafka, look, check_steps, advice, notify, check_source, raw_of, has_raw_log
-    )
+        metastore, kafka, look, check_steps, advice, notify, check_source,
+        lambda table, topic_id: held(opened(), table, topic_id) if opened else {},
+        lambda table: opened is None or head(opened(), table) is not None,
+    )  # fmt: skip
 
 
 def build_analysis(settings: Settings) -> Analyse:

@@ -14,6 +14,7 @@ from lake_platform.domain.bundle import Limits
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.ports import Clock, Kafka, ObjectStore
 from lake_platform.errors import BodyTooLargeError, DagsterUnavailableError, InvalidFieldError
+from lake_platform.load.held import LookAhead
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import MissingRanges, UseCases
 
@@ -32,6 +33,7 @@ class Parts:
     kafka: Kafka
     store: ObjectStore
     missing: MissingRanges
+    look_ahead: LookAhead
     clock: Clock
     limits: Limits = field(default_factory=Limits)
     launch: Launch = _no_dagster

@@ -17,6 +17,7 @@ from lake_platform.cli import (
     compact,
     datasets,
     demo,
+    incidents,
     jars,
     operations,
     phases,
@@ -64,4 +65,4 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(schema.app, name="schema")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(operations.gaps, name="gaps")
-app.add_typer(operations.incidents, name="incidents")
+app.add_typer(incidents.app, name="incidents")

@@ -92,9 +92,10 @@ def _quarantine(console: Console, records: list[dict[str, Any]]) -> None:
 
 def _incident(console: Console, incident: dict[str, Any]) -> None:
     _say(console, f"incident {incident['id']}: {incident['status']}, batch {incident['batch']}")
-    grid = Table("column", "change", "before", "after")
+    grid = Table("column", "change", "before", "after", "records")
     for change in incident["changes"]:
-        grid.add_row(change["path"], change["kind"], change["before"], change["after"])
+        records = str(change.get("records", ""))
+        grid.add_row(change["path"], change["kind"], change["before"], change["after"], records)
     console.print(grid)
     for sample in incident["samples"][:5]:
         _say(console, f"    as in {json.dumps(sample, ensure_ascii=False)}")

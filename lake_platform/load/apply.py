@@ -79,8 +79,13 @@ def apply(
 
 
 def undo_doubled(loading: Loading, state: TableState, left: claims.LeftClaim | None) -> None:
-    """Takes a zombie's late commit out of an append table, under a claim of its own."""
-    claim = _take_claim(loading, state, left, undoing(loading, state))
+    """Takes a zombie's late commit out of an append table, under a claim of its own.
+
+    Raises: RawExpiredError: it could not be applied again; rows stand twice, none is taken out.
+    """
+    work = undoing(loading, state)
+    check_kept(loading.table, work.commits)
+    claim = _take_claim(loading, state, left, work)
     loading.engine.undo(loading.dataset, state, claim)
 
 

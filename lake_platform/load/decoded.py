@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lake_platform.domain.batches import Claim
+from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Struct, rescuing
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import ReplayRefusedError
 from lake_platform.evolution import evolve, first
 from lake_platform.load.judged import check_rejected
 from lake_platform.load.plan import Loading, Work
-from lake_platform.load.report import SAMPLES
-from lake_platform.load.scan import Conflicts
 from lake_platform.load.stage import Question, Staged
 
 
@@ -61,18 +60,19 @@ class _Rounds:
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
-        self._conflicts: Conflicts = loading.dataset.on_conflict or loading.limits.on_conflict
-        if work.asked and self._conflicts == "block":
-            self._conflicts = "quarantine"  # where such records are since they were applied first
+        self._ruling = loading.ruling(work.commits)
+        if work.asked and self._ruling.usual == "block":
+            # Where such records are since they were applied first.
+            self._ruling = replace(self._ruling, usual="quarantine")
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))
 
     def settle(self) -> None:
         """Where the records of a first batch do not fit what was made of others, all count."""
-        usual, self._conflicts = self._conflicts, "report"
+        usual, self._ruling = self._ruling, Ruling("report")
         self.begin()
-        self._conflicts = usual
+        self._ruling = usual
         if not self.staged.report.changes:
             return
         dataset, ports = self._loading.dataset, self._loading.ports
@@ -90,19 +90,13 @@ class _Rounds:
             self._check()
 
     def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
-        loading = self._loading
+        loading, dataset = self._loading, self._loading.dataset
         question = Question(
-            loading.dataset, self._judged_by(schema.source), schema.columns,
+            dataset, self._ruling.rescuing(schema.source, dataset.record_columns), schema.columns,
             staging(loading.table, self._claim),
-            loading.engine.layout(loading.dataset), projecting, self._conflicts,
+            loading.engine.layout(dataset), projecting, self._ruling,
         )  # fmt: skip
         return loading.decoders.stage(question, [o for c in self._work.commits for o in c.objects])
-
-    def _judged_by(self, source: Struct) -> Struct:
-        if self._conflicts != "rescue":
-            return source
-        kind = rescuing(source, self._loading.dataset.record_columns)
-        return kind if isinstance(kind, Struct) else source
 
     def _try(self, schema: SchemaVersion) -> None:
         self.schema, self.staged = schema, self.stage(schema)
@@ -113,7 +107,7 @@ class _Rounds:
 
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report
-        flooded = report.flooded(loading.dataset.max_rescued_ratio)
+        flooded = report.flooded(loading.dataset.max_rescued_ratio, self._ruling.decided)
         breaking = [*report.breaking, *flooded]
         if breaking and self._work.asked:
             raise ReplayRefusedError(
@@ -121,8 +115,10 @@ class _Rounds:
                 "change the definition so that the records fit, or raise max_rescued_ratio",
             )  # fmt: skip
         if breaking:
-            samples = [*report.samples, *(r.first for r in report.rescued.values())][:SAMPLES]
-            evolve.block(loading.dataset, loading.ports, breaking, self._work.batch.id, samples)
+            evolve.block(
+                loading.dataset, loading.ports, breaking, self._work.batch.id, report.samples,
+                report.details(breaking),
+            )  # fmt: skip
         check_rejected(loading, self._work.commits, report, asked=self._work.asked)
 
 

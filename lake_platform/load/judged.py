@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lake_platform.domain.batches import BatchJob, BatchRange, Exclusion, UnfitRow
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.quality import too_many
+from lake_platform.domain.quality import Reason, too_many
 from lake_platform.errors import QuarantineRatioError, ReplayRefusedError
 from lake_platform.load.plan import Loading
 from lake_platform.load.quarantine import newly_rejected, reasons_among, write_quarantine
@@ -66,9 +66,11 @@ def check_rejected(
                 "from raw",
             )  # fmt: skip
     limit = dataset.max_quarantine_ratio
-    if too_many(len(rejected), report.records, limit):
-        reasons = reasons_among(rejected)
-        raise QuarantineRatioError(dataset.table, len(rejected), report.records, limit, reasons)
+    bad = [r for r in rejected if r.reason != Reason.DECIDED]
+    if too_many(len(bad), report.records, limit):
+        raise QuarantineRatioError(
+            dataset.table, len(bad), report.records, limit, reasons_among(bad)
+        )
 
 
 def _lines(loading: Loading, job: BatchJob, unfit: tuple[UnfitRow, ...]) -> Iterator[Rejected]:

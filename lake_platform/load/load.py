@@ -74,7 +74,8 @@ def _batches(
         return
     with ExitStack() as stack:
         decoders = stack.enter_context(Decoders(table, ports.store, ports.pool))
-        loading = Loading(record.dataset, ports, limits, decoders)
+        decisions = ports.metastore.decisions(table)
+        loading = Loading(record.dataset, ports, limits, decoders, decisions)
         again = stack.enter_context(closing(batches_again(loading)))
         while not stop() and (only or ports.clock() <= deadline):
             state = loading.state()

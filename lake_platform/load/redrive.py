@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from lake_platform.domain.batches import CountedBatch
 from lake_platform.domain.bundle import Limits, Ports
+from lake_platform.domain.decisions import borders
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import Metastore, ObjectStore
 from lake_platform.domain.schema import RESCUED_FIELD
@@ -44,7 +45,8 @@ def plan(
         found = _of_rescued(table, metastore, held, counted, lost, wanted)
     else:
         found = _of_quarantine(table, store, held, lost, wanted)
-    course = course_of(metastore.get(table).dataset, held, found.seqs, counted, limits.batch_bytes)
+    limit, new = limits.batch_bytes, borders(metastore.decisions(table))
+    course = course_of(metastore.get(table).dataset, held, found.seqs, counted, limit, new)
     return _with_course(found, held, course)
 
 

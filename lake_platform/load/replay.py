@@ -54,7 +54,8 @@ def replayed(
     hit = [s for s, c in held.items() if s in named or wanted.intersection(c.windows)]
     counted = loading.ports.metastore.counted_batches(table, 1, applied)
     limit, dataset = loading.limits.batch_bytes, loading.dataset
-    course = course_of(dataset, held, hit, counted, limit, left.first_seq if left else 0)
+    left_at = left.first_seq if left else 0
+    course = course_of(dataset, held, hit, counted, limit, loading.borders, left_at)
     _check_all_kept(loading, held, course)
     if left and not course.runs:
         unfinished.leave(table, loading.ports, left, done=True)
@@ -67,20 +68,21 @@ def course_of(
     hit: Collection[int],
     counted: Sequence[CountedBatch],
     most_bytes: int,
+    borders: frozenset[int],
     left_at: int = 0,
 ) -> Course:
-    """How to apply the commits `hit` of those applied (`held`) again. All from `left_at` on is
-    still to be applied again, if it is not 0."""
+    """How to apply the commits `hit` of those applied (`held`) again. No batch goes past one of
+    `borders`. All from `left_at` on is still to be applied again, if it is not 0."""
     # What raw retention took since then nobody can apply again, and must not stop the rest.
     left = [s for s, c in held.items() if s >= left_at and not c.expired_at] if left_at else []
-    units = _units(held, sorted({*hit, *left}), counted)
+    units = _units(held, sorted({*hit, *left}), counted, borders)
     if not units:
         return Course()
     first = units[0].first_seq
     to_end = bool(left) or _deletes_after(dataset, list(held.values()), first)
     if to_end:
-        units = _units(held, [s for s in held if s >= first], counted)
-    return Course(tuple(_runs(units, held, most_bytes)), to_end)
+        units = _units(held, [s for s in held if s >= first], counted, borders)
+    return Course(tuple(_runs(units, held, most_bytes, borders)), to_end)
 
 
 def check_window(window: str) -> None:
@@ -145,7 +147,10 @@ def _check_all_kept(loading: Loading, held: Mapping[int, RawCommit], course: Cou
 
 
 def _units(
-    held: Mapping[int, RawCommit], hit: Sequence[int], counted: Sequence[CountedBatch]
+    held: Mapping[int, RawCommit],
+    hit: Sequence[int],
+    counted: Sequence[CountedBatch],
+    borders: frozenset[int],
 ) -> list[BatchRange]:
     """Whole batches as they are counted: the numbers of a part of one could not be told from those
     of the rest. Only what is wanted of one that is not whole any more."""
@@ -158,7 +163,8 @@ def _units(
         while batch is not None and batch.batch.last_seq < seq:
             batch = next(batches, None)
         whole = batch.batch if batch is not None and batch.batch.first_seq <= seq else None
-        unit = whole if whole and _is_kept(held, whole, position) else BatchRange(seq, seq)
+        fits = whole and borders.isdisjoint(whole.seqs[1:]) and _is_kept(held, whole, position)
+        unit = whole if whole and fits else BatchRange(seq, seq)
         found.append(unit)
         position = unit.last_seq
     return found
@@ -170,14 +176,18 @@ def _is_kept(held: Mapping[int, RawCommit], batch: BatchRange, position: int) ->
 
 
 def _runs(
-    units: Sequence[BatchRange], held: Mapping[int, RawCommit], most_bytes: int
+    units: Sequence[BatchRange],
+    held: Mapping[int, RawCommit],
+    most_bytes: int,
+    borders: frozenset[int],
 ) -> list[BatchRange]:
     """Neighbours together as far as they fit a batch."""
     runs: list[BatchRange] = []
     size = 0
     for unit in units:
         more = sum(held[s].raw_bytes for s in unit.seqs)
-        if runs and runs[-1].last_seq + 1 == unit.first_seq and size + more <= most_bytes:
+        next_to = runs and runs[-1].last_seq + 1 == unit.first_seq
+        if next_to and unit.first_seq not in borders and size + more <= most_bytes:
             runs[-1] = BatchRange(runs[-1].first_seq, unit.last_seq)
             size += more
         else:

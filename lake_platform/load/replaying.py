@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.dataset import Status
+from lake_platform.domain.decisions import borders
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import Metastore, ObjectStore
 from lake_platform.errors import InvalidFieldError, NotRunnableError
@@ -75,7 +76,8 @@ def plan(
     wanted = set(windows)
     hit = [s for s, c in held.items() if wanted.intersection(c.windows)]
     counted = metastore.counted_batches(table, 1, applied)
-    course = course_of(dataset, held, hit, counted, limits.batch_bytes)
+    limit, new = limits.batch_bytes, borders(metastore.decisions(table))
+    course = course_of(dataset, held, hit, counted, limit, new)
     records = sum(held[s].records for s in course.seqs())
     return ReplayPlan(table, tuple(windows), len(course.runs), records, course.to_end)
 

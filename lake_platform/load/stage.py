@@ -7,11 +7,12 @@ prefix, which nobody reads, and the cleaner removes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lake_platform.domain.batches import Delete, Layout, StagedFile
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
@@ -19,7 +20,7 @@ from lake_platform.errors import NotDecodedError
 from lake_platform.load.decode import Decoder
 from lake_platform.load.folders import laid_out
 from lake_platform.load.report import ScanReport
-from lake_platform.load.scan import Conflicts, Scanner
+from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
 from lake_platform.records.columns import parquet_bytes
 from lake_platform.records.uncollected import uncollected
@@ -42,7 +43,7 @@ class Question:
     prefix: str
     layout: Layout | None = None
     projecting: bool = False
-    conflicts: Conflicts = "block"
+    ruling: Ruling = field(default_factory=Ruling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def stage_objects(
 ) -> Staged:
     scanner = Scanner(
         question.dataset, question.source, question.projecting, question.columns,
-        question.conflicts,
+        question.ruling,
     )  # fmt: skip
     decoder = Decoder(question.dataset, question.source)
     with uncollected():

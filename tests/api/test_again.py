@@ -45,11 +45,13 @@ def client(lab: Lab, launched: Launched, tmp_path: Path) -> Iterator[TestClient]
         launched.append((job, run_config))
         return f"run-{len(launched)}"
 
+    use_cases = compose.build_use_cases(lab.metastore, lab.kafka)
     parts = Parts(
-        use_cases=compose.build_use_cases(lab.metastore, lab.kafka),
+        use_cases=use_cases,
         kafka=lab.kafka,
         store=lab.store,
         missing=lambda _: {},
+        look_ahead=compose.build_look_ahead(lab.ports(), lab.limits, use_cases),
         clock=lambda: lab.now_ms,
         launch=launch,
     )
