@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.offsets import OffsetRange, Slice
+from lake_platform.domain.offsets import Slice
 from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
 from lake_platform.domain.schema import Struct
@@ -277,18 +277,14 @@ def build_use_cases(
         check_names(dataset, source, lambda: look(kafka, dataset).seen)
         return analyse(dataset, source)
 
-    def raw_of(table: str, topic_id: str) -> Mapping[int, OffsetRange]:
-        return held(opened(), table, topic_id) if opened else {}
-
-    def has_raw_log(table: str) -> bool:
-        return opened is None or head(opened(), table) is not None
-
     opened = store or (partial(build_store, settings) if settings else None)
 
     analyse = build_analysis(settings) if settings else analyse
     return UseCases(
-        metastore, kafka, look, check_steps, advice, notify, check_source, raw_of, has_raw_log
-    )
+        metastore, kafka, look, check_steps, advice, notify, check_source,
+        lambda table, topic_id: held(opened(), table, topic_id) if opened else {},
+        lambda table: opened is None or head(opened(), table) is not None,
+    )  # fmt: skip
 
 
 def build_analysis(settings: Settings) -> Analyse:

@@ -152,3 +152,18 @@ class Slice:
     max_bytes: int
     max_records: int
     roll_bytes: int = field(default=64 << 20)
+
+
+def common(
+    one: Mapping[int, OffsetRange], other: Mapping[int, OffsetRange]
+) -> dict[int, OffsetRange]:
+    both = {
+        p: OffsetRange(max(r.start, other[p].start), min(r.end, other[p].end))
+        for p, r in one.items()
+        if p in other
+    }
+    return {p: r for p, r in both.items() if len(r)}
+
+
+def listed(ranges: Mapping[int, OffsetRange]) -> str:
+    return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))

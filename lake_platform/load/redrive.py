@@ -44,7 +44,8 @@ def plan(
         found = _of_rescued(table, metastore, held, counted, lost, wanted)
     else:
         found = _of_quarantine(table, store, held, lost, wanted)
-    course = course_of(metastore.get(table).dataset, held, found.seqs, counted, limits.batch_bytes)
+    limit = limits.batch_bytes
+    course = course_of(metastore.get(table).dataset, held, found.seqs, counted, limit)
     return _with_course(found, held, course)
 
 

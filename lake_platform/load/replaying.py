@@ -75,7 +75,8 @@ def plan(
     wanted = set(windows)
     hit = [s for s, c in held.items() if wanted.intersection(c.windows)]
     counted = metastore.counted_batches(table, 1, applied)
-    course = course_of(dataset, held, hit, counted, limits.batch_bytes)
+    limit = limits.batch_bytes
+    course = course_of(dataset, held, hit, counted, limit)
     records = sum(held[s].records for s in course.seqs())
     return ReplayPlan(table, tuple(windows), len(course.runs), records, course.to_end)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.offsets import OffsetRange, TopicInfo
+from lake_platform.domain.offsets import OffsetRange, TopicInfo, common, listed
 
 RawOf = Callable[[str, str], Mapping[int, OffsetRange]]
 """What raw still holds of a table, if it was read from the topic of this id (raw.log.held)."""
@@ -18,25 +18,10 @@ def beginning_gone(
     gone = {p: OffsetRange(0, r.start) for p, r in info.ranges.items() if r.start}
     if not gone:
         return []
-    held = {t: _common(gone, raw_of(t, info.topic_id)) for t in others}
-    kept = [f"raw of dataset {t} has {_listed(ranges)}" for t, ranges in held.items() if ranges]
+    held = {t: common(gone, raw_of(t, info.topic_id)) for t in others}
+    kept = [f"raw of dataset {t} has {listed(ranges)}" for t, ranges in held.items() if ranges]
     return [
-        f"the beginning of topic {dataset.topic} is gone: offsets {_listed(gone)} aged out or "
+        f"the beginning of topic {dataset.topic} is gone: offsets {listed(gone)} aged out or "
         f"were deleted, so table {dataset.table} starts behind them; "
         + ("; ".join(kept) or "no dataset of this platform has them in raw")
     ]
-
-
-def _common(
-    one: Mapping[int, OffsetRange], other: Mapping[int, OffsetRange]
-) -> dict[int, OffsetRange]:
-    both = {
-        p: OffsetRange(max(r.start, other[p].start), min(r.end, other[p].end))
-        for p, r in one.items()
-        if p in other
-    }
-    return {p: r for p, r in both.items() if len(r)}
-
-
-def _listed(ranges: Mapping[int, OffsetRange]) -> str:
-    return ", ".join(f"p{p} [{r.start}, {r.end})" for p, r in sorted(ranges.items()))

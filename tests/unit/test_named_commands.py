@@ -67,6 +67,6 @@ def test_named_command_exists(place: str, command: str) -> None:
 
 
 def test_a_command_that_is_not_there_is_found() -> None:
-    assert missing("incidents resolve 3") == "resolve"
+    assert missing("incidents undo 3") == "undo"
     assert missing("datasets set x --force") == "--force"
     assert len(set(named())) > 30
