@@ -6,7 +6,6 @@ Kafka client nor Spark.
 
 from __future__ import annotations
 
-import getpass
 import math
 import os
 import sys
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
     from lake_platform.adapters.spark.registration import Analyse
     from lake_platform.audit.sources import Sources
+    from lake_platform.trial.check import CheckBench
     from lake_platform.trial.trial import Bench
 
 
@@ -201,6 +201,20 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
     )
 
 
+def build_check_bench(settings: Settings, *, steps: bool = False) -> CheckBench:
+    """Where the sample of a check is loaded, in the storage of `settings`. `steps`: Spark looks at
+    what they make of it, when there are any."""
+    from lake_platform.adapters.engines import spark_engines
+    from lake_platform.adapters.memory.systems import MemoryKafka
+    from lake_platform.adapters.process import LocalWorkers
+    from lake_platform.trial.check import CheckBench
+
+    store = build_store(settings)
+    engine = spark_engines(spark_session(settings), store) if steps else None
+    limits = build_limits(settings)
+    return CheckBench(MemoryKafka(), store, engine, clock, LocalWorkers(), limits)
+
+
 def forget_spark(ended: Collection[int]) -> None:
     """For who ends the processes `ended`, of which the JVM of this process may be one."""
     from lake_platform.adapters.spark.session import forget_jvm
@@ -282,11 +296,3 @@ def build_analysis(settings: Settings) -> Analyse:
     except SetupError:
         java = {}  # the child says what is missing
     return analyse_apart(java, settings.spark_conf, settings.spark_remote)
-
-
-def shell_actor() -> str:
-    """Who the audit log names for what is done in a shell."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container user without a name
-        return "shell"

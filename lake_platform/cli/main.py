@@ -20,6 +20,7 @@ from lake_platform.cli import (
     operations,
     phases,
     schema,
+    schema_check,
     stack,
     try_,
 )
@@ -56,6 +57,7 @@ def lake() -> None:
 
 
 _PARTS = (stack, demo, code, phases, try_, compact, audit, operations, jars)
+schema_check.add_to(schema.app)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")

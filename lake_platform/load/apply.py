@@ -41,8 +41,7 @@ def apply(
     claim = _take_claim(loading, state, left, work)
     job = None
     try:
-        report, planned = _prepare(loading, claim, work, fresh=not state.exists)
-        job = judged(loading, report, planned)
+        report, job = prepare(loading, claim, work, fresh=not state.exists)
         result = loading.engine.write(job)
     except Exception as error:
         _give_up(loading, claim, staged=job is None)
@@ -138,9 +137,15 @@ def _expired_since(loading: Loading, work: Work, error: LakeError) -> RawExpired
     return None
 
 
-def _prepare(
+def prepare(
     loading: Loading, claim: Claim, work: Work, *, fresh: bool
 ) -> tuple[ScanReport, BatchJob]:
+    """The verdict on every record of a batch, and what is to be written; nothing is in the table
+    yet. `fresh`: there is none that a change could break.
+
+    Raises: SchemaBlockedError, QuarantineRatioError, TransformError, EngineError,
+        InvalidFieldError.
+    """
     dataset, ports = loading.dataset, loading.ports
     active = evolve.ensure_schema(dataset, ports, work.commits)
     found = decoded(loading, claim, work, active, fresh=fresh)
@@ -172,4 +177,4 @@ def _prepare(
         reapply=late,
         undone=work.undone,
     )
-    return report, job
+    return report, judged(loading, report, job)

@@ -62,6 +62,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         settings = Settings.model_validate({"home": tmp_path, "api_tokens": secrets})
         metastore = open_repository(settings.metastore, lambda: NOW)
         store = open_store("memory:///")
+        sample_settings = settings.model_copy(update={"storage_url": "memory:///"})
         notified: list[str] = []
         missing: dict[int, OffsetRange] = {}
         parts = Parts(
@@ -72,6 +73,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             store=store,
             missing=lambda _table: missing,
             clock=lambda: NOW + 60_000,
+            bench=lambda: compose.build_check_bench(sample_settings),
             close=metastore.close,
         )
         app = create_app_with(settings, parts)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.cli.main import app
+from lake_platform.cli.shell import shell_actor
 from lake_platform.domain.diff import Change
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import load_settings
@@ -140,7 +141,7 @@ def test_pause_resume_retire(lake: Lake) -> None:
     assert data(lake("datasets", "list", "--json"))["datasets"] == []
     entries = data(lake("audit-log", "--json"))["entries"]
     assert [e["action"] for e in entries] == ["status", "status", "status", "register"]
-    assert entries[0]["actor"] == compose.shell_actor()
+    assert entries[0]["actor"] == shell_actor()
     assert "RETIRED" in lake("audit-log", "--table", "orders").output
 
 
