@@ -184,8 +184,9 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
 
     def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
         from lake_platform.adapters.spark import analysis
+        from lake_platform.adapters.spark.registration import has_sql
 
-        if dataset.transformed or dataset.delete_when:
+        if has_sql(dataset):
             analysis.analyse(opened(), dataset, source)
         return ()
 
@@ -267,14 +268,13 @@ def build_use_cases(
 ) -> UseCases:
     """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
     the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
+    from lake_platform.adapters.spark.registration import check_names, check_rules
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
     from lake_platform.raw.log import held
     from lake_platform.sight.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
-        from lake_platform.adapters.spark.registration import check_names
-
         check_names(dataset, source, lambda: look(kafka, dataset).seen)
         return analyse(dataset, source)
 
@@ -284,7 +284,9 @@ def build_use_cases(
         return held(build_store(settings), table, topic_id) if settings else {}
 
     analyse = build_analysis(settings) if settings else analyse
-    return UseCases(metastore, kafka, look, check_steps, advice, notify, check_source, raw_of)
+    return UseCases(
+        metastore, kafka, look, check_steps, advice, notify, check_source, raw_of, check_rules
+    )
 
 
 def build_analysis(settings: Settings) -> Analyse:

@@ -85,6 +85,8 @@ def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> 
         shell.say(f"incident {found.id} of {found.table}: {found.status}, batch {found.batch}")
         if found.reason:
             shell.say(found.reason)
+            for sample in found.samples:
+                shell.say(json.dumps(sample))
             shell.say(f"mend the cause, then try again: lake datasets resume {found.table}")
             return
         grid = Table("column", "change", "before", "after")

@@ -104,6 +104,10 @@ def _show(shell: Shell, found: Checked) -> None:
         shell.console.print(_changes(found))
     for path, shown in found.rescued:
         shell.say(f"{shown.count} values of {path} would be in _rescued, line {shown.line} first")
+    for name, broken in found.broken.items():
+        first = safe(broken.samples[0]["value"])
+        policy = broken.condition.policy
+        shell.say(f"rule {name} ({policy}): broken by {broken.rows} rows, as {first}")
     for reason, shown in found.quarantined:
         shell.say(f"{shown.count} to quarantine: {reason}, line {shown.line} first")
         shell.say(f"    {safe(shown.text[:_SHOWN_CHARS])}")

@@ -257,7 +257,7 @@ class Metastore(Protocol):
         """Sets BLOCKED and opens an incident (or finds the open one of the same batch).
 
         `kind` is `schema` for a breaking change, `engine` for loads that fail in the same way
-        again and again, with what they say as `reason`.
+        again and again, `rule` for rows that break one; `reason` is what those say.
         """
         ...
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
-from lake_platform.domain.batches import BatchJob, Claim, TableState
+from lake_platform.domain.batches import BatchJob, Claim, Exclusion, TableState
 from lake_platform.domain.mapping import shown
 from lake_platform.errors import (
     CommitRaceError,
@@ -21,12 +23,15 @@ from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import (
     deletes_among,
+    may_be_put_aside,
+    place_of,
     remove_stale,
     write_quarantine,
 )
 from lake_platform.load.replay import check_kept
 from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult
+from lake_platform.load.rules import check_blocking
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +77,7 @@ def apply(
         files=result.files,
         bytes=result.bytes,
         passed_over=dict(report.passed_over),
+        broken=dict(report.broken),
     )
 
 
@@ -143,7 +149,7 @@ def prepare(
     """The verdict on every record of a batch, and what is to be written; nothing is in the table
     yet. `fresh`: there is none that a change could break.
 
-    Raises: SchemaBlockedError, QuarantineRatioError, TransformError, EngineError,
+    Raises: SchemaBlockedError, QuarantineRatioError, RuleBrokenError, TransformError, EngineError,
         InvalidFieldError.
     """
     dataset, ports = loading.dataset, loading.ports
@@ -152,6 +158,8 @@ def prepare(
     staged, schema, late = found.staged, found.schema, found.late
     report = staged.report
     report.changes = {c.path: c for c in found.changes}
+    objects = [o for c in work.commits for o in c.objects]
+    check_blocking(dataset, ports, report.broken, objects, work.batch.id)
     evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
         ports.store, dataset.table, work.commits, schema.version, report.rejected
@@ -176,5 +184,11 @@ def prepare(
         replay=work.replay,
         reapply=late,
         undone=work.undone,
+        only_aside=may_be_put_aside(loading, work),
     )
-    return report, judged(loading, report, job)
+    job = judged(loading, report, job)
+    check_blocking(dataset, ports, report.broken, objects, work.batch.id)
+    if work.replay and dataset.mode == "append":
+        places = (place_of(r.line) for r in report.rejected)
+        job = replace(job, removed=tuple(Exclusion(*place) for place in places))
+    return report, job

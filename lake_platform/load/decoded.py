@@ -9,11 +9,14 @@ from lake_platform.domain.batches import Claim
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.rules import is_rule
 from lake_platform.domain.schema import Struct, rescuing
 from lake_platform.evolution import evolve, first
 from lake_platform.load.judged import check_ratio
 from lake_platform.load.plan import Loading, Work
+from lake_platform.load.quarantine import may_be_put_aside, place_of
 from lake_platform.load.report import SAMPLES
+from lake_platform.load.rules import Aside
 from lake_platform.load.scan import Conflicts
 from lake_platform.load.stage import Question, Staged
 
@@ -46,7 +49,7 @@ def decoded(
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
     changes = tuple(diff(active.source, schema.source, partial=True))
     if not fresh and _is_late(loading, work, changes):
-        return Decoded(rounds.stage(active, projecting=True), active, changes, late=True)
+        return Decoded(rounds.stage_late(active), active, changes, late=True)
     return Decoded(staged, schema, changes)
 
 
@@ -61,6 +64,7 @@ class _Rounds:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
         self._conflicts: Conflicts = loading.dataset.on_conflict or loading.limits.on_conflict
+        self._aside = Aside(only=may_be_put_aside(loading, work))
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))
@@ -86,12 +90,21 @@ class _Rounds:
             self._try(self._proposed(self.staged.report.observed))
             self._check()
 
+    def stage_late(self, schema: SchemaVersion) -> Staged:
+        """With the old columns. What the rules say of the new ones holds for it too."""
+        report = self.staged.report
+        ruled = (r for r in report.rejected if is_rule(r.reason))
+        self._aside = Aside({place_of(r.line): r.reason for r in ruled}, judged=True)
+        late = self.stage(schema, projecting=True)
+        late.report.broken = report.broken
+        return late
+
     def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
         loading = self._loading
         question = Question(
             loading.dataset, self._judged_by(schema.source), schema.columns,
             staging(loading.table, self._claim),
-            loading.engine.layout(loading.dataset), projecting, self._conflicts,
+            loading.engine.layout(loading.dataset), projecting, self._conflicts, self._aside,
         )  # fmt: skip
         return loading.decoders.stage(question, [o for c in self._work.commits for o in c.objects])
 

@@ -3,18 +3,17 @@ byte for byte, before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from lake_platform.domain.batches import BatchJob, Exclusion, UnfitRow
+from lake_platform.domain.batches import BatchJob, Exclusion
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import too_many
+from lake_platform.domain.rules import added
 from lake_platform.errors import QuarantineRatioError
 from lake_platform.load.plan import Loading
 from lake_platform.load.quarantine import reasons_among, write_quarantine
-from lake_platform.load.report import Rejected, ScanReport
-from lake_platform.raw.objects import read_lines
-from lake_platform.records.conform import head_of
+from lake_platform.load.report import ScanReport
+from lake_platform.load.rules import rejected
 
 
 def judged(loading: Loading, report: ScanReport, job: BatchJob) -> BatchJob:
@@ -26,9 +25,11 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob) -> BatchJob:
     """
     found = loading.engine.judge(job)
     job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
+    report.broken = added(report.broken, found.broken)
     if not found.unfit:
         return job
-    report.rejected += _lines(loading, job, found.unfit)
+    reasons = {(u.partition, u.offset): str(u.reason) for u in found.unfit}
+    report.rejected += rejected(loading.ports.store, job.objects, reasons)
     check_ratio(job.dataset, report)
     store, table = loading.ports.store, job.dataset.table
     return replace(
@@ -49,16 +50,3 @@ def check_ratio(dataset: Dataset, report: ScanReport) -> None:
         raise QuarantineRatioError(
             dataset.table, len(report.rejected), report.records, limit, reasons
         )
-
-
-def _lines(loading: Loading, job: BatchJob, unfit: tuple[UnfitRow, ...]) -> Iterator[Rejected]:
-    wanted = {(u.partition, u.offset): u.reason for u in unfit}
-    for raw in job.objects:
-        offsets = range(raw.first_offset, raw.last_offset + 1)
-        if not any(p == raw.partition and o in offsets for p, o in wanted):
-            continue
-        for line in read_lines(loading.ports.store, raw):
-            head = head_of(line)
-            reason = wanted.get((head.partition, head.offset))
-            if reason is not None:
-                yield Rejected(raw, line, reason.value)

@@ -11,6 +11,7 @@ from lake_platform.domain.batches import Delete
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
+from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import Struct
 from lake_platform.records.observe import merge_observed
 
@@ -39,7 +40,7 @@ class Rescued:
 class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
     `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
-    path; `rescued` is by path."""
+    path; `rescued` is by path, `broken` by the name of a rule's condition."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -52,6 +53,7 @@ class ScanReport:
     changes: dict[str, Change] = field(default_factory=dict)
     samples: list[Mapping[str, Any]] = field(default_factory=list)
     rescued: dict[Path, Rescued] = field(default_factory=dict)
+    broken: dict[str, Broken] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:
@@ -106,6 +108,7 @@ class ScanReport:
         self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
         for path, rescued in later.rescued.items():
             self.note_rescued(path, rescued.first, rescued.count)
+        self.broken = added(self.broken, later.broken)
         self.see(later.observed)
         self.samples = [*self.samples, *later.samples][:SAMPLES]
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from lake_platform.domain.batches import AppliedBatch
 from lake_platform.domain.diff import Change
+from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
-    values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs."""
+    values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs;
+    `broken`: rules that rows of the batch break, by name."""
 
     table: str
     applied: AppliedBatch
@@ -27,6 +29,7 @@ class LoadResult:
     files: int
     bytes: int
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    broken: Mapping[str, Broken] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

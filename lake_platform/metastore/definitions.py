@@ -140,7 +140,7 @@ class Definitions(Unit):
 
     def resume(self, table: str, actor: str) -> DatasetRecord:
         """Back to the status the dataset was paused in. One that is BLOCKED because its loads
-        failed again and again is tried again; a breaking schema change stays."""
+        failed again and again, or for a rule, is tried again; a breaking schema change stays."""
         return self._change_status(table, None, actor)
 
     def _change_status(self, table: str, status: Status | None, actor: str) -> DatasetRecord:
@@ -159,7 +159,7 @@ class Definitions(Unit):
     def _try_again(self, session: Session, row: DatasetRow, actor: str) -> None:
         query = select(IncidentRow).where(
             IncidentRow.table_name == row.table_name,
-            IncidentRow.kind == "engine",
+            IncidentRow.kind.in_(("engine", "rule")),
             IncidentRow.status == "OPEN",
         )
         for incident in list(session.scalars(query)):

@@ -7,7 +7,7 @@ of their own, and a metastore that keeps what it is told to itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from lake_platform.domain.batches import BatchJob, BatchRange, Claim
@@ -17,9 +17,15 @@ from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped, shown
 from lake_platform.domain.ports import Clock, Metastore, ObjectStore, TableEngine, Workers
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
 from lake_platform.dump.dump import dump
-from lake_platform.errors import InvalidFieldError, SchemaBlockedError, TransformError
+from lake_platform.errors import (
+    InvalidFieldError,
+    RuleBrokenError,
+    SchemaBlockedError,
+    TransformError,
+)
 from lake_platform.load.apply import prepare
 from lake_platform.load.plan import Loading, Work
 from lake_platform.load.report import Rejected, ScanReport
@@ -60,9 +66,10 @@ class Shown:
 @dataclass(frozen=True)
 class Checked:
     """`changes` that a load would make or be blocked by; `rescued` by path, `quarantined` by
-    reason. `before` is the schema version the sample was held against, `after` what it would be
-    loaded with. `mapped`: how the paths come to columns, where there is no table yet. `steps`: why
-    what the steps make of the sample was not looked at; None where there are none or it was."""
+    reason; `broken` rules by name. `before` is the schema version the sample was held against,
+    `after` what it would be loaded with. `mapped`: how the paths come to columns, where there is no
+    table yet. `steps`: why what the steps make of the sample was not looked at; None where there
+    are none or it was."""
 
     dataset: Dataset
     records: int
@@ -73,6 +80,7 @@ class Checked:
     rescued: Sequence[tuple[str, Shown]] = ()
     quarantined: Sequence[tuple[str, Shown]] = ()
     mapped: Sequence[Mapped] = ()
+    broken: Mapping[str, Broken] = field(default_factory=dict)
     steps: str | None = None
     error: Exception | None = None
 
@@ -129,7 +137,7 @@ class _Check:
         work = Work(commits, commits[-1].seq, replay=False)
         try:
             report, job = prepare(loading, self._claim(work), work, fresh=self._fresh)
-        except (SchemaBlockedError, TransformError) as stopped:
+        except (SchemaBlockedError, RuleBrokenError, TransformError) as stopped:
             error = stopped
             report = self._decoders.answer.report if self._decoders.answer else report
         return self._told(work, report, job, sent, error)
@@ -159,7 +167,8 @@ class _Check:
         if len(report.rejected) > wanted.max_quarantine_ratio * report.records:
             verdict = "quarantine"
         if error is not None:
-            verdict = "blocked" if isinstance(error, SchemaBlockedError) else "stops"
+            blocked = isinstance(error, SchemaBlockedError | RuleBrokenError)
+            verdict = "blocked" if blocked else "stops"
         versions = self._metastore.versions
         return Checked(
             dataset=wanted,
@@ -174,6 +183,7 @@ class _Check:
             ],
             quarantined=quarantined,
             mapped=self._mapped() if self._fresh else (),
+            broken=report.broken,
             steps=(self._engine.why or None) if wanted.transformed else None,
             error=error,
         )

@@ -30,6 +30,7 @@ def checked_view(found: Checked) -> dict[str, Any]:
             {"reason": reason, "records": shown.count} | _first(shown)
             for reason, shown in found.quarantined
         ],
+        "rules": [b.to_dict() for b in found.broken.values()],
         "max_quarantine_ratio": found.dataset.max_quarantine_ratio,
         "mapping": [mapped_view(m) for m in found.mapped],
         "steps_not_looked_at": found.steps,
