@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lake_platform.domain.rules import Condition, Rule, conditions, root_of, steps_of
 from lake_platform.domain.schema import UNKNOWN, Array, Decimal, Map, Scalar, Struct, Type
@@ -29,8 +29,8 @@ def type_at(columns: Struct, path: str) -> Type | None:
     return kind
 
 
-def check_fit(rules: Sequence[Rule], columns: Struct, seen: Struct | None = None) -> None:
-    """`seen` has also what was only null so far.
+def check_fit(rules: Sequence[Rule], columns: Struct, seen: Callable[[], Struct] = Struct) -> None:
+    """`seen` gives also what was only null so far; it is asked only when it matters.
 
     Raises: InvalidFieldError for a rule that no row could be held against, or hold.
     """
@@ -38,8 +38,8 @@ def check_fit(rules: Sequence[Rule], columns: Struct, seen: Struct | None = None
         if not one.column:
             continue
         kind = type_at(columns, one.column)
-        if kind is None and seen is not None:
-            kind = type_at(seen, one.column)
+        if kind is None:
+            kind = type_at(seen(), one.column)
         if kind is None:
             raise _unknown(columns, one)
         _check_type(one, kind)

@@ -180,7 +180,7 @@ class DictMetastore:
             self._move(held, held.paused_from or Status.REGISTERED, actor)
         elif held.record.status is Status.BLOCKED:
             for incident in self._open(table):
-                if incident.kind == "engine":
+                if incident.kind in ("engine", "rule"):
                     self.resolve(incident.id, "try again", actor)
             self._unblock(held, actor)
         return held.record

@@ -52,7 +52,7 @@ def _check_output(dataset: Dataset, source: Struct, resolved: Resolved, seen: Se
     if dataset.transformed:
         check_columns(dataset, columns)
     if not dataset.transformed:
-        check_fit(dataset.rules, source, seen() if dataset.rules else None)
+        check_fit(dataset.rules, source, seen)
         return
     for condition in dataset.conditions:
         if condition.column and root_of(columns, condition.column)[0] is None:
