@@ -52,7 +52,8 @@ class RowRules:
         reasons = self._reasons(rows)
         kept = None
         if reasons:
-            self.aside |= {places_of(rows)[n]: reason for n, reason in reasons.items()}
+            places = places_of(rows)
+            self.aside |= {places[n]: reason for n, reason in reasons.items()}
             kept = [n for n in range(rows.num_rows) if n not in reasons]
         if any(c.kind == "unique" for c in self.dataset.conditions) and not self.before.judged:
             self._note_keys(rows if kept is None else rows.take(pa.array(kept, pa.int64())))

@@ -29,8 +29,8 @@ from lake_platform.errors import InvalidFieldError
 
 _WIDE = Context(prec=500)
 _PLACE = ("_kafka_partition", "_kafka_offset")
-Leaves = tuple[pa.Array, pa.Array]
-"""Values, and the row each of them is in."""
+Leaves = tuple[pa.Array, pa.Array | None]
+"""Values, and the row each of them is in; None: one of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ def held_against(said: Sequence[Condition], rows: pa.RecordBatch) -> Verdict:
             note(one, rows, leaves, mask, broken, aside)
         elif one.kind == "sql" and sql_column(one) in rows.schema.names:
             mask = pc.equal(rows.column(sql_column(one)), False)
-            leaves = (pa.nulls(rows.num_rows), _every(rows))
-            note(one, rows, leaves, mask, broken, aside)
+            note(one, rows, (pa.nulls(rows.num_rows), None), mask, broken, aside)
     return Verdict(broken, aside)
 
 
@@ -76,16 +75,17 @@ def note(
     places = pc.indices_nonzero(mask.fill_null(False))
     if not len(places):
         return
-    bad = pc.unique(at.take(places)).to_pylist()
-    shown = places[:SAMPLES].to_pylist()
+    shown = places[:SAMPLES]
+    held = shown if at is None else at.take(shown)
     samples = tuple(
         {
-            "partition": rows.column(_PLACE[0])[at[n].as_py()].as_py(),
-            "offset": rows.column(_PLACE[1])[at[n].as_py()].as_py(),
-            "value": shown_text(values.slice(n, 1)),
+            "partition": rows.column(_PLACE[0])[row].as_py(),
+            "offset": rows.column(_PLACE[1])[row].as_py(),
+            "value": shown_text(values.slice(leaf, 1)),
         }
-        for n in shown
+        for leaf, row in zip(shown.to_pylist(), held.to_pylist(), strict=True)
     )
+    bad = (places if at is None else pc.unique(at.take(places))).to_pylist()
     broken[one.name] = Broken(one, len(bad), samples)
     if one.policy == "quarantine":
         for row in bad:
@@ -94,7 +94,7 @@ def note(
 
 def leaves_of(rows: pa.RecordBatch, path: str) -> Leaves:
     """All that a path leads to. A column that is not there (yet) is null in each row."""
-    at = _every(rows)
+    at: pa.Array | None = None
     name, rest = root_of(rows.schema.names, path)
     if name is None:
         return pa.nulls(rows.num_rows), at
@@ -158,11 +158,7 @@ def _nested_text(value: pa.Scalar) -> str | None:
     return None if found is None else json.dumps(found, default=str)
 
 
-def _every(rows: pa.RecordBatch) -> pa.Array:
-    return pa.array(range(rows.num_rows), pa.int64())
-
-
-def _within(values: pa.Array, at: pa.Array) -> Leaves:
+def _within(values: pa.Array, at: pa.Array | None) -> Leaves:
     kind = values.type
     if not (pa.types.is_list(kind) or pa.types.is_map(kind) or pa.types.is_large_list(kind)):
         return pa.nulls(len(values)), at
@@ -170,7 +166,8 @@ def _within(values: pa.Array, at: pa.Array) -> Leaves:
         # By hand: list_parent_indices does not take maps.
         inner = pa.ListArray.from_arrays(values.offsets, values.items, mask=values.is_null())
         values = inner
-    return values.flatten(), at.take(pc.list_parent_indices(values))
+    parents = pc.list_parent_indices(values)
+    return values.flatten(), parents if at is None else at.take(parents)
 
 
 def _not_null(values: pa.Array, _: Any) -> pa.Array:

@@ -294,3 +294,15 @@ def test_warnings_on_the_way_leave_stdout_to_the_answer(
     said = capsys.readouterr()
     assert said.out == ""
     assert "the error was not noted" in said.err
+
+
+def test_an_incident_of_a_rule(lake: Lake, store: Repository) -> None:
+    add(lake)
+    sample = {"rule": "id.max", "partition": 0, "offset": 3, "value": {"id": 9}}
+    incident = store.block("orders", (), "b1", [sample], "rule", "id.max is broken by 1 rows")
+    said = lake("incidents", "show", str(incident)).output
+    assert "id.max is broken by 1 rows" in said
+    assert '"offset": 3' in said
+    assert "lake datasets resume orders" in said
+    assert lake("datasets", "resume", "orders").exit_code == 0
+    assert store.incident(incident).status == "RESOLVED"
