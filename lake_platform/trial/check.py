@@ -68,8 +68,8 @@ class Checked:
     """`changes` that a load would make or be blocked by; `rescued` by path, `quarantined` by
     reason; `broken` rules by name. `before` is the schema version the sample was held against,
     `after` what it would be loaded with. `mapped`: how the paths come to columns, where there is no
-    table yet. `steps`: why what the steps make of the sample was not looked at; None where there
-    are none or it was."""
+    table yet. `steps`: why what steps and SQL rules make of the sample was not looked at; None
+    where there are none or it was."""
 
     dataset: Dataset
     records: int
@@ -115,7 +115,8 @@ class _Check:
         self._metastore = Unwritten(metastore, self._dataset)
         self._before = metastore.active_schema(dataset.table)
         self._fresh = not metastore.progress(dataset.table).applied_seq
-        real = bench.engine(dataset.format) if bench.engine and dataset.transformed else None
+        self._needs_engine = dataset.transformed or any(c.kind == "sql" for c in dataset.conditions)
+        real = bench.engine(dataset.format) if bench.engine and self._needs_engine else None
         self._engine = LookingEngine(real, self._before.table if self._before else None)
         self._feed = Feed(bench.topic, dataset.topic, bench.clock)
         self._decoders = RememberingDecoders(dataset.table, bench.store)
@@ -184,7 +185,7 @@ class _Check:
             quarantined=quarantined,
             mapped=self._mapped() if self._fresh else (),
             broken=report.broken,
-            steps=(self._engine.why or None) if wanted.transformed else None,
+            steps=(self._engine.why or None) if self._needs_engine else None,
             error=error,
         )
 

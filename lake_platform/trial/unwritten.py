@@ -112,7 +112,7 @@ class LookingEngine:
         return source if self._columns is None else self._columns
 
     def judge(self, job: BatchJob) -> Judgement:
-        if self._real is not None and job.dataset.transformed and not self.why:
+        if self._real is not None and not self.why:
             try:
                 return self._real.judge(job)
             except (SetupError, EngineError) as error:

@@ -189,6 +189,13 @@ def test_steps_without_an_engine_are_not_looked_at(lab: Lab) -> None:
     assert checked_view(found)["steps_not_looked_at"] == "no java"
 
 
+def test_rules_in_sql_without_an_engine_are_not_looked_at(lab: Lab) -> None:
+    live(lab)
+    change = {"rules": [{"sql": "id > 0", "name": "positive"}]}
+    lab.metastore.update("t", change, lab.metastore.get("t").version, "test")
+    assert checked(lab, {"id": -1}).steps == "there is no Spark here"
+
+
 def test_what_cannot_be_checked(lab: Lab) -> None:
     with pytest.raises(DatasetNotFoundError):
         checked(lab, {"id": 1})
