@@ -178,7 +178,7 @@ def found_event(table: str, window: str, records: int) -> dg.AssetMaterializatio
 def changes_table(changes: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
     """`domain.schema.Change` as dicts, as an incident holds them."""
     shown = {"column": "path", "change": "kind"}
-    names = ("column", "change", "verdict", "before", "after")
+    names = ("column", "change", "verdict", "before", "after", "records")
     return rows_table({n: str(c.get(shown.get(n, n), "")) for n in names} for c in changes)
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
     from lake_platform.adapters.spark.registration import Analyse
     from lake_platform.audit.sources import Sources
+    from lake_platform.domain.resolutions import Asked
+    from lake_platform.load.held import Held, LookAhead
     from lake_platform.trial.check import CheckBench
     from lake_platform.trial.trial import Bench
 
@@ -243,6 +245,16 @@ def build_missing_ranges(ports: Ports) -> MissingRanges:
     from lake_platform.dump.dump import missing_ranges
 
     return lambda table: missing_ranges(table, ports)
+
+
+def build_look_ahead(ports: Ports, limits: Limits, use_cases: UseCases) -> LookAhead:
+    from lake_platform.load.held import look
+
+    def ahead(incident: int, asked: Asked) -> Held:
+        dataset, active, decisions = use_cases.tried(incident, asked)
+        return look(dataset, active, ports, limits, decisions)
+
+    return ahead
 
 
 def build_dagster(settings: Settings, timeout_seconds: float = 60.0) -> DagsterGraphQL:

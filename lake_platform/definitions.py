@@ -15,6 +15,7 @@ from assets.compaction import compaction_job, compaction_schedule
 from assets.factory import Built, build_assets
 from assets.health import health
 from assets.jobs import maintenance_job, phase_jobs, replay_job
+from assets.resolve import resolve_job
 from lake_platform.compose import build_metastore
 from lake_platform.settings import Settings, load_settings
 from resources.platform import PlatformResource
@@ -40,7 +41,14 @@ def build_definitions(
     return dg.Definitions(
         assets=[*built.assets, spec],
         asset_checks=[check, *built.audits],
-        jobs=[*phase_jobs(built.tables), *audits, replay_job, compaction_job, maintenance_job],
+        jobs=[
+            *phase_jobs(built.tables),
+            *audits,
+            replay_job,
+            resolve_job,
+            compaction_job,
+            maintenance_job,
+        ],
         sensors=[*phases, watchdog_sensor(built)],
         schedules=[maintenance_schedule, compaction_schedule, *audit_schedules(audits)],
         resources={"platform": platform or PlatformResource(settings=settings)},

@@ -3,20 +3,30 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from lake_platform.audit.sources import Sources
-from lake_platform.compose import build_audit_sources, build_limits, build_ports
+from lake_platform.compose import (
+    build_audit_sources,
+    build_limits,
+    build_look_ahead,
+    build_ports,
+    build_use_cases,
+)
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.described import Line
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import DatasetRecord, Progress
+from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import LakeError
-from lake_platform.metastore.schemas import Incident
+from lake_platform.load.held import Held
+from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.service import UseCases
 from lake_platform.metastore.statistics import BatchStatistics
 from lake_platform.settings import Settings
 from resources.spark import RunSpark
@@ -84,6 +94,15 @@ class PlatformResource(dg.ConfigurableResource[Any]):
             self._ports = self._with_spark(self.open_ports())
         ports: Ports = self._ports
         return ports
+
+    @property
+    def use_cases(self) -> UseCases:
+        ports = self.open_ports()
+        return build_use_cases(cast("Repository", ports.metastore), ports.kafka)
+
+    def look_ahead(self, incident: int, asked: Asked) -> Held:
+        """What would come of the held records. Raises: as `UseCases.resolve_incident`."""
+        return build_look_ahead(self.ports, self.limits, self.use_cases)(incident, asked)
 
     @property
     def catalogue(self) -> Catalogue:

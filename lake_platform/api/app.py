@@ -39,11 +39,13 @@ def create_app() -> FastAPI:
         reloader.close()
         metastore.close()
 
+    use_cases = compose.build_use_cases(metastore, ports.kafka, reloader.notify, settings)
     parts = Parts(
-        use_cases=compose.build_use_cases(metastore, ports.kafka, reloader.notify, settings),
+        use_cases=use_cases,
         kafka=ports.kafka,
         store=ports.store,
         missing=compose.build_missing_ranges(ports),
+        look_ahead=compose.build_look_ahead(ports, compose.build_limits(settings), use_cases),
         clock=ports.clock,
         bench=lambda: compose.build_check_bench(sample_settings),
         close=close,

@@ -8,9 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from lake_platform.api import quarantine
-from lake_platform.api.parts import Body, PartsOf, take
-from lake_platform.api.security import Admin, Viewer
+from lake_platform.api.parts import Body, Parts, PartsOf, take
+from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.layout import check_name
+from lake_platform.domain.resolutions import Asked
+from lake_platform.errors import InvalidFieldError
+from lake_platform.load.held import amount, waiting
+from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.views import incident_view
 
 router = APIRouter(tags=["operations"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -31,7 +36,63 @@ def incidents(
 
 @router.get("/incidents/{incident_id}")
 def incident(_who: Viewer, incident_id: int, parts: PartsOf) -> dict[str, Any]:
-    return asdict(parts.metastore.incident(incident_id))
+    """What broke, in how many records, what can be done, and what waits meanwhile."""
+    return _incident(parts, parts.metastore.incident(incident_id))
+
+
+@router.post("/incidents/{incident_id}/resolve")
+def resolve(who: Editor, incident_id: int, body: Body, parts: PartsOf) -> dict[str, Any]:
+    """Body `{"resolution": …, "columns": {path: resolution}, "always": false, "dry_run": false}`.
+
+    A dry run says what would come of the records that are held, and changes nothing.
+    """
+    asked, dry_run = _asked(body)
+    if dry_run:
+        found = parts.look_ahead(incident_id, asked)
+        return {"incident": incident_id, "dry_run": True, "would": asdict(found)}
+    return _incident(parts, parts.use_cases.resolve_incident(incident_id, asked, who.name))
+
+
+@router.get("/decisions/{table}")
+def decisions(_who: Viewer, table: str, parts: PartsOf) -> dict[str, Any]:
+    """What was decided of values that broke a table, and for which raw commits."""
+    parts.metastore.get(check_name("table", table))
+    found = parts.metastore.decisions(table)
+    return {"table": table, "decisions": [asdict(decision) for decision in found]}
+
+
+@router.delete("/decisions/{table}/{decision_id}")
+def end_decision(who: Editor, table: str, decision_id: int, parts: PartsOf) -> dict[str, Any]:
+    """A decision for always ends with the raw commits there are now."""
+    check_name("table", table)
+    return asdict(parts.use_cases.end_decision(table, decision_id, who.name))
+
+
+def _incident(parts: Parts, found: Incident) -> dict[str, Any]:
+    store = parts.metastore
+    waits = asdict(amount(waiting(found.table, store, parts.store)))
+    held = {name: waits[name] for name in ("commits", "records", "bytes", "windows")}
+    progress = store.progress(found.table)
+    return incident_view(found, store.get(found.table), progress, held, parts.clock())
+
+
+def _asked(body: dict[str, Any]) -> tuple[Asked, bool]:
+    known: dict[str, type] = {
+        "resolution": str, "columns": dict, "always": bool, "dry_run": bool,
+    }  # fmt: skip
+    for name, value in body.items():
+        if name not in known:
+            raise InvalidFieldError(
+                name, value, "unknown field", f"known fields are: {', '.join(known)}"
+            )
+        if not isinstance(value, known[name]):
+            raise InvalidFieldError(name, value, f"not a {known[name].__name__}", "mend it")
+    columns = body.get("columns", {})
+    for path, resolution in columns.items():
+        if not isinstance(resolution, str):
+            raise InvalidFieldError(f"columns.{path}", resolution, "not text", "give a resolution")
+    asked = Asked(body.get("resolution", ""), columns, body.get("always", False))
+    return asked, body.get("dry_run", False)
 
 
 @router.get("/gaps")

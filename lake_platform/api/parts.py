@@ -13,6 +13,7 @@ from fastapi import Path as PathParameter
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.ports import Clock, Kafka, ObjectStore
 from lake_platform.errors import BodyTooLargeError, InvalidFieldError
+from lake_platform.load.held import LookAhead
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import MissingRanges, UseCases
 from lake_platform.trial.check import CheckBench
@@ -27,6 +28,7 @@ class Parts:
     kafka: Kafka
     store: ObjectStore
     missing: MissingRanges
+    look_ahead: LookAhead
     clock: Clock
     bench: Callable[[], CheckBench]
     close: Callable[[], None] = lambda: None

@@ -167,7 +167,10 @@ def _undecided(counts: Counts, dataset: Dataset, unclear: bool) -> str:
     if unclear:
         return "records are wrong in one of the hours their clocks, which are not believed, span"
     if counts.filtered:
-        return f"a SQL step may have left out the {counts.filtered} records that are nowhere"
+        return (
+            f"a SQL step, or an operator's decision, may have left out the {counts.filtered} "
+            f"records that are nowhere"
+        )
     if counts.records and dataset.mode == "upsert":
         return "an upsert keeps one record a key; which, only the records tell"
     return ""
@@ -178,17 +181,13 @@ def _judged(stretch: Stretch, subject: Subject) -> Mapping[str, Counts]:
     for raw in stretch.objects:
         expected[raw.window if stretch.dated else stretch.only_window].append(raw)
     return {
-        window: _compare(
-            expected[window], stretch.found[window], subject, pending=stretch.seq > subject.applied
-        )
+        window: _compare(expected[window], stretch.found[window], subject, stretch.seq)
         for window in {*expected, *stretch.found}
     }
 
 
-def _compare(
-    objects: Iterable[RawObject], found: Digest, subject: Subject, *, pending: bool
-) -> Counts:
-    held, dataset = list(objects), subject.dataset
+def _compare(objects: Iterable[RawObject], found: Digest, subject: Subject, seq: int) -> Counts:
+    held, dataset, pending = list(objects), subject.dataset, seq > subject.applied
     drops = subject.drops_tombstones and not pending
     wanted, dropped = _wanted(held, found.kept if drops else None)
     records = sum(o.records for o in held)
@@ -203,7 +202,7 @@ def _compare(
         return replace(counts, pending=missing)
     if dataset.mode == "upsert":
         return counts
-    if dataset.transformed:
+    if dataset.transformed or subject.rejects.covers(seq):
         return replace(counts, filtered=missing)
     swapped = int(not missing and _differ(wanted.total, found.total))
     return replace(counts, lost=missing + swapped, alien=swapped)

@@ -40,6 +40,15 @@ class Column:
                 rescued[f"{at}/{_escaped(other)}"] = record[other]
         return self.read(value, f"{at}/{_escaped(held[0])}", rescued)
 
+    def holds(self, record: Mapping[str, Any]) -> bool:
+        """Whether nothing of what the record has for it would have to be rescued."""
+        rescued: Rescued = {}
+        try:
+            self.value_of(record, "", rescued)
+        except UnfitError:
+            return False
+        return not rescued
+
 
 def columns_of(fields: Sequence[pa.Field], source: Struct, *, rescue: bool) -> list[Column]:
     """`rescue`: what does not fit is kept, and no reason to quarantine the record."""

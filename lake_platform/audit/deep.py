@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lake_platform.audit import gather, judge, upsert
+from lake_platform.audit import gather, judge, rejected, upsert
 from lake_platform.audit.cheap import Stretch, judge_digests, stretches
 from lake_platform.audit.events import EventSink
 from lake_platform.audit.ledger import Ledger
@@ -31,9 +31,9 @@ def deep(
     sink = _sink(ledger, subject)
     gather.put_topic(ledger, sources, dataset, commits, reach, sink)
     orphans = gather.put_raw(ledger, sources, dataset, commits, reach, problems, sink)
-    if sink is not None:
-        sink.close()
+    sink.close()
     judge.place_records(ledger, compacted=reach.look.compacted)
+    rejected.settle(ledger, subject.rejects)
     lines, notes = _judged(ledger, subject, reach)
     return replace(
         subject.report(deep=True),
@@ -93,11 +93,15 @@ def _both(one: Counts, other: Counts) -> Counts:
     )
 
 
-def _sink(ledger: Ledger, subject: Subject) -> EventSink | None:
+def _sink(ledger: Ledger, subject: Subject) -> gather.Sinks:
     dataset = subject.dataset
-    if dataset.mode == "append" or dataset.transformed:
-        return None
-    return EventSink(ledger, subject.projector(), dataset)
+    sinks: list[gather.Sink] = []
+    if not dataset.transformed:
+        if dataset.mode == "upsert":
+            sinks.append(EventSink(ledger, subject.projector(), dataset))
+        if subject.rejects:
+            sinks.append(rejected.MisfitSink(ledger, subject.projector(), subject.rejects))
+    return gather.Sinks(sinks)
 
 
 def _judged(

@@ -34,12 +34,38 @@ WHERE number > 1
 """
 
 
-class EventSink(Protocol):
-    """What an upsert wants to know of every record and row beyond its coordinates."""
+class Sink(Protocol):
+    """Wants to know of every record beyond its coordinates."""
 
     def message(self, message: KafkaMessage) -> None: ...
 
     def raw_line(self, line: RawLine) -> None: ...
+
+    def close(self) -> None:
+        """All were seen."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Several as one, or none."""
+
+    sinks: Sequence[Sink] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.sinks)
+
+    def message(self, message: KafkaMessage) -> None:
+        for sink in self.sinks:
+            sink.message(message)
+
+    def raw_line(self, line: RawLine) -> None:
+        for sink in self.sinks:
+            sink.raw_line(line)
+
+    def close(self) -> None:
+        for sink in self.sinks:
+            sink.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +122,7 @@ def put_quarantine(
 
 def put_topic(
     ledger: Ledger, sources: Sources, dataset: Dataset, commits: Sequence[RawCommit], reach: Reach,
-    sink: EventSink | None = None,
+    sink: Sinks,
 ) -> None:  # fmt: skip
     """Reads what Kafka still holds of the offsets the log says were read."""
     if not reach.usable:
@@ -112,13 +138,13 @@ def put_topic(
     for messages in sources.topic.read(dataset.topic, ranges):
         for m in messages:
             ledger.add("kafka", m.partition(), m.offset(), m.timestamp()[1], m.value() is None)
-            if sink is not None:
+            if sink:
                 sink.message(m)
 
 
 def put_raw(
     ledger: Ledger, sources: Sources, dataset: Dataset, commits: Sequence[RawCommit], reach: Reach,
-    problems: list[Problem], sink: EventSink | None = None,
+    problems: list[Problem], sink: Sinks,
 ) -> int:  # fmt: skip
     """Reads every object the log names and every one it does not; the number of the latter."""
     logged = logged_objects(commits)
@@ -133,6 +159,6 @@ def put_raw(
                 "raw", line.partition, line.offset, line.timestamp, line.tombstone, found.window,
                 found.raw is not None,
             )  # fmt: skip
-            if sink is not None and not reach.vouches(line.partition, line.offset):
+            if sink and not reach.vouches(line.partition, line.offset):
                 sink.raw_line(line)
     return len(orphans)

@@ -61,7 +61,9 @@ LEFT JOIN starts k ON k.part = h.part
 _APPEND = """
 CREATE TABLE judged AS
 WITH counted AS (
-  SELECT *, (in_p AND tomb AND q = 0 AND $drops AND seq <= $applied)::INT AS d FROM places
+  SELECT h.*, (in_p AND q = 0 AND seq <= $applied
+      AND (tomb AND $drops OR t = 0 AND x.off IS NOT NULL))::INT AS d
+  FROM places h LEFT JOIN rejected x ON x.part = h.part AND x.off = h.off
 ), placed AS (SELECT *, t + q + d AS n, in_p AND t + q + d = 0 AS nowhere FROM counted)
 SELECT *,
   (nowhere AND seq > $applied)::INT AS pending,

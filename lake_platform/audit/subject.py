@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lake_platform.audit.commits import read_commits
+from lake_platform.audit.rejected import Rejects
 from lake_platform.audit.report import NO_WINDOW, AcceptedGap, AuditReport, Counts, WindowLine
 from lake_platform.audit.sources import Sources, TableLook, TableReader
 from lake_platform.audit.values import Projector
@@ -20,7 +21,7 @@ class Subject:
     """`source`: how keys of records mean columns, as recorded. `applied`: the newest raw commit
     that must be in the table, by what the table says of itself or what was recorded of it,
     whichever is more. `dropped`: records that left on purpose, as recorded; None when the records
-    and the table are not at the same commit."""
+    and the table are not at the same commit. `rejects`: what an operator let go."""
 
     dataset: Dataset
     reader: TableReader
@@ -29,6 +30,7 @@ class Subject:
     gaps: tuple[Gap, ...]
     applied: int
     dropped: int | None
+    rejects: Rejects = field(default_factory=Rejects)
 
     @property
     def drops_tombstones(self) -> bool:
@@ -75,6 +77,7 @@ def read_subject(
         gaps=tuple(sources.metastore.accepted_gaps(table)),
         applied=max(look.applied, progress.applied_seq),
         dropped=progress.dropped if progress.applied_seq == look.applied else None,
+        rejects=Rejects.of(sources.metastore.decisions(table)),
     )
 
 
@@ -95,7 +98,7 @@ def settle_drops(
     total = sum((x.counts for x in held), Counts())
     gone = total.filtered + total.dropped
     known = dataset.tombstones == "drop" or not total.dropped
-    if known and not dataset.transformed:
+    if known and not dataset.transformed and not subject.rejects:
         return held, ()
     which = "which records were left out on purpose is not provable, only how many"
     if subject.dropped is None:

@@ -30,15 +30,17 @@ WITH timed AS (
   FROM events
   QUALIFY row_number() OVER (PARTITION BY part, off ORDER BY from_kafka DESC) = 1
 ), q AS (SELECT DISTINCT part, off FROM quarantine)
-SELECT t.*, e.kind, e.key, e.rank, e.hash, q.off IS NOT NULL AS quarantined,
+SELECT t.*, CASE WHEN x.off IS NULL THEN e.kind ELSE 'rejected' END AS kind,
+       e.key, e.rank, e.hash, q.off IS NOT NULL AS quarantined,
        row(t.ord, t.off, t.seq, t.part) AS place
 FROM timed t JOIN once e ON e.part = t.part AND e.off = t.off
 LEFT JOIN q ON q.part = t.part AND q.off = t.off
+LEFT JOIN rejected x ON x.part = t.part AND x.off = t.off
 """
 _EXPECTED = """
 CREATE TABLE expected AS
 WITH live AS (
-  FROM ordered WHERE seq <= $applied AND NOT quarantined AND kind <> 'bad'
+  FROM ordered WHERE seq <= $applied AND NOT quarantined AND kind NOT IN ('bad', 'rejected')
 ), deletes AS (
   SELECT key, max(place) AS place, min(rank) FILTER (rank <> '') AS low FROM live
   WHERE kind = 'delete' GROUP BY key

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -72,6 +72,10 @@ class Projector:
             raise UnfitError("something to rescue, and no column for it")
         found[RESCUED_FIELD.name] = canonical(rescued) if rescued else None
         return {name: found.get(name) for name in self._of_rows}
+
+    def misfits(self, document: Mapping[str, Any], columns: Collection[str]) -> list[str]:
+        """Those of `columns` that cannot hold what the document has for them."""
+        return [c.name for c in self._columns if c.name in columns and not c.holds(document)]
 
     def project_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Of those columns that `row` has."""

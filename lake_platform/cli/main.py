@@ -16,6 +16,7 @@ from lake_platform.cli import (
     compact,
     datasets,
     demo,
+    incidents,
     jars,
     operations,
     phases,
@@ -63,4 +64,4 @@ for part in (module.app for module in _PARTS):
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(schema.app, name="schema")
 app.add_typer(operations.gaps, name="gaps")
-app.add_typer(operations.incidents, name="incidents")
+app.add_typer(incidents.app, name="incidents")

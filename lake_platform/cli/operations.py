@@ -1,4 +1,4 @@
-"""`lake gaps`, `lake incidents`, `lake audit-log`: what operators look at and decide."""
+"""`lake gaps`, `lake audit-log`: what operators look at and decide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, open_shell, time_text
 
 gaps = typer.Typer(no_args_is_help=True, help="Offsets Kafka no longer had.")
-incidents = typer.Typer(no_args_is_help=True, help="Breaks, and loads that keep failing.")
 app = typer.Typer()
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
 OnlyTable = Annotated[str | None, typer.Option(help="Only of this table.")]
@@ -50,51 +49,6 @@ def accept(table: TableName, home: Home = None, as_json: AsJson = False) -> None
             shell.say(f"partition {gap.partition}: gave up offsets [{gap.start}, {gap.end})")
         if not found:
             shell.say(f"{table}: no offset is missing")
-
-
-@incidents.command("list")
-def list_incidents(
-    table: OnlyTable = None,
-    every: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
-    limit: Limit = 100,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Open incidents, newest first."""
-    with open_shell(home, as_json=as_json) as shell:
-        found = shell.metastore.incidents(table, None if every else "OPEN", limit)
-        if as_json:
-            shell.show({"incidents": [asdict(incident) for incident in found]})
-            return
-        grid = Table("id", "table", "kind", "status", "opened", "batch", "columns or reason")
-        for i in found:
-            what = i.reason or ", ".join(str(change["path"]) for change in i.changes)
-            opened = time_text(i.opened_at)
-            grid.add_row(str(i.id), i.table, i.kind, i.status, opened, i.batch, what)
-        shell.console.print(grid)
-
-
-@incidents.command("show")
-def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> None:
-    """What broke, with sample records."""
-    with open_shell(home, as_json=as_json) as shell:
-        found = shell.metastore.incident(incident)
-        if as_json:
-            shell.show(asdict(found))
-            return
-        shell.say(f"incident {found.id} of {found.table}: {found.status}, batch {found.batch}")
-        if found.reason:
-            shell.say(found.reason)
-            for sample in found.samples:
-                shell.say(json.dumps(sample))
-            shell.say(f"mend the cause, then try again: lake datasets resume {found.table}")
-            return
-        grid = Table("column", "change", "before", "after")
-        for change in found.changes:
-            grid.add_row(change["path"], change["kind"], change["before"], change["after"])
-        shell.console.print(grid)
-        for sample in found.samples:
-            shell.say(json.dumps(sample))
 
 
 @app.command("audit-log")

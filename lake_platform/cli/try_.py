@@ -141,6 +141,8 @@ def try_(
       {"op":"add_column","name":"at","type":"timestamp"}
       {"op":"drop_column","name":"at"}
       {"op":"change","fields":{"max_quarantine_ratio":0.5}}
+      {"op":"resolve","resolution":"rescue"} of a BLOCKED table, then a load; also
+        "columns":{"n":"reject"} for each change, "always":true
       {"op":"replay"} of all windows, or of "windows":["2026-11-01-10:00"]
       {"op":"load"}  {"op":"compact"}  {"op":"pause"}  {"op":"resume"}
 

@@ -99,9 +99,10 @@ def _incident(console: Console, incident: dict[str, Any]) -> None:
     if incident["reason"]:
         _say(console, f"    {incident['reason']}")
     if incident["changes"]:
-        grid = Table("column", "change", "before", "after")
+        grid = Table("column", "change", "before", "after", "records")
         for change in incident["changes"]:
-            grid.add_row(change["path"], change["kind"], change["before"], change["after"])
+            records = str(change.get("records", ""))
+            grid.add_row(change["path"], change["kind"], change["before"], change["after"], records)
         console.print(grid)
     for sample in incident["samples"][:5]:
         _say(console, f"    as in {json.dumps(sample, ensure_ascii=False)}")

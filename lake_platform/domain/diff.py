@@ -27,13 +27,16 @@ class Change:
 
     path: str
     kind: Literal[
-        "add", "widen", "absent", "alias", "narrow", "type", "required", "case_twin", "name"
-    ]
+        "add", "widen", "absent", "alias", "narrow", "type", "required", "case_twin", "name",
+        "flood",
+    ]  # fmt: skip
     verdict: Verdict
     before: str = ""
     after: str = ""
 
     def __str__(self) -> str:
+        if self.kind == "flood":
+            return f"{self.path}: {self.after}"
         if self.kind == "type" and not self.before:
             return f"new column {self.path} has {self.after}"
         if self.kind == "add":

@@ -19,6 +19,7 @@ from lake_platform.domain.batches import (
     WriteResult,
 )
 from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
@@ -253,12 +254,20 @@ class Metastore(Protocol):
         samples: Sequence[Mapping[str, object]],
         kind: str = "schema",
         reason: str = "",
+        *,
+        details: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> int:
-        """Sets BLOCKED and opens an incident (or finds the open one of the same batch).
+        """Sets BLOCKED and opens an incident (or finds the open one of the same batch); gives its
+        number. `details` of changes, by path, are kept with them. When an operator has decided of
+        all these changes meanwhile, nothing is opened, and it is that incident's number.
 
         `kind` is `schema` for a breaking change, `engine` for loads that fail in the same way
         again and again, `rule` for rows that break one; `reason` is what those say.
         """
+        ...
+
+    def decisions(self, table: str) -> Sequence[Decision]:
+        """What operators decided of values that broke the table, oldest first."""
         ...
 
     def set_status(self, table: str, status: Status) -> None: ...

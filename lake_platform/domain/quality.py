@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
     KEY_CONFLICT = "a value of a key, partition or ordering column is of another type"
     CONFLICT = "a value is of another type than its column"
+    DECIDED = "a value is of another type than its column, put aside by an operator's decision"
     PARTITION_TOO_LONG = "partition value longer than 200 bytes"
     PARTITION_NUL = "partition value with a NUL character"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -175,17 +175,23 @@ def without_unknown(kind: Type) -> Type | None:
     return None if kind in (UNKNOWN, DROPPED) else kind
 
 
-def rescuing(kind: Type, besides: Collection[str] = ()) -> Type:
-    """`kind` with `rescue` for every field at any depth, but for root fields named `besides`."""
+def rescuing(struct: Struct, chosen: Callable[[str], bool], prefix: str = "") -> Struct:
+    """`struct` with `rescue` for the fields of chosen paths (`a.b`, `items[].id`), too."""
+    return Struct(tuple(_rescuing(f, f"{prefix}{f.name}", chosen) for f in struct.fields))
+
+
+def _rescuing(field: Field, path: str, chosen: Callable[[str], bool]) -> Field:
+    rescue = field.rescue or (field.keys != () and chosen(path))
+    return replace(field, type=rescuing_inside(field.type, path, chosen), rescue=rescue)
+
+
+def rescuing_inside(kind: Type, path: str, chosen: Callable[[str], bool]) -> Type:
     if isinstance(kind, Struct):
-        return Struct(tuple(
-            replace(f, type=rescuing(f.type), rescue=f.keys != ()) if f.name not in besides else f
-            for f in kind.fields
-        ))  # fmt: skip
+        return rescuing(kind, chosen, f"{path}.")
     if isinstance(kind, Array):
-        return Array(rescuing(kind.element))
+        return Array(rescuing_inside(kind.element, f"{path}[]", chosen))
     if isinstance(kind, Map):
-        return Map(rescuing(kind.value))
+        return Map(rescuing_inside(kind.value, f"{path}{{}}", chosen))
     return kind
 
 

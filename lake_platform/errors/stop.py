@@ -54,13 +54,13 @@ class OffsetsWentBackError(StopDatasetError):
 class SchemaBlockedError(StopDatasetError):
     """A breaking schema change; `changes` holds one line per breaking change."""
 
-    def __init__(self, dataset: str, changes: Sequence[str]) -> None:
+    def __init__(self, dataset: str, incident: int, changes: Sequence[str]) -> None:
         super().__init__(
             f"dataset {dataset!r} is BLOCKED by a breaking schema change: {'; '.join(changes)}. "
-            f"Nothing was written, raw keeps growing, other tables go on. "
-            f"See: lake datasets schema {dataset}"
+            f"Nothing was written, raw keeps growing, other tables go on. See what can be done: "
+            f"lake incidents show {incident}"
         )
-        self.dataset, self.changes = dataset, list(changes)
+        self.dataset, self.incident, self.changes = dataset, incident, list(changes)
 
 
 class RepeatedFailureError(StopDatasetError):

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import STEPS
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.fitness import check_places, unstorable
 from lake_platform.domain.hints_fit import with_aliases
@@ -70,7 +71,7 @@ def proposed(
         for f in deep
     ]
     if breaking:
-        block(dataset, ports, breaking, "transforms", [])
+        block(dataset, ports, breaking, STEPS, [])
     additions = diff(active.source, source, partial=True)
     if not additions and not table_changes:
         return active
@@ -142,7 +143,8 @@ def block(
     changes: Sequence[Change],
     batch: str,
     samples: Sequence[Mapping[str, Any]],
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> NoReturn:
-    """Raises: SchemaBlockedError, after the incident is on record."""
-    ports.metastore.block(dataset.table, changes, batch, samples)
-    raise SchemaBlockedError(dataset.table, [str(c) for c in changes])
+    """`details` of changes are by path. Raises: SchemaBlockedError; the incident is on record."""
+    incident = ports.metastore.block(dataset.table, changes, batch, samples, details=details)
+    raise SchemaBlockedError(dataset.table, incident, [str(c) for c in changes])

@@ -77,13 +77,18 @@ def apply(
         files=result.files,
         bytes=result.bytes,
         passed_over=dict(report.passed_over),
-        broken=dict(report.broken),
+        broken=dict(report.rules),
     )
 
 
 def undo_doubled(loading: Loading, state: TableState, left: claims.LeftClaim | None) -> None:
-    """Takes a zombie's late commit out of an append table, under a claim of its own."""
-    claim = _take_claim(loading, state, left, undoing(loading, state))
+    """Takes a zombie's late commit out of an append table, under a claim of its own.
+
+    Raises: RawExpiredError: it could not be applied again; rows stand twice, none is taken out.
+    """
+    work = undoing(loading, state)
+    check_kept(loading.table, work.commits)
+    claim = _take_claim(loading, state, left, work)
     loading.engine.undo(loading.dataset, state, claim)
 
 
@@ -159,7 +164,7 @@ def prepare(
     report = staged.report
     report.changes = {c.path: c for c in found.changes}
     objects = [o for c in work.commits for o in c.objects]
-    check_blocking(dataset, ports, report.broken, objects, work.batch.id)
+    check_blocking(dataset, ports, report.rules, objects, work.batch.id)
     evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
         ports.store, dataset.table, work.commits, schema.version, report.rejected
@@ -187,7 +192,7 @@ def prepare(
         only_aside=may_be_put_aside(loading, work),
     )
     job = judged(loading, report, job)
-    check_blocking(dataset, ports, report.broken, objects, work.batch.id)
+    check_blocking(dataset, ports, report.rules, objects, work.batch.id)
     if work.replay and dataset.mode == "append":
         places = (place_of(r.line) for r in report.rejected)
         job = replace(job, removed=tuple(Exclusion(*place) for place in places))

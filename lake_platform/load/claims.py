@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from lake_platform.domain.batches import BatchRange, Claim, TableState
 from lake_platform.domain.bundle import Limits, Ports
-from lake_platform.domain.layout import claim_prefix, lock_prefix, locks_prefix, seq_name
+from lake_platform.domain.layout import claim_prefix, lock_prefix, seq_name
 from lake_platform.domain.ports import ObjectStore, put_first
 from lake_platform.errors import BatchClaimedError, CommitRaceError
 
@@ -39,11 +39,13 @@ def uncommitted(store: ObjectStore, table: str, committed: int) -> list[Claim]:
 
 
 def remove_old(table: str, ports: Ports, keep: int) -> None:
-    """Removes claims, oldest first, and the fences below the first one that stays.
+    """Removes claims, oldest first up to the first that stays, and fences of those that failed.
 
-    A claim and its fence stay while its writer might commit: it is among the newest `keep`, younger
-    than a day, or did not say that it ended and lives, or is on another host and younger than a
-    week.
+    A claim stays while its writer might commit: it is among the newest `keep`, younger than a day,
+    or did not say that it ended and lives, or is on another host and younger than a week. The fence
+    of a writer that never said so stays for good (others may say "done" of its batch): it may only
+    sleep, and raw of its batch may be gone when it wakes, so that nobody could make good what it
+    commits.
     """
     listed, ended = _epochs(ports.store, table, 0, _DONE, _FAILED)
     first = listed[0] if listed else 0
@@ -55,8 +57,8 @@ def remove_old(table: str, ports: Ports, keep: int) -> None:
     old = [i for i in ports.store.list(claim_prefix(table)) if i.key < below]
     before = ports.clock() - _DAY_MS
     fences = [
-        i for i in ports.store.list(locks_prefix(table))
-        if i.key < lock_prefix(table, first) and i.modified_at < before
+        i for epoch in _epochs(ports.store, table, 0, _FAILED)[1] if epoch < first
+        for i in ports.store.list(lock_prefix(table, epoch)) if i.modified_at < before
     ]  # fmt: skip
     # Fences first: a claim that is left behind is looked at again, a fence would be forgotten.
     ports.store.delete([i.key for i in (*fences, *old)])

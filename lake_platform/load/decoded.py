@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lake_platform.domain.batches import Claim
+from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.rules import is_rule
-from lake_platform.domain.schema import Struct, rescuing
+from lake_platform.domain.schema import Struct
 from lake_platform.evolution import evolve, first
 from lake_platform.load.judged import check_ratio
 from lake_platform.load.plan import Loading, Work
 from lake_platform.load.quarantine import may_be_put_aside, place_of
-from lake_platform.load.report import SAMPLES
 from lake_platform.load.rules import Aside
-from lake_platform.load.scan import Conflicts
 from lake_platform.load.stage import Question, Staged
 
 
@@ -63,7 +62,7 @@ class _Rounds:
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
-        self._conflicts: Conflicts = loading.dataset.on_conflict or loading.limits.on_conflict
+        self._ruling = loading.ruling(work.commits)
         self._aside = Aside(only=may_be_put_aside(loading, work))
 
     def begin(self) -> None:
@@ -71,9 +70,9 @@ class _Rounds:
 
     def settle(self) -> None:
         """Where the records of a first batch do not fit what was made of others, all count."""
-        usual, self._conflicts = self._conflicts, "report"
+        usual, self._ruling = self._ruling, Ruling("report")
         self.begin()
-        self._conflicts = usual
+        self._ruling = usual
         if not self.staged.report.changes:
             return
         dataset, ports = self._loading.dataset, self._loading.ports
@@ -96,23 +95,17 @@ class _Rounds:
         ruled = (r for r in report.rejected if is_rule(r.reason))
         self._aside = Aside({place_of(r.line): r.reason for r in ruled}, judged=True)
         late = self.stage(schema, projecting=True)
-        late.report.broken = report.broken
+        late.report.rules = report.rules
         return late
 
     def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
-        loading = self._loading
+        loading, dataset = self._loading, self._loading.dataset
         question = Question(
-            loading.dataset, self._judged_by(schema.source), schema.columns,
+            dataset, self._ruling.rescuing(schema.source, dataset.record_columns), schema.columns,
             staging(loading.table, self._claim),
-            loading.engine.layout(loading.dataset), projecting, self._conflicts, self._aside,
+            loading.engine.layout(dataset), projecting, self._ruling, self._aside,
         )  # fmt: skip
         return loading.decoders.stage(question, [o for c in self._work.commits for o in c.objects])
-
-    def _judged_by(self, source: Struct) -> Struct:
-        if self._conflicts != "rescue":
-            return source
-        kind = rescuing(source, self._loading.dataset.record_columns)
-        return kind if isinstance(kind, Struct) else source
 
     def _try(self, schema: SchemaVersion) -> None:
         self.schema, self.staged = schema, self.stage(schema)
@@ -123,10 +116,12 @@ class _Rounds:
 
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report
-        flooded = report.flooded(loading.dataset.max_rescued_ratio)
+        flooded = report.flooded(loading.dataset.max_rescued_ratio, self._ruling.decided)
         if breaking := [*report.breaking, *flooded]:
-            samples = [*report.samples, *(r.first for r in report.rescued.values())][:SAMPLES]
-            evolve.block(loading.dataset, loading.ports, breaking, self._work.batch.id, samples)
+            evolve.block(
+                loading.dataset, loading.ports, breaking, self._work.batch.id, report.samples,
+                report.details(breaking),
+            )  # fmt: skip
         check_ratio(loading.dataset, report)
 
 

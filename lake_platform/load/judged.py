@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lake_platform.domain.batches import BatchJob, Exclusion
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.quality import too_many
+from lake_platform.domain.quality import Reason, too_many
 from lake_platform.domain.rules import added
 from lake_platform.errors import QuarantineRatioError
 from lake_platform.load.plan import Loading
@@ -25,7 +25,7 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob) -> BatchJob:
     """
     found = loading.engine.judge(job)
     job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
-    report.broken = added(report.broken, found.broken)
+    report.rules = added(report.rules, found.broken)
     if not found.unfit:
         return job
     reasons = {(u.partition, u.offset): str(u.reason) for u in found.unfit}
@@ -45,8 +45,8 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob) -> BatchJob:
 def check_ratio(dataset: Dataset, report: ScanReport) -> None:
     """Raises: QuarantineRatioError."""
     limit = dataset.max_quarantine_ratio
-    if too_many(len(report.rejected), report.records, limit):
-        reasons = reasons_among(report.rejected)
+    bad = [r for r in report.rejected if r.reason != Reason.DECIDED]
+    if too_many(len(bad), report.records, limit):
         raise QuarantineRatioError(
-            dataset.table, len(report.rejected), report.records, limit, reasons
+            dataset.table, len(bad), report.records, limit, reasons_among(bad)
         )

@@ -61,7 +61,8 @@ def _batches(
     if not (replay or abandoned or is_pending(table, ports, recorded)):
         return
     with Decoders(table, ports.store, ports.pool) as decoders:
-        loading = Loading(record.dataset, ports, limits, decoders)
+        decisions = ports.metastore.decisions(table)
+        loading = Loading(record.dataset, ports, limits, decoders, decisions)
         again = replayed(loading, windows or ()) if replay else None
         while not stop() and (replay or ports.clock() <= deadline):
             state = loading.state()

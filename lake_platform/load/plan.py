@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from lake_platform.domain.batches import BatchRange, TableState
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Decision, Ruling, borders, ruling
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import TableEngine
 from lake_platform.load import claims
@@ -25,6 +26,7 @@ class Loading:
     ports: Ports
     limits: Limits
     decoders: Decoders
+    decisions: Sequence[Decision] = ()
 
     @property
     def table(self) -> str:
@@ -33,6 +35,15 @@ class Loading:
     @property
     def engine(self) -> TableEngine:
         return self.ports.engine(self.dataset.format)
+
+    @property
+    def borders(self) -> frozenset[int]:
+        """No batch goes past one: `domain.decisions.borders`."""
+        return borders(self.decisions)
+
+    def ruling(self, commits: Sequence[RawCommit]) -> Ruling:
+        usual = self.dataset.on_conflict or self.limits.on_conflict
+        return ruling(usual, self.decisions, commits[0].seq)
 
     def state(self) -> TableState:
         return self.engine.state(self.dataset)
@@ -94,13 +105,14 @@ def undoing(loading: Loading, state: TableState) -> Work:
     return Work(loading.commits_of(state.doubled[0].batch), state.applied, replay=True)
 
 
-def fitting(commits: Iterable[RawCommit], most_bytes: int) -> list[RawCommit]:
+def fitting(commits: Iterable[RawCommit], loading: Loading) -> list[RawCommit]:
     """The first commit whatever its size, and those behind it that fit with it."""
     chosen: list[RawCommit] = []
+    most_bytes, new = loading.limits.batch_bytes, loading.borders
     size = 0
     for commit in commits:
         size += commit.raw_bytes
-        if chosen and size > most_bytes:
+        if chosen and (size > most_bytes or commit.seq in new):
             break
         chosen.append(commit)
     return chosen
@@ -112,7 +124,7 @@ def _pending(loading: Loading, state: TableState, left: claims.LeftClaim | None)
     claim = left.claim if left else None
     if claim and not claim.replay and claim.batch.first_seq == state.applied + 1:
         return list(takewhile(lambda c: c.seq <= claim.batch.last_seq, commits))
-    return fitting(commits, loading.limits.batch_bytes)
+    return fitting(commits, loading)
 
 
 def _since_doubled(loading: Loading, state: TableState) -> Work:

@@ -36,7 +36,7 @@ def replayed(loading: Loading, windows: Sequence[str]) -> Iterator[tuple[RawComm
         todo = [c for c in held if c.seq > position and c.seq in seqs]
         if not todo:
             return
-        run = _contiguous(fitting(todo, loading.limits.batch_bytes))
+        run = _contiguous(fitting(todo, loading))
         whole = loading.engine.align(loading.dataset, BatchRange(run[0].seq, run[-1].seq))
         chosen = [c for c in held if whole.first_seq <= c.seq <= whole.last_seq]
         position = whole.last_seq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,11 @@ from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import Struct
+from lake_platform.records.conform import head_of, value_bytes
 from lake_platform.records.observe import merge_observed
 
 SAMPLES = 5
+_SAMPLE_BYTES = 4_096
 _FEW_RESCUED = 100
 
 
@@ -29,8 +31,8 @@ class Rejected:
 
 
 @dataclass(slots=True)
-class Rescued:
-    """Values of one path that fit no column: how many, and the first, cut."""
+class Found:
+    """How many of a kind, and the first: its place, and the value or the record it is in."""
 
     count: int
     first: Mapping[str, Any]
@@ -40,7 +42,8 @@ class Rescued:
 class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
     `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
-    path; `rescued` is by path, `broken` by the name of a rule's condition."""
+    path; `rescued` is by path, and counts values; `broken` by that of a change that breaks, and
+    counts records; `rules` are broken ones by the name of their condition."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -52,8 +55,9 @@ class ScanReport:
     passed_over: Counter[str] = field(default_factory=Counter)
     changes: dict[str, Change] = field(default_factory=dict)
     samples: list[Mapping[str, Any]] = field(default_factory=list)
-    rescued: dict[Path, Rescued] = field(default_factory=dict)
-    broken: dict[str, Broken] = field(default_factory=dict)
+    rescued: dict[Path, Found] = field(default_factory=dict)
+    broken: dict[str, Found] = field(default_factory=dict)
+    rules: dict[str, Broken] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:
@@ -85,16 +89,50 @@ class ScanReport:
         self.changes |= {c.path: c for c in news}
         return changes, news
 
-    def note_rescued(self, path: Path, first: Mapping[str, Any], count: int = 1) -> None:
-        self.rescued.setdefault(path, Rescued(0, first)).count += count
+    def count(
+        self,
+        raw: RawObject,
+        line: bytes,
+        value: Any,
+        changes: Sequence[Change],
+        news: Sequence[Change],
+    ) -> None:
+        """Of what a record changes, which is what `see` gave for it."""
+        breaking = {c.path for c in changes if c.verdict == "breaking"}
+        shown_now = bool(news) and len(self.samples) < SAMPLES
+        if not shown_now and not breaking - self.broken.keys():
+            for path in breaking:
+                self.broken[path].count += 1
+            return
+        sample = place_of(raw, line) | {"value": _cut(value, line)}
+        for path in breaking:
+            self.broken.setdefault(path, Found(0, sample)).count += 1
+        if shown_now:
+            self.samples.append(sample | {"changes": sorted({c.path for c in news})})
 
-    def flooded(self, ratio: float) -> list[Change]:
-        """Paths of which more is rescued than is fine, as changes that break."""
+    def details(self, changes: Sequence[Change]) -> dict[str, dict[str, Any]]:
+        """Of changes that break, by path: records, their share, and the first of them."""
+        rescued = {shown(path): found for path, found in self.rescued.items()}
+        held = {c.path: f for c in changes if (f := self.broken.get(c.path) or rescued.get(c.path))}
+        return {
+            path: {
+                "records": found.count,
+                "share": found.count / max(1, self.records),
+                "first": found.first,
+            }
+            for path, found in held.items()
+        }
+
+    def note_rescued(self, path: Path, first: Mapping[str, Any], count: int = 1) -> None:
+        self.rescued.setdefault(path, Found(0, first)).count += count
+
+    def flooded(self, ratio: float, accepted: Callable[[str], bool]) -> list[Change]:
+        """Paths of which more is rescued than is fine, and not accepted, as changes that break."""
         most = max(_FEW_RESCUED, ratio * self.rows)
         return [
-            Change(shown(path), "type", "breaking", "", f"{r.count} of {self.rows} values rescued")
+            Change(shown(path), "flood", "breaking", "", f"{r.count} of {self.rows} values rescued")
             for path, r in self.rescued.items()
-            if r.count > most
+            if r.count > most and not accepted(shown(path))
         ]
 
     def add(self, later: ScanReport) -> None:
@@ -108,7 +146,9 @@ class ScanReport:
         self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
         for path, rescued in later.rescued.items():
             self.note_rescued(path, rescued.first, rescued.count)
-        self.broken = added(self.broken, later.broken)
+        for column, broken in later.broken.items():
+            self.broken.setdefault(column, Found(0, broken.first)).count += broken.count
+        self.rules = added(self.rules, later.rules)
         self.see(later.observed)
         self.samples = [*self.samples, *later.samples][:SAMPLES]
 
@@ -116,3 +156,16 @@ class ScanReport:
         """A column's first change, or the first that breaks it after one that did not."""
         known = self.changes.get(change.path)
         return known is None or (known.verdict != "breaking" and change.verdict == "breaking")
+
+
+def place_of(raw: RawObject, line: bytes) -> dict[str, Any]:
+    head = head_of(line)
+    return {"partition": head.partition, "offset": head.offset, "window": raw.window}
+
+
+def _cut(value: Any, line: bytes) -> Any:
+    """Small records as they are, of others the beginning of their text."""
+    if len(line) <= _SAMPLE_BYTES:
+        return value
+    text = (value_bytes(line) or b"")[:_SAMPLE_BYTES]
+    return text.decode(errors="replace") + "…"

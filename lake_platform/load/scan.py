@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.quality import MAX_KEY_BYTES, Reason, bad_partition
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.load.keys import TombstoneKeys
-from lake_platform.load.report import SAMPLES, Rejected, ScanReport
+from lake_platform.load.report import Rejected, ScanReport, place_of
 from lake_platform.raw.objects import split_lines
 from lake_platform.records.build import build_record
 from lake_platform.records.conform import (
@@ -32,11 +33,7 @@ from lake_platform.records.observe import merge_observed, observe
 from lake_platform.records.passed_over import PassedOver
 from lake_platform.records.verbatim import Record
 
-Conflicts = Literal["report", "block", "rescue", "quarantine"]
-"""What becomes of values of another type than their column; `report`: of all, where no table is
-there that they could break. To rescue them is for the schema to say (domain.schema.rescuing)."""
 _SHOWN_CHARS = 200
-_BREAKING_LINES = 1_000  # enough to show an operator what broke; the batch is not written anyway
 # Small enough to stay in the processor's cache from bytes to columns: twice as fast as 20,000 rows.
 _CHUNK_BYTES = 256 << 10
 
@@ -65,23 +62,22 @@ class Scanner:
         source: Struct,
         projecting: bool = False,
         columns: Struct | None = None,
-        conflicts: Conflicts = "block",
+        ruling: Ruling | None = None,
     ) -> None:
-        """`columns` are the table's when steps make others of `source`."""
-        self._conflicts = conflicts
+        """`columns` are the table's when steps make others of `source`. What is rescued `source`
+        says itself (Ruling.rescuing)."""
+        self._ruling = ruling or Ruling()
         self._named = dataset.record_columns
         self._dataset, self._source, self._projecting = dataset, source, projecting
         self._tombstone_keys = TombstoneKeys(dataset, source, columns or source)
         self._upsert = dataset.mode == "upsert"
         self._quarantine_tombstones = not self._upsert and dataset.tombstones == "quarantine"
         self.report = ScanReport(source=source, observed=source)
-        self._breaking_lines = 0
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)
         self._use(source)
 
     def scan(self, raw: RawObject, text: bytes) -> Iterator[Rows]:
-        """Ends early once the batch cannot be written."""
         self.report.records += raw.records
         for chunk in _chunks(text):
             self._found = [Rows(self._conformer.schema)]
@@ -90,8 +86,6 @@ class Scanner:
             if not self.report.changes:
                 self._count_passed_over()
                 yield from self._found
-            if self._breaking_lines > _BREAKING_LINES:
-                return
 
     def _count_passed_over(self) -> None:
         if self._passed_over.any:
@@ -151,11 +145,11 @@ class Scanner:
         value, passed_over = self._passed_over.without(value, self._conformer.schema)
         seen = observe(value, self._conformer.schema)
         if isinstance(seen, Struct):  # else an empty object: all columns absent
-            if reason := self._conflict(seen):
-                self._reject(raw, line, reason)
+            if ends := self._conflict(seen):
+                self._end(raw, line, ends)
                 return
             if not self._projecting:
-                self._note(raw, head, value, seen)
+                self._note(raw, line, value, seen)
         record = Record(value_bytes(line) or b"null")
         try:
             row = build_record(value, self._conformer.schema, record)
@@ -169,39 +163,45 @@ class Scanner:
         self._found[-1].slow.append((head, row))
         self.report.passed_over += passed_over
         if record.rescued:
-            self._note_rescued(raw, head, value, record)
+            self._note_rescued(raw, line, value, record)
 
     def _note_rescued(
-        self, raw: RawObject, head: Line, value: dict[str, Any], record: Record
+        self, raw: RawObject, line: bytes, value: dict[str, Any], record: Record
     ) -> None:
         if not self._projecting and not self._source.same(RESCUED_FIELD):
-            self._note(raw, head, value, Struct((RESCUED_FIELD,)))
+            self._note(raw, line, value, Struct((RESCUED_FIELD,)))
         for path, text in zip(record.paths, record.rescued.values(), strict=True):
-            where = {"partition": head.partition, "offset": head.offset, "window": raw.window}
-            self.report.note_rescued(path, where | {"value": text[:_SHOWN_CHARS]})
+            self.report.note_rescued(path, place_of(raw, line) | {"value": text[:_SHOWN_CHARS]})
 
-    def _conflict(self, seen: Struct) -> Reason | None:
-        """Why the record goes to quarantine for a value of another type; None where that is not
-        what becomes of such."""
-        if self._conflicts == "report":
+    def _conflict(self, seen: Struct) -> Reason | Literal["reject"] | None:
+        """How the record ends for a value of another type; None where it goes on."""
+        ruling = self._ruling
+        if ruling.usual == "report":
             return None
-        if not (self._named or self._conflicts == "quarantine"):
+        if not (self._named or ruling.usual == "quarantine" or ruling.columns):
             return None
         changes = diff(self._source, seen, partial=True)
         breaking = [c for c in changes if c.verdict == "breaking"]
         if any(c.path in self._named for c in breaking):
             return Reason.KEY_CONFLICT
-        known = self._conflicts == "quarantine" and any(c.before for c in breaking)
-        return Reason.CONFLICT if known else None
+        known = [c.path for c in breaking if c.before or ruling.decided(c.path)]
+        actions = {ruling.of(path) for path in known}
+        if "reject" in actions:
+            return "reject"
+        if "quarantine" not in actions:
+            return None
+        return Reason.DECIDED if any(map(ruling.decided, known)) else Reason.CONFLICT
 
-    def _note(self, raw: RawObject, head: Line, value: dict[str, Any], seen: Struct) -> None:
+    def _end(self, raw: RawObject, line: bytes, ends: Reason | Literal["reject"]) -> None:
+        if ends == "reject":
+            self.report.dropped += 1
+        else:
+            self._reject(raw, line, ends)
+
+    def _note(self, raw: RawObject, line: bytes, value: dict[str, Any], seen: Struct) -> None:
         before = self.report.observed
         changes, news = self.report.see(seen)
-        if any(c.verdict == "breaking" for c in changes):
-            self._breaking_lines += 1
-        if news and len(self.report.samples) < SAMPLES:
-            coordinates = {"partition": head.partition, "offset": head.offset}
-            self.report.samples.append({**coordinates, "window": raw.window, "value": value})
+        self.report.count(raw, line, value, changes, news)
         if self.report.observed != before and not self.report.breaking:
             working = merge_observed(self._source, self.report.observed)
             self._use(working if isinstance(working, Struct) else self._source)

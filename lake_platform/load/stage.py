@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lake_platform.domain.batches import Delete, Layout, StagedFile
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
@@ -20,7 +21,7 @@ from lake_platform.load.decode import Decoder, judged_later
 from lake_platform.load.folders import laid_out
 from lake_platform.load.report import ScanReport
 from lake_platform.load.rules import Aside, rejected, row_rules
-from lake_platform.load.scan import Conflicts, Scanner
+from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
 from lake_platform.records.columns import parquet_bytes
 from lake_platform.records.uncollected import uncollected
@@ -44,7 +45,7 @@ class Question:
     prefix: str
     layout: Layout | None = None
     projecting: bool = False
-    conflicts: Conflicts = "block"
+    ruling: Ruling = field(default_factory=Ruling)
     aside: Aside = field(default_factory=Aside)
 
 
@@ -92,7 +93,7 @@ def _doubled(
         return {}
     keys = {name: [k for p in parts for k in p.keys.get(name, ())] for name in names}
     broken, aside = doubled(question.dataset, keys)
-    report.broken |= broken
+    report.rules |= broken
     only = question.aside.only
     return {p: reason for p, reason in aside.items() if only is None or p in only}
 
@@ -105,7 +106,7 @@ def without_doubled(question: Question, run: Callable[[Question], Staged]) -> St
         return found
     before = replace(question.aside, reasons={**question.aside.reasons, **found.doubled})
     again = run(replace(question, aside=before))
-    again.report.broken = found.report.broken
+    again.report.rules = found.report.rules
     return again
 
 
@@ -131,7 +132,7 @@ def stage_objects(
 ) -> Staged:
     scanner = Scanner(
         question.dataset, question.source, question.projecting, question.columns,
-        question.conflicts,
+        question.ruling,
     )  # fmt: skip
     rules = row_rules(question.dataset, question.aside)
     decoder = Decoder(question.dataset, question.source, rules)
@@ -143,7 +144,7 @@ def stage_objects(
     if report.changes:  # decoded again with the schema that comes of them
         return Staged(report, ())
     if rules is not None:
-        report.broken = rules.broken
+        report.rules = rules.broken
         report.rejected += rejected(store, objects, rules.aside)
         report.rows -= len(rules.aside)
     if report.unaccounted:

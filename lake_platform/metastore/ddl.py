@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.mapping import parse_path, shown
 from lake_platform.domain.names import assign, column_name, is_ours
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Decimal, Field, Type
+from lake_platform.domain.schema import Decimal, Field, Struct, Type
 from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.schemas import Next
+
+Hints = Mapping[str, Mapping[str, Any]]
 
 
 def new_column(key: str, kind: str, active: SchemaVersion) -> Field:
@@ -26,6 +35,64 @@ def new_column(key: str, kind: str, active: SchemaVersion) -> Field:
         return Field(key, _column_type(kind))
     taken = [f.name for f in (*active.source.fields, *active.columns.fields)]
     return Field(assign([key], taken)[key], _column_type(kind), key=key)
+
+
+def without_column(dataset: Dataset, active: SchemaVersion, name: str) -> tuple[Next, Hints]:
+    """The version without a root column, and hints by which records that have it still do not
+    bring it back.
+
+    The table keeps the column, NULL in new rows: older files have it, and Hudi refuses batches
+    without it.
+
+    Raises: InvalidFieldError for what is no such column, or one that rows are found by.
+    """
+    gone = active.source.get(name)
+    if gone is None or not gone.keys:
+        known = ", ".join(f.name for f in active.source.fields)
+        raise InvalidFieldError("name", name, "no such column", f"columns are: {known}")
+    if name in (c for _, c in dataset.named_columns()):
+        raise InvalidFieldError(
+            "name", name, "a key, partition or ordering column", "it cannot be dropped"
+        )
+    source = Struct(tuple(f for f in active.source.fields if f is not gone))
+    derived = active.table if dataset.transformed else active.columns
+    new = Next(active.version, source, derived, [f"DROP COLUMN {name}"])
+    return new, _dropping(dataset.columns, gone)
+
+
+def without_columns(
+    dataset: Dataset, active: SchemaVersion, names: Sequence[str]
+) -> tuple[Next, Hints]:
+    """As `without_column`, of several in one version."""
+    hints: Hints = dataset.columns
+    version, changes = active, list[str]()
+    for name in names:
+        changed = dataset.with_changes({"columns": hints})
+        new, hints = without_column(changed, version, name)
+        version = replace(version, source=new.source, table=new.derived)
+        changes += new.changes
+    return replace(new, changes=changes), hints
+
+
+def with_column(columns: Hints, column: Field) -> Hints:
+    """Hints less those that drop the keys of a column that is back."""
+    keys = {key.casefold() for key in column.keys}
+    return {
+        text: hint for text, hint in columns.items()
+        if not (hint.get("drop") and _root(text).casefold() in keys)
+    }  # fmt: skip
+
+
+def _dropping(columns: Hints, gone: Field) -> Hints:
+    kept = {text: hint for text, hint in columns.items() if _root(text) not in gone.keys}
+    by_fold: dict[str, str] = {}
+    for key in gone.keys:  # a hint drops keys that differ in case only too
+        by_fold.setdefault(key.casefold(), key)
+    return kept | {shown((key,)): {"drop": True} for key in by_fold.values()}
+
+
+def _root(text: str) -> str:
+    return str(parse_path(text)[0])
 
 
 _NO_COLUMN = ("unknown", "rescued", "dropped")

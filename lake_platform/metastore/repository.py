@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lake_platform.domain.ports import Clock
 from lake_platform.metastore.engine import open_engine, upgrade
-from lake_platform.metastore.schemas import Schemas
+from lake_platform.metastore.incidents import Incidents
 from lake_platform.metastore.statistics import Statistics
 
 
-class Repository(Schemas, Statistics):
+class Repository(Incidents, Statistics):
     """Implements `domain.ports.Metastore`; also what the API, the CLI and sensors list."""
 
     def close(self) -> None:

@@ -8,20 +8,31 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import STEPS, Decision
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
+from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
-from lake_platform.metastore.ddl import new_column
+from lake_platform.metastore import resolving
+from lake_platform.metastore.ddl import (
+    Hints,
+    new_column,
+    with_column,
+    without_column,
+)
+from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
+from lake_platform.metastore.resolving import changeable
 from lake_platform.metastore.schedules import check_schedule
+from lake_platform.metastore.schemas import Next
 
 Infer = Callable[[Kafka, Dataset], Look]
 """Schema and warnings from some of a topic's records (sight.infer.look)."""
@@ -112,8 +123,16 @@ class UseCases:
         self._check_rows(before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
         if record.version != before.version:
+            if _rows_change(before.dataset, after):
+                self._look_again(table, actor)
             self.notify(table)
         return record
+
+    def _look_again(self, table: str, actor: str) -> None:
+        """A break that the steps brought may be undone with them."""
+        for incident in self.store.incidents(table, "OPEN"):
+            if incident.batch == STEPS:
+                self.store.settle(incident.id, Outcome("the steps changed"), actor)
 
     def pause(self, table: str, actor: str) -> DatasetRecord:
         return self._notified(self.store.pause(table, actor))
@@ -127,7 +146,7 @@ class UseCases:
 
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
         """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
-        record, active = self._changeable(table)
+        record, active = changeable(self.store, table)
         column = new_column(name, kind, active)
         columns, own = active.columns, not record.dataset.transformed
         folded = name.casefold()
@@ -144,29 +163,50 @@ class UseCases:
         source = Struct((*active.source.fields, column))
         widened = columns if dropped else Struct((*columns.fields, column))
         derived = widened if own else active.table
-        return self._new_version(
-            table, active, source, derived, f"ADD COLUMN {column.name} {column.type}", actor
-        )
+        change = f"ADD COLUMN {column.name} {column.type}"
+        new = Next(active.version, source, derived, [change])
+        return self._changed(table, new, with_column(record.dataset.columns, column), actor)
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
-        """DROP COLUMN: no longer loaded. The table keeps the column, NULL in new rows: older files
-        have it, and Hudi refuses batches without it.
+        """DROP COLUMN: no longer loaded; what records have for it is passed over, and counted.
 
-        A producer that still sends the column brings it back.
+        Raises: InvalidFieldError.
         """
-        record, active = self._changeable(table)
-        dataset = record.dataset
-        if active.source.get(name) is None:
-            known = ", ".join(f.name for f in active.source.fields)
-            raise InvalidFieldError("name", name, "no such column", f"columns are: {known}")
-        used = (*dataset.primary_key, *dataset.partition_by, dataset.ordering_field)
-        if name in used:
-            raise InvalidFieldError(
-                "name", name, "a key, partition or ordering column", "it cannot be dropped"
-            )
-        source = Struct(tuple(f for f in active.source.fields if f.name != name))
-        derived = active.table if dataset.transformed else active.table or active.source
-        return self._new_version(table, active, source, derived, f"DROP COLUMN {name}", actor)
+        record, active = changeable(self.store, table)
+        return self._changed(table, *without_column(record.dataset, active, name), actor)
+
+    def resolve_incident(self, incident: int, asked: Asked, actor: str) -> Incident:
+        """Says what becomes of each change of an incident; once nothing else stops the table, the
+        next load applies the raw commits that were held. Given again in the same words it changes
+        nothing.
+
+        Raises:
+            IncidentNotFoundError.
+            InvalidFieldError: what fits no change or leaves one open, or the incident was resolved
+                in another way.
+            ConflictError: the schema changed meanwhile; try again.
+        """
+        found = self.store.incident(incident)
+        outcome = resolving.outcome(self.store, found, asked)
+        closed = self.store.settle(incident, outcome, actor)
+        self.notify(found.table)
+        return closed
+
+    def tried(
+        self, incident: int, asked: Asked
+    ) -> tuple[Dataset, SchemaVersion, Sequence[Decision]]:
+        """Definition, schema and further decisions as they were after `resolve_incident`.
+
+        Raises: as that.
+        """
+        return resolving.tried(self.store, self.store.incident(incident), asked)
+
+    def end_decision(self, table: str, decision: int, actor: str) -> Decision:
+        """A decision that was for `always` holds for what raw has now, and no more.
+
+        Raises: DatasetNotFoundError, InvalidFieldError.
+        """
+        return self.store.end_decision(table, decision, self.store.progress(table).head_seq, actor)
 
     def accept_gap(self, table: str, missing: MissingRanges, actor: str) -> Sequence[Gap]:
         """Puts on record that the offsets Kafka no longer has are given up; the next dump goes on
@@ -227,27 +267,8 @@ class UseCases:
         self.notify(record.dataset.table)
         return record
 
-    def _changeable(self, table: str) -> tuple[DatasetRecord, SchemaVersion]:
-        record = self.store.get(table)
-        active = self.store.active_schema(table)
-        if active is None:
-            raise InvalidFieldError(
-                "table", table, "has no schema yet: its topic is empty", "wait for its first load"
-            )
-        return record, active
-
-    def _new_version(
-        self,
-        table: str,
-        active: SchemaVersion,
-        source: Struct,
-        derived: Struct | None,
-        change: str,
-        actor: str,
-    ) -> SchemaVersion:
-        version = self.store.add_schema_version(
-            table, active.version, source, derived, [change], actor
-        )
+    def _changed(self, table: str, new: Next, columns: Hints, actor: str) -> SchemaVersion:
+        version = self.store.change_columns(table, new, columns, actor)
         self.notify(table)
         return version
 

@@ -76,6 +76,23 @@ class IncidentRow(Base):
     reason: Mapped[str] = mapped_column(default="")
 
 
+class DecisionRow(Base):
+    """`domain.decisions.Decision`, column for column."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("decisions_by_table", "table_name"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE))
+    incident: Mapped[int]
+    path: Mapped[str]
+    action: Mapped[str] = mapped_column(String(20))
+    first_seq: Mapped[int]
+    last_seq: Mapped[int | None]
+    actor: Mapped[str]
+    decided_at: Mapped[int]
+
+
 class GapRow(Base):
     __tablename__ = "gaps"
     __table_args__ = (UniqueConstraint("table_name", "partition", "start_offset", "end_offset"),)

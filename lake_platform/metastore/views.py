@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,8 +16,10 @@ from lake_platform.domain.progress import (
     lag_seconds,
     time_to_data_loss_seconds,
 )
+from lake_platform.domain.resolutions import broken, possible
 from lake_platform.domain.schema import Struct, columns
 from lake_platform.metastore.columns import Described
+from lake_platform.metastore.incidents import Incident
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.service import Registration
 
@@ -82,6 +85,23 @@ def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str,
         "pending_commits": max(0, progress.head_seq - progress.applied_seq),
         "concerns": concerns(progress),
     } | asdict(progress)
+
+
+def incident_view(
+    incident: Incident, record: DatasetRecord, progress: Progress, held: Mapping[str, Any], now: int
+) -> dict[str, Any]:
+    """With what fits each change, whose table it is, how much raw waits (`held`), and how long
+    until what was not read ages out of Kafka."""
+    dataset, left = record.dataset, time_to_data_loss_seconds(record, progress, now)
+    return asdict(incident) | {
+        "possible": {c.path: possible(c, dataset, incident.batch) for c in broken(incident.changes)}
+        if incident.kind == "schema" and incident.status == "OPEN"
+        else {},
+        "owner": dataset.owner,
+        "domain": dataset.domain,
+        "held": dict(held),
+        "time_to_data_loss_seconds": None if left is None or math.isinf(left) else left,
+    }
 
 
 def _columns(struct: Struct) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import FirstSight, Look, Path, shown
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
-from lake_platform.domain.schema import RESCUED_FIELD, Struct, rescuing
+from lake_platform.domain.schema import RESCUED_FIELD, Struct, rescuing_inside
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch
@@ -72,7 +72,7 @@ def _all_inside(struct: Struct) -> Struct:
         if isinstance(kind, Struct):
             kind = _all_inside(kind)
         elif one.rescue:
-            kind = rescuing(kind)
+            kind = rescuing_inside(kind, one.name, lambda _path: True)
         fields.append(replace(one, type=kind))
     return Struct(tuple(fields))
 

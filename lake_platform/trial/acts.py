@@ -15,13 +15,16 @@ OPERATIONS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
     "add_column": ({"name": str, "type": str}, {}),
     "drop_column": ({"name": str}, {}),
     "change": ({"fields": dict}, {}),
+    "resolve": ({}, {"resolution": str, "columns": dict, "always": bool}),
     "replay": ({}, {"windows": list}),
     "load": ({}, {}),
     "compact": ({}, {}),
     "pause": ({}, {}),
     "resume": ({}, {}),
 }
-_NAMES: Mapping[type, str] = {str: "a text", dict: "an object", list: "a list of texts"}
+_NAMES: Mapping[type, str] = {
+    str: "a text", dict: "an object", list: "a list of texts", bool: "true or false",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

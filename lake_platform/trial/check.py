@@ -122,7 +122,10 @@ class _Check:
         self._decoders = RememberingDecoders(dataset.table, bench.store)
 
     def of(self, records: Iterator[Record]) -> Checked:
-        loading = Loading(self._dataset, self._ports(), self._bench.limits, self._decoders)
+        loading = Loading(
+            self._dataset, self._ports(), self._bench.limits, self._decoders,
+            self._metastore.decisions(self._dataset.table),
+        )  # fmt: skip
         sent = 0
         for chunk in self._feed.send("sample", records):
             sent += chunk
@@ -184,7 +187,7 @@ class _Check:
             ],
             quarantined=quarantined,
             mapped=self._mapped() if self._fresh else (),
-            broken=report.broken,
+            broken=report.rules,
             steps=(self._engine.why or None) if self._needs_engine else None,
             error=error,
         )

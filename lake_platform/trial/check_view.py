@@ -34,7 +34,8 @@ def checked_view(found: Checked) -> dict[str, Any]:
         "max_quarantine_ratio": found.dataset.max_quarantine_ratio,
         "mapping": [mapped_view(m) for m in found.mapped],
         "steps_not_looked_at": found.steps,
-        "error": None if found.error is None else error_view(found.error),
+        # What blocks is told above; there is no incident that its error could send to.
+        "error": error_view(found.error) if found.error and found.verdict == "stops" else None,
     }
 
 

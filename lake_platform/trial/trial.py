@@ -5,18 +5,19 @@ The topic is in memory and the home is one of its own; everything else is what p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import Struct
 from lake_platform.dump.dump import dump
-from lake_platform.errors import FixConfigError, LakeError
+from lake_platform.errors import FixConfigError, InvalidFieldError, LakeError
 from lake_platform.load import checks
 from lake_platform.load.load import load
 from lake_platform.maintain.compaction import compact_table
@@ -132,7 +133,8 @@ class Trial:
             step.error, step.outcome = error, "refused"
         except Exception as error:  # as of a load
             step.error = error
-        return step
+        # In production the next load follows by itself.
+        return self._load(step) if act.op == "resolve" and not step.error else step
 
     def _asked(self, act: Act) -> tuple[str, ...]:
         use_cases, values = self.bench.use_cases, act.values
@@ -145,10 +147,24 @@ class Trial:
             version = self.bench.metastore.get(self.table).version
             use_cases.change_dataset(self.table, values["fields"], version, ACTOR)
             return ()
+        if act.op == "resolve":
+            return self._resolved(values)
         if act.op == "compact":
             return self._compacted()
         {"pause": use_cases.pause, "resume": use_cases.resume}[act.op](self.table, ACTOR)
         return ()
+
+    def _resolved(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Every open incident in the same way, as a trial has one at most."""
+        given = {name: values[name] for name in ("columns", "always") if name in values}
+        asked = Asked(values.get("resolution", ""), **given)
+        held = self.bench.metastore.incidents(self.table, "OPEN")
+        if not held:
+            raise InvalidFieldError(
+                "resolve", self.table, "no incident is open", "leave it out, or load before"
+            )
+        closed = [self.bench.use_cases.resolve_incident(i.id, asked, ACTOR) for i in held]
+        return tuple(f"incident {i.id}: {i.resolution}" for i in closed)
 
     def _compacted(self) -> tuple[str, ...]:
         found = compact_table(self.table, self.bench.ports, self.bench.limits, after=1)

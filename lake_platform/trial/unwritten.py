@@ -8,6 +8,7 @@ from typing import Any
 
 from lake_platform.domain.batches import BatchJob, Judgement, Layout, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, RawObject
@@ -72,9 +73,16 @@ class Unwritten:
         samples: Sequence[Mapping[str, object]],
         kind: str = "schema",  # noqa: ARG002
         reason: str = "",
+        *,
+        details: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: ARG002
     ) -> int:
         self.blocks.append(Block(changes, samples, reason))
         return 0
+
+    def decisions(self, table: str) -> Sequence[Decision]:
+        """Those for all that comes; the others are about raw commits of the table itself."""
+        held = self.real.decisions(table)
+        return [replace(d, first_seq=0) for d in held if d.last_seq is None]
 
     def set_status(self, table: str, status: Status) -> None:
         """Stays as it is."""

@@ -13,14 +13,17 @@ from pydantic import SecretStr
 from starlette.exceptions import StarletteDeprecationWarning
 
 from lake_platform import compose
+from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.api.app import create_app_with
 from lake_platform.api.parts import Parts
+from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.settings import Settings
+from tests.support import FakeWorkers
 
 with warnings.catch_warnings():
     # It would rather have httpx2; httpx, which the platform needs anyway, does all we use.
@@ -39,6 +42,7 @@ class Stack:
     kafka: MemoryKafka
     store: ObjectStore
     metastore: Repository
+    ports: Ports
     notified: list[str] = field(default_factory=list)
     missing: dict[int, OffsetRange] = field(default_factory=dict)
 
@@ -65,13 +69,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
         sample_settings = settings.model_copy(update={"storage_url": "memory:///"})
         notified: list[str] = []
         missing: dict[int, OffsetRange] = {}
+        engine = MemoryEngine(store)
+        ports = Ports(kafka, store, metastore, lambda _: engine, lambda: NOW, FakeWorkers())
+        use_cases = compose.build_use_cases(metastore, kafka, notified.append, store=lambda: store)
         parts = Parts(
-            use_cases=compose.build_use_cases(
-                metastore, kafka, notified.append, store=lambda: store
-            ),
+            use_cases=use_cases,
             kafka=kafka,
             store=store,
             missing=lambda _table: missing,
+            look_ahead=compose.build_look_ahead(ports, Limits(), use_cases),
             clock=lambda: NOW + 60_000,
             bench=lambda: compose.build_check_bench(sample_settings),
             close=metastore.close,
@@ -79,7 +85,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         app = create_app_with(settings, parts)
         client = TestClient(app, base_url=LOCAL, raise_server_exceptions=False)
         client.__enter__()
-        stack = Stack(client, kafka, store, metastore, notified, missing)
+        stack = Stack(client, kafka, store, metastore, ports, notified, missing)
         opened.append(stack)
         return stack
 

@@ -194,6 +194,26 @@ def test_incidents_and_schema(lake: Lake, store: Repository) -> None:
     assert "b1" in lake("incidents", "list").output
 
 
+def test_an_incident_is_resolved_from_the_shell(lake: Lake, store: Repository) -> None:
+    add(lake)
+    changes = [Change("name", "type", "breaking", "string", "long"),
+               Change("lines[].qty", "type", "breaking", "long", "string")]  # fmt: skip
+    number = str(store.block("orders", changes, "b1", []))
+    shown = lake("incidents", "show", number).output
+    assert "lines[].qty: rescue | quarantine | reject | retry" in shown
+    assert f"lake incidents resolve {number}" in shown
+    refused = lake("incidents", "resolve", number, "--column", "name=rescue")
+    assert (refused.exit_code, "nothing is said of lines[].qty" in refused.output) == (1, True)
+    assert "no PATH=RESOLUTION" in lake("incidents", "resolve", number, "--column", "x").output
+    done = lake("incidents", "resolve", number, "reject", "--column", "name=rescue", "--always")
+    assert "reject, name=rescue (always); LIVE" in done.output
+    assert "now on" in lake("incidents", "decisions", "orders").output
+    ended = data(lake("incidents", "decisions", "orders", "--end", "1", "--json"))["decisions"]
+    assert [d["last_seq"] is None for d in ended] == [False, True]
+    other = lake("incidents", "decisions", "orders", "--end", "77")
+    assert "table orders has none of this number" in other.output
+
+
 def test_plan_and_apply_exit_codes(lake: Lake, tmp_path: Path) -> None:
     folder = tmp_path / "definitions"
     folder.mkdir()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from lake_platform.api.security import check_bind
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
+from lake_platform.domain.bundle import Limits
 from lake_platform.domain.diff import Change
 from lake_platform.domain.layout import quarantine_key
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.progress import NEVER
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
-from lake_platform.errors import KafkaUnavailableError, SetupError
+from lake_platform.dump.dump import dump
+from lake_platform.errors import KafkaUnavailableError, SchemaBlockedError, SetupError
+from lake_platform.load.load import load
 from lake_platform.settings import Settings
 from tests.api.conftest import NOW, Stack, Start
 
@@ -213,6 +217,60 @@ def test_incidents_are_listed_and_shown(orders: Stack) -> None:
     assert shown["changes"][0]["after"] == "string"
     assert orders.client.get("/incidents/99").status_code == 404
     assert orders.client.get("/datasets/orders").json()["status"] == "BLOCKED"
+
+
+def _blocked(orders: Stack) -> int:
+    """`orders` with a batch that does not fit; the incident's number."""
+    list(dump("orders", orders.ports, Limits()))
+    list(load("orders", orders.ports, Limits()))
+    value = {"id": 10, "name": {"first": "n"}, "day": "2026-11-24", "at": {"ms": 1}}
+    orders.kafka.produce("orders", None, json.dumps(value).encode())
+    list(dump("orders", orders.ports, Limits()))
+    with pytest.raises(SchemaBlockedError) as found:
+        list(load("orders", orders.ports, Limits()))
+    return found.value.incident
+
+
+def test_an_incident_says_what_can_be_done_and_what_waits(orders: Stack) -> None:
+    shown = orders.client.get(f"/incidents/{_blocked(orders)}").json()
+    fitting = ["rescue", "quarantine", "reject", "drop_column", "retry"]
+    assert shown["possible"] == {"name": fitting}
+    assert (shown["held"]["commits"], shown["held"]["records"]) == (1, 1)
+    assert (shown["changes"][0]["records"], shown["changes"][0]["share"]) == (1, 1.0)
+
+
+def test_an_incident_is_resolved_after_a_dry_run(orders: Stack) -> None:
+    number = _blocked(orders)
+    url = f"/incidents/{number}/resolve"
+    would = orders.client.post(url, json={"resolution": "rescue", "dry_run": True}).json()["would"]
+    assert (would["rows"], would["rescued"], would["stops"]) == (1, {"name": 1}, "")
+    assert orders.client.get("/datasets/orders").json()["status"] == "BLOCKED"
+    reply = orders.client.post(url, json={"resolution": "rescue", "always": True})
+    assert (reply.status_code, reply.json()["resolution"]) == (200, "rescue (always)")
+    assert orders.client.get("/datasets/orders").json()["status"] == "LIVE"
+    [decision] = orders.client.get("/decisions/orders").json()["decisions"]
+    assert (decision["path"], decision["action"], decision["last_seq"]) == ("name", "rescue", None)
+    ended = orders.client.delete(f"/decisions/orders/{decision['id']}").json()
+    assert ended["last_seq"] == 2
+    assert orders.notified[-1] == "orders"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"resolution": "shrug"}, "resolution"),
+        ({"resolution": 5}, "resolution"),
+        ({}, "resolution"),
+        ({"resolution": "rescue", "columns": {"nope": "reject"}}, "column"),
+        ({"columns": {"name": 5}}, "columns.name"),
+        ({"resolution": "rescue", "forever": True}, "forever"),
+    ],
+)
+def test_what_fits_no_change_is_refused(orders: Stack, body: dict[str, Any], field: str) -> None:
+    number = _blocked(orders)
+    reply = orders.client.post(f"/incidents/{number}/resolve", json=body)
+    assert (reply.status_code, reply.json()["field"]) == (422, field)
+    assert orders.client.get(f"/incidents/{number}").json()["status"] == "OPEN"
 
 
 def test_gap_is_accepted_once_and_shown(orders: Stack) -> None:

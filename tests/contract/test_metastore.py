@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.dataset import Dataset, Status, Transform
+from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap
@@ -39,8 +40,10 @@ from lake_platform.errors import (
 )
 from lake_platform.metastore import migrations
 from lake_platform.metastore.engine import open_engine, upgrade
+from lake_platform.metastore.incidents import Outcome
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.repository import Repository, open_repository
+from lake_platform.metastore.schemas import Next
 from lake_platform.metastore.tables import Base
 from tests.simulation.metastore import DictMetastore
 
@@ -262,14 +265,65 @@ def test_block_opens_one_incident_per_batch_until_resolved(orders: Repository) -
     assert incident.samples[0]["id"] == "x"
     second = orders.block("orders", [change], "b2", [])
     assert [i.id for i in orders.incidents("orders", "OPEN")] == [second, first]
-    orders.resolve(first, "cast", "ann")
+    orders.settle(first, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.BLOCKED
-    orders.resolve(second, "cast", "ann")
+    orders.settle(second, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.LIVE
     assert orders.blocked_tables() == set()
     assert orders.incident(second).resolved_by == "ann"
     with pytest.raises(IncidentNotFoundError):
-        orders.resolve(99, "cast", "ann")
+        orders.settle(99, Outcome("cast"), "ann")
+
+
+def test_a_resolution_is_one_act_with_all_that_follows(orders: Repository) -> None:
+    change = Change("name", "type", "breaking", "string", "long")
+    more = {"name": {"records": 3, "share": 0.5, "first": {"offset": 7}}}
+    incident = orders.block("orders", [change], "000000000002-000000000004", [], details=more)
+    assert orders.incident(incident).changes[0]["records"] == 3
+    source = Struct((Field("id", Scalar("long")),))
+    outcome = Outcome(
+        "reject", [Decision("name", "reject", 2, 5)], Next(1, source, SOURCE, ["DROP COLUMN name"]),
+        {"name": {"drop": True}},
+    )  # fmt: skip
+    closed = orders.settle(incident, outcome, "ann")
+    assert (closed.status, closed.resolution, closed.resolved_by) == ("RESOLVED", "reject", "ann")
+    (decision,) = orders.decisions("orders")
+    assert (decision.path, decision.first_seq, decision.last_seq) == ("name", 2, 5)
+    assert (decision.incident, decision.actor) == (incident, "ann")
+    active = orders.active_schema("orders")
+    assert active is not None
+    assert (active.version, active.source) == (2, source)
+    assert orders.get("orders").dataset.columns == {"name": {"drop": True}}
+    assert orders.settle(incident, outcome, "ann") == closed
+    with pytest.raises(InvalidFieldError, match="was resolved"):
+        orders.settle(incident, Outcome("rescue"), "bob")
+    assert len(orders.decisions("orders")) == 1
+
+
+def test_a_late_look_at_what_was_decided_opens_nothing(orders: Repository) -> None:
+    """A writer had begun before the operator spoke."""
+    change = Change("name", "type", "breaking", "string", "long")
+    incident = orders.block("orders", [change], "000000000002-000000000004", [])
+    decided = Outcome("rescue", [Decision("name", "rescue", 2, 4)])
+    orders.settle(incident, decided, "ann")
+    assert orders.block("orders", [change], "000000000002-000000000003", []) == incident
+    assert orders.get("orders").status is Status.LIVE
+    later = orders.block("orders", [change], "000000000005-000000000005", [])
+    assert later != incident
+    other = Change("id", "type", "breaking", "long", "string")
+    assert orders.block("orders", [change, other], "000000000002-000000000004", []) > later
+
+
+def test_a_decision_for_always_ends_where_it_is_told(orders: Repository) -> None:
+    incident = orders.block("orders", [], "000000000002-000000000002", [])
+    orders.settle(incident, Outcome("rescue", [Decision("name", "rescue", 2)]), "ann")
+    (decision,) = orders.decisions("orders")
+    assert decision.last_seq is None
+    assert orders.end_decision("orders", decision.id, 9, "bob").last_seq == 9
+    assert orders.end_decision("orders", decision.id, 12, "bob").last_seq == 9
+    for unknown in (0, 99, 1 << 70):
+        with pytest.raises(InvalidFieldError, match="decision"):
+            orders.end_decision("orders", unknown, 9, "bob")
 
 
 def test_block_keeps_a_paused_dataset_paused(orders: Repository) -> None:
@@ -277,7 +331,7 @@ def test_block_keeps_a_paused_dataset_paused(orders: Repository) -> None:
     incident = orders.block("orders", [], "b1", [])
     assert orders.get("orders").status is Status.PAUSED
     assert orders.resume("orders", "bob").status is Status.BLOCKED
-    orders.resolve(incident, "drop_column", "bob")
+    orders.settle(incident, Outcome("drop_column"), "bob")
     assert orders.get("orders").status is Status.LIVE
 
 
@@ -488,5 +542,5 @@ def test_a_breaking_change_beside_it_stays(orders: Repository) -> None:
     assert orders.resume("orders", "ann").status is Status.BLOCKED
     assert [i.id for i in orders.incidents("orders", "OPEN")] == [breaking]
     assert orders.incident(failing).status == "RESOLVED"
-    orders.resolve(breaking, "cast", "ann")
+    orders.settle(breaking, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.LIVE

@@ -11,6 +11,7 @@ from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
 from lake_platform.domain.batches import TableProfile, TableState
 from lake_platform.maintain.cleaner import compact_log
+from lake_platform.metastore.incidents import Outcome
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 
 H0, H1, H2 = "2026-11-01-00:00", "2026-11-01-01:00", "2026-11-01-02:00"
@@ -311,8 +312,38 @@ def test_a_blocked_table_by_hand_shows_the_difference_again(
     failed = next(e for e in again.get_asset_check_evaluations() if not e.passed)
     assert "lake incidents show 1" in str(failed.description)
 
-    world.metastore.resolve(1, "the producer is mended", "test")
+    world.metastore.settle(1, Outcome("the producer is mended"), "test")
     assert check(world, instance, "bad", "schema") == [True]
+
+
+def resolving(world: World, instance: dg.DagsterInstance, **config: Any) -> Any:
+    job = definitions(world).resolve_job_def("resolve_incident")
+    return job.execute_in_process(
+        instance=instance,
+        run_config={"ops": {"resolve_changes": {"config": config}}},
+        raise_on_error=False,
+    )
+
+
+def test_a_break_is_resolved_by_a_job(world: World, instance: dg.DagsterInstance) -> None:
+    world.register("bad")
+    begun(world, "bad")
+    world.produce("bad", {"id": {"nested": True}})
+    run(world, instance, DUMP_JOB, "bad")
+    run(world, instance, LOAD_JOB, "bad")
+    looked = resolving(world, instance, incident=1, resolution="reject", dry_run=True)
+    (step,) = [e for e in looked.all_events if e.is_step_success]
+    output = looked.events_for_node("resolve_changes")
+    would = next(e for e in output if e.is_successful_output).step_output_data.metadata["would"]
+    assert (step is not None, would.value["dropped"], would.value["rows"]) == (True, 1, 0)
+    refused = resolving(world, instance, incident=1, resolution="shrug")
+    assert not refused.success
+    assert world.metastore.incident(1).status == "OPEN"
+    done = resolving(world, instance, incident=1, resolution="reject")
+    assert done.success
+    closed = world.metastore.incident(1)
+    assert (closed.resolution, closed.resolved_by) == ("reject", f"dagster run {done.run_id}")
+    assert run(world, instance, LOAD_JOB, "bad").success
 
 
 def check(world: World, instance: dg.DagsterInstance, table: str, name: str) -> list[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from lake_platform.errors import OffsetsMissingError, TopicRecreatedError
@@ -24,13 +24,28 @@ def close(world: World) -> None:
     held = _check_raw(world, commits, sent)
     _check_missing(world, commits, [s for s in world.sent if s.place not in held])
     head = commits[-1]["seq"] if commits else 0
-    applied = _check_progress(world, head)
-    due = [sent[p] for p, seq in held.items() if seq <= applied]
-    _check_quarantine(world, due, [sent[p] for p, seq in held.items() if seq > applied])
+    fates = _fates(world, held)
+    undecided = [p for p in held if sent[p].kind == "breaking" and not fates[p]]
+    applied = _check_progress(world, head, undecided)
+    due = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq <= applied]
+    pending = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq > applied]
+    _check_quarantine(world, due, pending)
     if world.setting.mode == "append":
         _check_append(world, due)
     else:
         _check_upsert(world, due)
+
+
+def _fates(world: World, held: Mapping[Place, int]) -> dict[Place, str]:
+    """What operators decided of breaking values in each record's raw commit."""
+    active = world.metastore.active_schema(TABLE)
+    column = active.source.get("n") if active else None
+    breaks = column is not None and str(column.type) == "long"
+    decided = world.metastore.decisions(TABLE) if breaks else []
+    return {
+        place: next((d.action for d in reversed(decided) if d.covers(seq)), "")
+        for place, seq in held.items()
+    }
 
 
 def _commits(world: World) -> list[Mapping[str, Any]]:
@@ -133,7 +148,7 @@ def _first(commit: Mapping[str, Any], partition: int) -> int:
     return int(start)
 
 
-def _check_progress(world: World, head: int) -> int:
+def _check_progress(world: World, head: int, undecided: Collection[Place]) -> int:
     """The seq up to which the table must be complete: all of it, unless the platform says why."""
     progress = world.metastore.progress(TABLE)
     applied = world.engine(world.store).state(world.dataset).applied
@@ -146,8 +161,8 @@ def _check_progress(world: World, head: int) -> int:
         world.broken(f"the table stands at {applied} of {head}, and nothing says why")
     if world.blocked and not world.metastore.incidents(TABLE, "OPEN"):
         world.broken("BLOCKED without an incident")
-    if world.blocked and not any(s.kind == "breaking" for s in world.sent):
-        world.broken("BLOCKED, and nothing breaking was sent")
+    if world.blocked and not undecided:
+        world.broken("BLOCKED, and nothing breaking is left to decide of")
     return applied
 
 

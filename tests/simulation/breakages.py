@@ -16,8 +16,9 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.dump import dump as dump_module
 from lake_platform.dump import raw_slice
 from lake_platform.dump.raw_slice import RawSlice
-from lake_platform.load import apply, claims, quarantine, replay
+from lake_platform.load import apply, claims, plan, quarantine, replay
 from lake_platform.load import load as load_module
+from lake_platform.load.plan import Loading
 from lake_platform.maintain import cleaner as compact_log
 from lake_platform.raw import log as raw_log
 from tests.simulation.hudi_like import HudiLikeEngine
@@ -224,6 +225,22 @@ def half_a_slice(stack: ExitStack) -> None:
     _swap(stack, RawSlice, "add", lambda self, messages, now: add(self, messages[:2], now))
 
 
+def decisions_for_the_batch_they_fall_in(stack: ExitStack) -> None:
+    """A batch goes on past the last raw commit that an operator decided of."""
+    _swap(stack, plan, "borders", lambda _: frozenset())
+
+
+def decisions_forgotten_by_replays(stack: ExitStack) -> None:
+    """What was put aside or dropped once comes in, or stops the table, the next time."""
+    ruling = Loading.ruling
+
+    def now_only(self: Loading, commits: Any) -> Any:
+        new = commits[0].seq > self.state().applied
+        return ruling(self if new else replace(self, decisions=()), commits)
+
+    _swap(stack, Loading, "ruling", now_only)
+
+
 BREAKAGES: Mapping[str, Break] = {
     act.__name__: act
     for act in (
@@ -234,6 +251,7 @@ BREAKAGES: Mapping[str, Break] = {
         replay_stops_before_the_delete, checkpoint_of_a_replay_not_compared,
         cleaner_takes_one_too_many, cleaner_takes_what_is_not_applied, orphans_by_age_alone,
         stale_commits_read, statistics_not_caught_up, half_a_slice,
+        decisions_for_the_batch_they_fall_in, decisions_forgotten_by_replays,
     )
 }  # fmt: skip
 

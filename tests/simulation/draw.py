@@ -41,9 +41,13 @@ _WORK: dict[Work, int] = {"dump": 36, "load": 44, "replay": 12, "clean": 8}
 _DEEDS: dict[Deed, int] = {
     "accept-gap": 4, "add-partition": 3, "recreate": 1, "pause": 1, "resume": 2, "add-column": 2,
 }  # fmt: skip
+_RESOLUTIONS: dict[Deed, int] = {
+    "rescue": 3, "quarantine": 3, "reject": 3,
+    "rescue-always": 1, "quarantine-always": 1, "reject-always": 1,
+}  # fmt: skip
 _MOVES = {
     "produce": 7, "run": 12, "fault": 12, "cycle": 26, "pair": 16, "sleeper": 5,
-    "go": 14, "tick": 6, "expire": 3, "act": 5,
+    "go": 14, "tick": 6, "expire": 3, "act": 5, "break": 2,
 }  # fmt: skip
 _TAKEN_FOR: dict[Seen, int] = {"dead": 8, "away": 1, "alive": 1}
 _FIRST: dict[Work, int] = {"dump": 1, "load": 4, "replay": 1, "clean": 1}
@@ -104,6 +108,8 @@ class _Drawer:
             return self._pair()
         if move == "sleeper":
             return self._sleeper()
+        if move == "break":
+            return self._break()
         return [self._step("fault" if move == "go" and not self._standing else move)]
 
     def _cycle(self) -> list[Step]:
@@ -135,6 +141,24 @@ class _Drawer:
             steps += [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
         clean = Run(f"{early.name}-clean", "clean", option=1 + 100 * (rng.random() < 0.5))
         return [*steps, Tick(rng.choice(_MINUTES)), clean, Go(early.name)]
+
+    def _break(self) -> list[Step]:
+        """A record that stops the table, perhaps a writer that stands before it, and what an
+        operator makes of it; sometimes more comes meanwhile."""
+        rng = self._rng
+        steps: list[Step] = [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
+        steps += [Produce((("breaking", rng.randrange(4)),)), self._run("dump", -1, "")]
+        early = self._standing_at("load") if rng.random() < 0.4 else None
+        steps += [early] if early else []
+        steps.append(self._faulty("load") if rng.random() < 0.4 else self._run("load", -1, ""))
+        if rng.random() < 0.5:
+            steps += [self.produce(), self._run("dump", -1, "")]
+        steps.append(Act(_pick(rng, _RESOLUTIONS)))
+        if rng.random() < 0.3:
+            steps += [Produce((("breaking", rng.randrange(4)),)), self._run("dump", -1, "")]
+        steps.append(self._faulty("load") if rng.random() < 0.6 else self._run("load", -1, ""))
+        steps += [Go(early.name)] if early else []
+        return [*steps, *([self._run("replay", -1, "")] if rng.random() < 0.4 else [])]
 
     def _standing_at(self, work: Work) -> Run:
         at = self._rng.randrange(_LONGEST[work] // 4, _LONGEST[work])

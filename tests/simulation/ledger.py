@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulation.plan import Kind, Setting
 
@@ -14,6 +14,7 @@ _TOMBSTONE = "tombstone in an append table"
 _NO_KEY = "primary key is null or missing"
 _NO_TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
 _NOT_JSON = "not one valid JSON document"
+_DECIDED = "a value is of another type than its column, put aside by an operator's decision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Sent:
     offset: int
     timestamp: int
     value: bytes | None
+    fate: str = ""
+    """What an operator decided of a breaking value: rescue, quarantine, reject."""
 
     @property
     def place(self) -> Place:
@@ -47,10 +50,23 @@ def value_of(kind: Kind, id_: int, number: int) -> bytes | None:
     return json.dumps(value).encode()
 
 
+def ended(sent: Sent, fate: str) -> Sent:
+    """The record as it must end when breaking values have this fate."""
+    if sent.kind != "breaking" or not fate or sent.value is None:
+        return sent
+    value = json.loads(sent.value)
+    rescued = f'{{"/n":{json.dumps(value.pop("n"))}}}'
+    if fate == "rescue":
+        value["_rescued"] = rescued
+    return replace(sent, value=json.dumps(value).encode(), fate=fate)
+
+
 def reason(sent: Sent, setting: Setting) -> str:
     """Why the record must be in quarantine; empty when it must not."""
     if sent.kind == "bad":
         return _NOT_JSON
+    if sent.fate == "quarantine":
+        return _DECIDED
     if setting.mode == "append":
         quarantined = sent.value is None and setting.tombstones == "quarantine"
         return _TOMBSTONE if quarantined else ""
@@ -61,7 +77,9 @@ def reason(sent: Sent, setting: Setting) -> str:
 
 def rows_of_append(sent: Iterable[Sent], setting: Setting) -> dict[Place, dict[str, object]]:
     return {
-        s.place: json.loads(s.value) for s in sent if s.value is not None and not reason(s, setting)
+        s.place: json.loads(s.value)
+        for s in sent
+        if s.value is not None and s.fate != "reject" and not reason(s, setting)
     }
 
 
@@ -74,7 +92,7 @@ def rows_of_upsert(sent: Iterable[Sent], setting: Setting) -> dict[object, dict[
         ordered.append(((marks[s.partition], s.offset), s))
     last: dict[object, dict[str, object]] = {}
     for _, s in sorted(ordered, key=lambda pair: pair[0]):
-        if reason(s, setting):
+        if reason(s, setting) or s.fate == "reject":
             continue
         if s.value is None:
             last.pop(s.id, None)

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from lake_platform.domain.batches import AppliedBatch, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.decisions import Decision, settled_by
 from lake_platform.domain.described import Line, in_force
 from lake_platform.domain.diff import Change
 from lake_platform.domain.fitness import check_change
@@ -30,8 +31,9 @@ from lake_platform.errors import (
     InvalidFieldError,
     NameTakenError,
 )
+from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
-from lake_platform.metastore.schemas import Incident
+from lake_platform.metastore.schemas import Next
 from lake_platform.metastore.statistics import _GROWING, BatchStatistics
 from lake_platform.metastore.unit import AuditEntry
 
@@ -84,6 +86,7 @@ class DictMetastore:
         self._clock, self._lock = clock, RLock()
         self._tables: dict[str, _Held] = {}
         self._incidents: list[Incident] = []
+        self._decisions: list[tuple[str, Decision]] = []
         self._log: list[AuditEntry] = []
 
     def close(self) -> None:
@@ -181,7 +184,7 @@ class DictMetastore:
         elif held.record.status is Status.BLOCKED:
             for incident in self._open(table):
                 if incident.kind in ("engine", "rule"):
-                    self.resolve(incident.id, "try again", actor)
+                    self._close(incident, "try again", actor)
             self._unblock(held, actor)
         return held.record
 
@@ -259,14 +262,20 @@ class DictMetastore:
         samples: Sequence[Mapping[str, object]],
         kind: str = "schema",
         reason: str = "",
+        *,
+        details: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> int:
         held = self._held(table)
+        if (settled := settled_by(self.decisions(table), changes, batch)) is not None:
+            return settled
         known = [i for i in self._open(table) if (i.batch, i.kind) == (batch, kind)]
         if not known:
-            shown = json.loads(json.dumps(list(samples), default=str))
+            more = details or {}
+            whole = [[{**asdict(c), **more.get(c.path, {})} for c in changes], list(samples)]
+            told, shown = json.loads(json.dumps(whole, default=str))
             made = Incident(
-                len(self._incidents) + 1, table, "OPEN", batch, tuple(asdict(c) for c in changes),
-                tuple(shown), self._clock(), None, "", "", kind, reason,
+                len(self._incidents) + 1, table, "OPEN", batch, tuple(told), tuple(shown),
+                self._clock(), None, "", "", kind, reason,
             )  # fmt: skip
             self._incidents.append(made)
             self._audit("block", table, None, {"incident": made.id}, None)
@@ -294,19 +303,74 @@ class DictMetastore:
         return self._incidents[incident_id - 1]
 
     @_whole
-    def resolve(self, incident_id: int, resolution: str, actor: str) -> Incident:
+    def settle(self, incident_id: int, outcome: Outcome, actor: str) -> Incident:
         found = self.incident(incident_id)
         held = self._held(found.table)
-        if found.status == "OPEN":
-            found = replace(
-                found, status="RESOLVED", resolution=resolution, resolved_by=actor,
-                resolved_at=self._clock(),
+        if found.status != "OPEN" and found.resolution == outcome.resolution:
+            return found
+        if found.status != "OPEN":
+            raise InvalidFieldError("incident", incident_id, "was resolved", "see decisions")
+        if outcome.version is not None:
+            new = outcome.version
+            self.add_schema_version(
+                found.table, new.after, new.source, new.derived, new.changes, actor,
+                mapped=new.mapped,
             )  # fmt: skip
-            self._incidents[incident_id - 1] = found
-            held.progress["load_failures"] = 0
-            self._audit("resolve", found.table, None, {"incident": incident_id}, actor)
+        for decision in outcome.decisions:
+            made = replace(
+                decision, id=len(self._decisions) + 1, incident=incident_id, actor=actor,
+                decided_at=self._clock(),
+            )  # fmt: skip
+            self._decisions.append((found.table, made))
+        if outcome.columns is not None:
+            self._change_columns(held, outcome.columns, actor)
+        found = self._close(found, outcome.resolution, actor)
         self._unblock(held, actor)
         return found
+
+    def _close(self, found: Incident, resolution: str, actor: str) -> Incident:
+        found = replace(
+            found, status="RESOLVED", resolution=resolution, resolved_by=actor,
+            resolved_at=self._clock(),
+        )  # fmt: skip
+        self._incidents[found.id - 1] = found
+        self._held(found.table).progress["load_failures"] = 0
+        self._audit("resolve", found.table, None, {"incident": found.id}, actor)
+        return found
+
+    def decisions(self, table: str) -> list[Decision]:
+        return [d for held, d in self._decisions if held == table]
+
+    @_whole
+    def end_decision(self, table: str, decision_id: int, last_seq: int, actor: str) -> Decision:
+        self._held(table)
+        for place, (held, decision) in enumerate(self._decisions):
+            if held == table and decision.id == decision_id:
+                if decision.last_seq is None:
+                    last = max(last_seq, decision.first_seq)
+                    decision = replace(decision, last_seq=last)  # noqa: PLW2901
+                    self._decisions[place] = (table, decision)
+                    self._audit("end_decision", table, None, {"last_seq": last}, actor)
+                return decision
+        raise InvalidFieldError("decision", decision_id, "there is none", "see decisions")
+
+    @_whole
+    def change_columns(
+        self, table: str, new: Next, columns: Mapping[str, Mapping[str, Any]], actor: str
+    ) -> SchemaVersion:
+        self._change_columns(self._held(table), columns, actor)
+        return self.add_schema_version(
+            table, new.after, new.source, new.derived, new.changes, actor, mapped=new.mapped
+        )
+
+    def _change_columns(
+        self, held: _Held, columns: Mapping[str, Mapping[str, Any]], actor: str
+    ) -> None:
+        record = held.record
+        dataset = changed(record.dataset, {"columns": columns})
+        if dataset != record.dataset:
+            held.record = replace(record, dataset=dataset, version=record.version + 1)
+            self._audit("update", dataset.table, None, None, actor)
 
     def _unblock(self, held: _Held, actor: str) -> None:
         if self._open(held.record.dataset.table):

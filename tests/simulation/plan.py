@@ -20,7 +20,10 @@ Mode = Literal["append", "upsert"]
 Engine = Literal["memory", "hudi-like"]
 Evolution = Literal["same_batch", "next_batch"]
 Tombstones = Literal["drop", "quarantine"]
-Deed = Literal["recreate", "add-partition", "accept-gap", "pause", "resume", "add-column"]
+Deed = Literal[
+    "recreate", "add-partition", "accept-gap", "pause", "resume", "add-column",
+    "rescue", "quarantine", "reject", "rescue-always", "quarantine-always", "reject-always",
+]  # fmt: skip
 Kind = Literal["value", "tombstone", "bad", "no-key", "column", "breaking", "late-clock"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.memory.systems import MemoryKafka
@@ -13,6 +13,7 @@ from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, Slice
 from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.domain.windows import window_of
 from lake_platform.dump.dump import dump, missing_ranges
@@ -23,11 +24,13 @@ from lake_platform.errors import (
     OffsetsMissingError,
     OffsetsWentBackError,
     RetryableError,
+    SchemaBlockedError,
     TableDamagedError,
     TopicRecreatedError,
 )
 from lake_platform.load.load import load
 from lake_platform.maintain.cleaner import compact_log
+from lake_platform.metastore import resolving
 from tests.simulation.hudi_like import HudiLikeEngine
 from tests.simulation.ledger import HOUR_MS, Sent, value_of
 from tests.simulation.metastore import DictMetastore
@@ -37,6 +40,9 @@ from tests.simulation.writers import KafkaOf, MetastoreOf, StoreOf, WorkersOf, W
 
 NOW_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC
 TABLE, TOPIC = "t", "topic.t"
+if TYPE_CHECKING:
+    from lake_platform.metastore.repository import Repository
+
 _SOURCE = Struct((Field("id", Scalar("long")), Field("n", Scalar("long"))))
 _TRIES = 8
 # No schedule damages anything, so nothing may ever say it is damaged.
@@ -58,7 +64,7 @@ class World:
         self.metastore = DictMetastore(self.clock)
         self.sent: list[Sent] = []
         self.partitions = self.setting.partitions
-        self.recreated = self.retention = self.cleaned = False
+        self.recreated = self.retention = False
         self.stopped: dict[Work, Exception] = {}
         self._numbers, self._pids = 0, 0
         self._writers: dict[Worker, Writer] = {}
@@ -117,6 +123,8 @@ class World:
                 self._sleep(step.minutes * 60_000)
             case Expire():
                 self._expire(step)
+            case Act(what) if what.split("-")[0] in ("rescue", "quarantine", "reject"):
+                self._resolve(*what.split("-"))
             case Act():
                 getattr(self, "_" + step.what.replace("-", "_"))()
 
@@ -160,7 +168,7 @@ class World:
             return lambda: list(load(TABLE, ports, self.limits))
         if work == "replay":
             return lambda: list(load(TABLE, ports, self.limits, self._window(option), replay=True))
-        self.cleaned, self.retention = True, self.retention or option >= 100
+        self.retention = self.retention or option >= 100
         return lambda: compact_log(TABLE, ports, option % 100, 7 if option >= 100 else 0)
 
     def _window(self, option: int) -> list[str]:
@@ -173,8 +181,7 @@ class World:
             self._standing[writer.name] = writer
         elif writer.error is not None:
             self._judge(writer, writer.error)
-        # A cleaner may have taken the fence of one that was taken for dead and slept for a day.
-        if self.setting.engine == "hudi-like" and self.setting.firm and not self.cleaned:
+        if self.setting.engine == "hudi-like" and self.setting.firm:
             double = self.engine(self.store).state(self.dataset).doubled
             if double:
                 self.broken(f"batch {double[0].batch} is in the table twice")
@@ -185,6 +192,8 @@ class World:
             return  # half an object was refused
         if not isinstance(error, LakeError) or isinstance(error, _NEVER):
             self.broken(f"{writer.name} ended with {error!r}", error)
+        if isinstance(error, SchemaBlockedError) and writer.turns == 1 and not self.blocked:
+            self.broken(f"{writer.name} says BLOCKED of what was decided: {error}", error)
         if isinstance(error, CorruptRawError):
             self.broken(f"{writer.name} found damage nobody did: {error}", error)
         if isinstance(error, TopicRecreatedError) and not self.recreated:
@@ -231,6 +240,13 @@ class World:
         if active is not None and active.source.get("extra") is None:
             wider = Struct((*active.source.fields, Field("extra", Scalar("long"))))
             self.metastore.add_schema_version(TABLE, active.version, wider, wider, ["ADD COLUMN"])
+
+    def _resolve(self, resolution: str, always: str = "") -> None:
+        store = cast("Repository", self.metastore)
+        for incident in self.metastore.incidents(TABLE, "OPEN"):
+            asked = Asked(resolution, always=bool(always))
+            outcome = resolving.outcome(store, incident, asked)
+            self.metastore.settle(incident.id, outcome, "operator")
 
     # -- recovery
 

@@ -56,6 +56,7 @@ class Writer:
         """Port calls so far."""
         self.firm = False
         """It holds a lock within which it does not stand still (docs: what does not hold)."""
+        self.turns = 0
         self._left, self._then = -1, ""
         self._scheduler = getcurrent()
         self._greenlet: greenlet | None = None
@@ -75,6 +76,7 @@ class Writer:
     def turn(self, calls: int, then: Then) -> None:
         """`calls` port calls, then `then`; -1: to the end."""
         assert self._greenlet is not None
+        self.turns += 1
         self._left, self._then = calls, then
         self._scheduler = getcurrent()
         self._greenlet.switch()

@@ -170,6 +170,10 @@ class TestRemoving:
         for epoch in epochs:
             claims.release("t", lab.ports(), take(lab, epoch), done=True)
 
+    def fail(self, lab: Lab, *epochs: int) -> None:
+        for epoch in epochs:
+            claims.release("t", lab.ports(), take(lab, epoch), done=False)
+
     def test_nothing_is_no_matter(self, lab: Lab) -> None:
         self.remove(lab)
         assert objects(lab) == []
@@ -218,8 +222,7 @@ class TestRemoving:
 
     def test_fences_go_with_their_claims_when_they_are_a_day_old(self, lab: Lab) -> None:
         """A fence of today is there for somebody who was thought dead today."""
-        for epoch in (1, 2, 3):
-            lab.workers.dead.add(take(lab, epoch).worker)
+        self.fail(lab, 1, 2, 3)
         fence(lab, 1)
         lab.now_ms += DAY_MS + 1
         fence(lab, 2)
@@ -233,7 +236,16 @@ class TestRemoving:
         assert len([n for n in objects(lab) if n.startswith("locks/")]) == 2
         lab.now_ms += 1
         self.remove(lab)
-        assert [n for n in objects(lab) if n.startswith("locks/")] == [fences[1]]
+        assert [n for n in objects(lab) if n.startswith("locks/")] == fences
+
+    def test_the_fence_of_who_never_said_that_it_ended_stays(self, lab: Lab) -> None:
+        lab.workers.dead.add((asleep := take(lab, 1)).worker)  # or only taken for dead
+        claims.release("t", lab.ports(), asleep, done=True)  # who took over finished its batch
+        fence(lab, 1)
+        self.end(lab, 2, 3)
+        lab.now_ms += 30 * DAY_MS
+        self.remove(lab)
+        assert objects(lab) == [claim_name(3, ".done"), claim_name(3, ".json"), fence_name(1)]
 
     def test_what_a_killed_cleaner_left_goes_with_the_next(self, lab: Lab) -> None:
         """It died between a claim and its mark: the mark alone has no claim any more."""
@@ -245,8 +257,7 @@ class TestRemoving:
 
     def test_fences_go_before_claims(self, lab: Lab) -> None:
         """A claim that is left is looked at again, a fence alone would be forgotten."""
-        for epoch in (1, 2):
-            lab.workers.dead.add(take(lab, epoch).worker)
+        self.fail(lab, 1, 2)
         fence(lab, 1)
         lab.now_ms += DAY_MS + 1
         deleted: list[str] = []
@@ -257,4 +268,4 @@ class TestRemoving:
 
         ports: Ports = lab.ports(store=Noting(lab.store))
         claims.remove_old("t", ports, 1)
-        assert [k.split("/")[3] for k in deleted] == ["locks", "claims"]
+        assert [k.split("/")[3] for k in deleted] == ["locks", "claims", "claims"]

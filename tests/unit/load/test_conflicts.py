@@ -129,7 +129,7 @@ def test_a_flood_stops_the_table(lab: Lab, bad: int, stops: bool) -> None:
         (done,) = lab.cycle()
         assert done.rescued == {"n": bad}
         return
-    with pytest.raises(SchemaBlockedError, match="n has 101 of 201 values rescued"):
+    with pytest.raises(SchemaBlockedError, match="n: 101 of 201 values rescued"):
         lab.cycle()
     (incident,) = lab.metastore.incidents("t")
     assert incident.samples[0]["value"] in ('"x"', {"id": 1, "n": "x"})

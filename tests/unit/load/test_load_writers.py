@@ -22,6 +22,7 @@ from lake_platform.errors import (
 from lake_platform.load import claims
 from lake_platform.load.load import load
 from lake_platform.maintain.cleaner import compact_log
+from lake_platform.metastore.incidents import Outcome
 from tests.sleepers import Holding, Overtaken
 from tests.support import HOUR_MS, Fault, Faulty, Lab, Trap
 from tests.unit.load.test_load import SOURCE, MakeLab, make_lab
@@ -122,7 +123,7 @@ class TestClaims:
         with pytest.raises(SchemaBlockedError) as caught:
             lab.load(store=Unmarked())
         assert lab.metastore.progress("t").last_error == str(caught.value)
-        lab.metastore.resolve(lab.metastore.incidents("t")[0].id, "test", "ann")
+        lab.metastore.settle(lab.metastore.incidents("t")[0].id, Outcome("test"), "ann")
         lab.send({"id": 3})
         with pytest.raises(SchemaBlockedError):
             lab.load()  # the claim that was left is no obstacle

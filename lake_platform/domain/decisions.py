@@ -1,0 +1,88 @@
+"""What an operator decided of values that broke a table, and what that means for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lake_platform.domain.diff import Change
+from lake_platform.domain.schema import Struct, rescuing
+
+Action = Literal["rescue", "quarantine", "reject"]
+Conflicts = Literal["report", "block", "rescue", "quarantine"]
+"""What becomes of values of another type than their column; `report`: of all, where no table is
+there that they could break."""
+STEPS = "transforms"
+"""The batch of an incident that the steps of a dataset brought, not its records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Of values that do not fit the column at `path` (as `domain.diff` writes it), in raw commits
+    `first_seq` to `last_seq`; without that, in all that come. `reject` drops their records."""
+
+    path: str
+    action: Action
+    first_seq: int
+    last_seq: int | None = None
+    id: int = 0
+    incident: int = 0
+    actor: str = ""
+    decided_at: int = 0
+
+    def covers(self, seq: int) -> bool:
+        return self.first_seq <= seq and (self.last_seq is None or seq <= self.last_seq)
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What becomes of values that do not fit: as `usual`, but of `columns` as decided."""
+
+    usual: Conflicts = "block"
+    columns: Mapping[str, Action] = field(default_factory=dict)
+
+    def of(self, path: str) -> Conflicts | Action:
+        """For a column or what is in it."""
+        return self.columns.get(column_of(path), self.usual)
+
+    def decided(self, path: str) -> bool:
+        return column_of(path) in self.columns
+
+    def rescuing(self, source: Struct, besides: Iterable[str] = ()) -> Struct:
+        """`source` as records are read where something is rescued; `besides` are root columns of
+        which nothing is."""
+        if self.usual != "rescue" and "rescue" not in self.columns.values():
+            return source
+        never = frozenset(besides)
+        return rescuing(source, lambda path: path not in never and self.of(path) == "rescue")
+
+
+def column_of(path: str) -> str:
+    """The field that holds the elements and values at `path`."""
+    while path.endswith(("[]", "{}")):
+        path = path[:-2]
+    return path
+
+
+def ruling(usual: Conflicts, decisions: Iterable[Decision], seq: int) -> Ruling:
+    """As it is for one raw commit: of several decisions on a column the last one counts."""
+    held = sorted((d for d in decisions if d.covers(seq)), key=lambda d: d.id)
+    return Ruling(usual, {column_of(d.path): d.action for d in held})
+
+
+def settled_by(decisions: Iterable[Decision], changes: Iterable[Change], batch: str) -> int | None:
+    """The incident that was resolved while a writer looked at this batch, and answers all of its
+    changes; None when there is none."""
+    if not batch[:1].isdigit():
+        return None  # of the steps
+    first = int(batch.partition("-")[0])
+    held = {column_of(d.path): d.incident for d in decisions if d.covers(first)}
+    answered = [held.get(column_of(c.path)) for c in changes]
+    return max((i for i in answered if i), default=None) if all(answered) else None
+
+
+def borders(decisions: Collection[Decision]) -> frozenset[int]:
+    """Raw commits that begin a batch, since others hold before them."""
+    ends = (d.last_seq + 1 for d in decisions if d.last_seq is not None)
+    return frozenset((*ends, *(d.first_seq for d in decisions)))
