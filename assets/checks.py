@@ -36,7 +36,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "max_lag_seconds and a fifth of the topic's retention.",
     "primary_key": "Every key is there once and none is null, counted on the whole table. "
     "In an append table the key is the Kafka partition and offset.",
-    "rules": "The dataset's own rules hold on the newest rows.",
+    "rules": "The dataset's own rules hold on every batch of the run, looked at before it was "
+    "written; run alone, on the newest rows.",
 }
 LOAD_CHECKS = ("schema", "balance", "deletes", "freshness", "retention")
 """Cheap ones, part of every load; `deletes` in upsert tables only."""

@@ -16,6 +16,7 @@ from assets.metadata import (
     raw_event,
     verified_event,
 )
+from assets.rules import rules_of
 from assets.translator import Layer
 from assets.windows import Pace, RawTally, is_window
 from lake_platform.domain.bundle import Limits, Ports
@@ -203,8 +204,12 @@ def _judge(
         yield checks.freshness(record, progress, ports.clock())
     if "retention" in want.checks:
         yield checks.retention(record, progress, ports.clock())
+    costly = want.checks - set(checks.LOAD_CHECKS)
+    broken = next((i for i in incidents if i.kind == "rule"), None)
+    if "rules" in costly and (tally.results or broken):
+        costly -= {"rules"}
+        yield rules_of(tally.dataset, tally.results, broken)
     if not failed or incidents:
-        costly = want.checks - set(checks.LOAD_CHECKS)
         if progress.applied_seq:
             yield from checks.table_checks(tally.dataset, ports, costly)
         else:

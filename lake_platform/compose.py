@@ -6,7 +6,6 @@ Kafka client nor Spark.
 
 from __future__ import annotations
 
-import getpass
 import math
 import os
 import sys
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from lake_platform.audit.sources import Sources
     from lake_platform.domain.resolutions import Asked
     from lake_platform.load.held import Held, LookAhead
+    from lake_platform.trial.check import CheckBench
     from lake_platform.trial.trial import Bench
 
 
@@ -187,8 +187,9 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
 
     def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
         from lake_platform.adapters.spark import analysis
+        from lake_platform.adapters.spark.registration import has_sql
 
-        if dataset.transformed or dataset.delete_when:
+        if has_sql(dataset):
             analysis.analyse(opened(), dataset, source)
         return ()
 
@@ -202,6 +203,20 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
         files=open_files(settings.storage_root, {}, {}),
         spark_rows=spark_rows,
     )
+
+
+def build_check_bench(settings: Settings, *, steps: bool = False) -> CheckBench:
+    """Where the sample of a check is loaded, in the storage of `settings`. `steps`: Spark looks at
+    what they make of it, when there are any."""
+    from lake_platform.adapters.engines import spark_engines
+    from lake_platform.adapters.memory.systems import MemoryKafka
+    from lake_platform.adapters.process import LocalWorkers
+    from lake_platform.trial.check import CheckBench
+
+    store = build_store(settings)
+    engine = spark_engines(spark_session(settings), store) if steps else None
+    limits = build_limits(settings)
+    return CheckBench(MemoryKafka(), store, engine, clock, LocalWorkers(), limits)
 
 
 def forget_spark(ended: Collection[int]) -> None:
@@ -266,14 +281,13 @@ def build_use_cases(
 ) -> UseCases:
     """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
     the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
+    from lake_platform.adapters.spark.registration import check_names, check_rules
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
     from lake_platform.raw.log import head, held
     from lake_platform.sight.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
-        from lake_platform.adapters.spark.registration import check_names
-
         check_names(dataset, source, lambda: look(kafka, dataset).seen)
         return analyse(dataset, source)
 
@@ -284,6 +298,7 @@ def build_use_cases(
         metastore, kafka, look, check_steps, advice, notify, check_source,
         lambda table, topic_id: held(opened(), table, topic_id) if opened else {},
         lambda table: opened is None or head(opened(), table) is not None,
+        check_rules,
     )  # fmt: skip
 
 
@@ -296,11 +311,3 @@ def build_analysis(settings: Settings) -> Analyse:
     except SetupError:
         java = {}  # the child says what is missing
     return analyse_apart(java, settings.spark_conf, settings.spark_remote)
-
-
-def shell_actor() -> str:
-    """Who the audit log names for what is done in a shell."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container user without a name
-        return "shell"

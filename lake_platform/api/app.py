@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import compose
-from lake_platform.api import again, datasets, operations
+from lake_platform.api import again, datasets, operations, schema_check
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
@@ -32,6 +32,9 @@ def create_app() -> FastAPI:
     ports = compose.build_ports(settings, metastore := compose.build_metastore(settings))
     reloader = compose.build_reloader(settings)
 
+    # A sample is of 1 MiB at most, and nothing of it is kept.
+    sample_settings = settings.model_copy(update={"storage_url": "memory:///"})
+
     def close() -> None:
         reloader.close()
         metastore.close()
@@ -46,6 +49,7 @@ def create_app() -> FastAPI:
         clock=ports.clock,
         limits=compose.build_limits(settings),
         launch=compose.build_dagster(settings).launch,
+        bench=lambda: compose.build_check_bench(sample_settings),
         close=close,
     )
     return create_app_with(settings, parts)
@@ -67,7 +71,9 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     app.state.tokens = Tokens.from_settings(settings)
     app.state.health = health
     add_error_handlers(app)
-    for router in (datasets.router, operations.router, again.router, _system):
+    for router in (
+        datasets.router, schema_check.router, operations.router, again.router, _system,
+    ):  # fmt: skip
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

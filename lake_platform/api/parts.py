@@ -17,6 +17,7 @@ from lake_platform.errors import BodyTooLargeError, DagsterUnavailableError, Inv
 from lake_platform.load.held import LookAhead
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import MissingRanges, UseCases
+from lake_platform.trial.check import CheckBench
 
 MAX_BODY_BYTES = 1 << 20
 Launch = Callable[[str, Mapping[str, Any]], str]
@@ -27,6 +28,9 @@ def _no_dagster(job: str, _run_config: Mapping[str, Any]) -> str:
     raise DagsterUnavailableError(f"there is no Dagster to run the job {job}")
 
 
+_JSON, _NDJSON = "application/json", "application/x-ndjson"
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     use_cases: UseCases
@@ -35,6 +39,7 @@ class Parts:
     missing: MissingRanges
     look_ahead: LookAhead
     clock: Clock
+    bench: Callable[[], CheckBench]
     limits: Limits = field(default_factory=Limits)
     launch: Launch = _no_dagster
     close: Callable[[], None] = lambda: None
@@ -55,16 +60,43 @@ def table_name(table: Annotated[str, PathParameter(description="Table name.")]) 
 
 async def json_body(request: Request) -> dict[str, Any]:
     """One JSON object of at most 1 MiB. Raises: BodyTooLargeError, InvalidFieldError."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
+    kind = _kind(request)
+    if kind != _JSON:
         raise InvalidFieldError(
-            "content-type", request.headers.get("content-type"), "not JSON", "send application/json"
+            "content-type", request.headers.get("content-type"), "not JSON", f"send {_JSON}"
         )
+    return _object(await _read(request))
+
+
+async def sample_or_schema(request: Request) -> bytes | dict[str, Any]:
+    """Records, one a line, as they came; or one JSON object. At most 1 MiB.
+
+    Raises: BodyTooLargeError, InvalidFieldError.
+    """
+    kind = _kind(request)
+    if kind not in (_JSON, _NDJSON):
+        raise InvalidFieldError(
+            "content-type", request.headers.get("content-type"), "no sample and no schema",
+            f"send records, one a line, as {_NDJSON}, or a schema as {_JSON}",
+        )  # fmt: skip
+    data = await _read(request)
+    return bytes(data) if kind == _NDJSON else _object(data)
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+async def _read(request: Request) -> bytearray:
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BODY_BYTES:
             raise BodyTooLargeError(MAX_BODY_BYTES)
+    return data
+
+
+def _object(data: bytearray) -> dict[str, Any]:
     try:
         parsed = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -92,3 +124,4 @@ def take(body: dict[str, Any], *names: str) -> list[str]:
 PartsOf = Annotated[Parts, Depends(parts)]
 Table = Annotated[str, Depends(table_name)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
+SampleOrSchema = Annotated[bytes | dict[str, Any], Depends(sample_or_schema)]

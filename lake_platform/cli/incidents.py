@@ -65,6 +65,8 @@ def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> 
         )
         if found.reason:
             shell.say(found.reason)
+            for sample in found.samples:
+                shell.say(json.dumps(sample, ensure_ascii=False))
             shell.say(f"mend the cause, then try again: lake datasets resume {found.table}")
             return
         shell.console.print(_changes(found))

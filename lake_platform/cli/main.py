@@ -24,6 +24,7 @@ from lake_platform.cli import (
     quarantine,
     rebuild,
     schema,
+    schema_check,
     stack,
     try_,
 )
@@ -60,6 +61,7 @@ def lake() -> None:
 
 
 _PARTS = (stack, demo, code, phases, again, try_, rebuild, compact, audit, operations, jars)
+schema_check.add_to(schema.app)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")

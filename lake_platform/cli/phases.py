@@ -97,12 +97,17 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
         shell.say(f"    {change}")
     for path, count in result.rescued.items():
         shell.say(f"    {count} values of {path} are in _rescued: they do not fit the column")
+    for name, broken in result.broken.items():
+        first = broken.samples[0]["value"] if broken.samples else ""
+        policy = broken.condition.policy
+        shell.say(f"    rule {name} ({policy}): broken by {broken.rows} rows, as {first}")
     for path, values in result.passed_over.items():
         shell.say(f"    {path}: {values} values dropped by hint")
     more = {
         "seconds": result.seconds,
         "rescued": dict(result.rescued),
         "passed_over": dict(result.passed_over),
+        "rules": [b.to_dict() for b in result.broken.values()],
     }
     return result.applied.to_dict() | more
 

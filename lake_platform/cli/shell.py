@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ class Shell:
 
     @property
     def actor(self) -> str:
-        return compose.shell_actor()
+        return shell_actor()
 
     def use_cases(self) -> UseCases:
         return compose.build_use_cases(
@@ -64,7 +65,7 @@ class Shell:
 def open_shell(home: Path | None, *, as_json: bool = False) -> Iterator[Shell]:
     """Closes the metastore afterwards and, when a definition changed, has Dagster reload."""
     settings = load_settings(home)
-    metastore = compose.build_metastore(settings, compose.shell_actor())
+    metastore = compose.build_metastore(settings, shell_actor())
     shell = Shell(settings, metastore, as_json)
     try:
         yield shell
@@ -72,6 +73,14 @@ def open_shell(home: Path | None, *, as_json: bool = False) -> Iterator[Shell]:
         metastore.close()
         if shell.changed:
             _reload(shell)
+
+
+def shell_actor() -> str:
+    """Who the audit log names for what is done in a shell."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container user without a name
+        return "shell"
 
 
 def time_text(milliseconds: int) -> str:

@@ -34,6 +34,10 @@ def show_step(console: Console, step: Step) -> None:
         _say(console, f"    {change['text']}")
     for path, count in told["rescued_by_path"].items():
         _say(console, f"    {count} values of {path} are in _rescued: they do not fit the column")
+    for broken in told["rules"]:
+        first = broken["samples"][0]["value"]
+        policy, rows = broken["policy"], broken["rows"]
+        _say(console, f"    rule {broken['rule']} ({policy}): broken by {rows} rows, as {first}")
     if told["error"]:
         _say(console, f"    {told['error']['message']}")
 
@@ -92,11 +96,14 @@ def _quarantine(console: Console, records: list[dict[str, Any]]) -> None:
 
 def _incident(console: Console, incident: dict[str, Any]) -> None:
     _say(console, f"incident {incident['id']}: {incident['status']}, batch {incident['batch']}")
-    grid = Table("column", "change", "before", "after", "records")
-    for change in incident["changes"]:
-        records = str(change.get("records", ""))
-        grid.add_row(change["path"], change["kind"], change["before"], change["after"], records)
-    console.print(grid)
+    if incident["reason"]:
+        _say(console, f"    {incident['reason']}")
+    if incident["changes"]:
+        grid = Table("column", "change", "before", "after", "records")
+        for change in incident["changes"]:
+            records = str(change.get("records", ""))
+            grid.add_row(change["path"], change["kind"], change["before"], change["after"], records)
+        console.print(grid)
     for sample in incident["samples"][:5]:
         _say(console, f"    as in {json.dumps(sample, ensure_ascii=False)}")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
-from lake_platform.domain.quality import Balance, Reason
+from lake_platform.domain.quality import Balance
+from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
 
 
@@ -174,8 +175,9 @@ class BatchJob:
     columns; `deletes` are the batch's tombstones; `unique` says that no key is in both together
     more than once. `applied` is what the table's checkpoint says after this commit. `refused` are
     records whose rows the engine's `judge` found unfit, `exploded` the rows beyond one a record.
-    `replay` replaces rows of the same Kafka coordinates instead of adding. `undone` are instants of
-    late commits that this batch makes good.
+    `replay` replaces rows of the same Kafka coordinates instead of adding; it takes out rows of
+    `removed` records, which are in quarantine now (append). `only_aside`: with it a rule may put no
+    other records aside. `undone` are instants of late commits that this batch makes good.
     """
 
     dataset: Dataset
@@ -197,6 +199,8 @@ class BatchJob:
     replay: bool = False
     reapply: bool = False
     undone: tuple[str, ...] = ()
+    removed: tuple[Exclusion, ...] = ()
+    only_aside: frozenset[tuple[int, int]] | None = None
 
     @property
     def batch(self) -> BatchRange:
@@ -217,17 +221,18 @@ class UnfitRow:
 
     partition: int
     offset: int
-    reason: Reason
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the steps make of a batch, before anything is written. `unfit` names each record once;
-    `dropped` gave no row, `exploded` are the rows beyond one a record."""
+    `dropped` gave no row, `exploded` are the rows beyond one a record; `broken` rules by name."""
 
     unfit: tuple[UnfitRow, ...] = ()
     dropped: int = 0
     exploded: int = 0
+    broken: Mapping[str, Broken] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

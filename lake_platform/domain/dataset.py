@@ -14,6 +14,8 @@ from lake_platform.domain.hint_options import compiled, plain
 from lake_platform.domain.hints import Node
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.reserved import RESERVED
+from lake_platform.domain.rules import Condition, conditions
+from lake_platform.domain.rules import Rule as Rule  # noqa: PLC0414 - definitions of users have it from here
 from lake_platform.errors import InvalidFieldError, UnsupportedError
 
 Mode = Literal["append", "upsert"]
@@ -64,29 +66,6 @@ class Transform:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """One quality rule of a dataset, checked by pandera on the newest rows of the table.
-
-    `min` and `max` hold for numbers: what is none breaks them, NaN too. `isin` compares texts: 5 is
-    "5", true is "true", a date "2026-11-01". Only `not_null` is broken by a null.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    column: str
-    not_null: bool = False
-    min: float | None = None
-    max: float | None = None
-    isin: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise InvalidFieldError(
-                "rules.min", self.min, f"above max={self.max:g}", "no value can satisfy both"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A registered topic. `table` is the identity of the dataset.
 
@@ -108,6 +87,7 @@ class Dataset:
         evolution: `same_batch` loads a batch under the new schema at once; `next_batch` applies it
             with the old projection first and again under the new schema with the next batch.
         max_quarantine_ratio: a batch with a larger share of bad records stops the table.
+        rules: what must be true of the rows of a batch before it is written (domain/rules).
         filtered: what becomes of the row of a record that a WHERE of the steps left out (upsert):
             `keep` leaves it as it is, `delete` deletes it by key.
         explode: path of an array; each element becomes a row of its own, in which the column is the
@@ -277,6 +257,11 @@ class Dataset:
     def record_columns(self) -> frozenset[str]:
         """Those of `named_columns` that the records have themselves: none behind steps."""
         return frozenset(() if self.transformed else (c for _, c in self.named_columns()))
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What the rules say of a row."""
+        return conditions(self.rules)
 
     @cached_property
     def hints(self) -> Node:

@@ -279,7 +279,7 @@ class Metastore(Protocol):
         all these changes meanwhile, nothing is opened, and it is that incident's number.
 
         `kind` is `schema` for a breaking change, `engine` for loads that fail in the same way
-        again and again, with what they say as `reason`.
+        again and again, `rule` for rows that break one; `reason` is what those say.
         """
         ...
 

@@ -105,6 +105,19 @@ class TransformError(StopDatasetError):
         self.dataset, self.step, self.batch, self.first_offset = dataset, step, batch, first_offset
 
 
+class RuleBrokenError(StopDatasetError):
+    """Rows of a batch break rules with policy `block`; an incident waits for an operator."""
+
+    def __init__(self, dataset: str, incident: int, said: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r} is BLOCKED (incident {incident}): rule {said} of this batch. "
+            f"Nothing was written, raw keeps growing, other tables go on. See: lake incidents show "
+            f"{incident}. Mend the producer's records or the rule, then let it be tried again: "
+            f"lake datasets resume {dataset}"
+        )
+        self.dataset, self.incident = dataset, incident
+
+
 class CorruptRawError(StopDatasetError):
     """A raw object is not what its commit says it is."""
 

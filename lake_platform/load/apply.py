@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
-from lake_platform.domain.batches import BatchJob, Claim, TableState
+from lake_platform.domain.batches import BatchJob, Claim, Exclusion, TableState
 from lake_platform.domain.mapping import shown
 from lake_platform.errors import (
     CommitRaceError,
@@ -21,12 +23,15 @@ from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import (
     deletes_among,
+    may_be_put_aside,
+    place_of,
     settle,
     write_quarantine,
 )
 from lake_platform.load.replay import check_kept
 from lake_platform.load.report import ScanReport
 from lake_platform.load.results import LoadResult
+from lake_platform.load.rules import check_blocking
 
 _log = structlog.get_logger(__name__)
 
@@ -42,8 +47,7 @@ def apply(
     job = None
     try:
         fresh = not state.exists and loading.dataset.settles
-        report, planned = _prepare(loading, claim, work, fresh=fresh)
-        job = judged(loading, report, planned, asked=work.asked)
+        report, job = prepare(loading, claim, work, fresh=fresh)
         result = loading.engine.write(job)
     except Exception as error:
         _give_up(loading, claim, staged=job is None)
@@ -76,6 +80,7 @@ def apply(
         bytes=result.bytes,
         passed_over=dict(report.passed_over),
         released=released,
+        broken=dict(report.rules),
     )
 
 
@@ -146,15 +151,23 @@ def _expired_since(loading: Loading, work: Work, error: LakeError) -> RawExpired
     return None
 
 
-def _prepare(
+def prepare(
     loading: Loading, claim: Claim, work: Work, *, fresh: bool
 ) -> tuple[ScanReport, BatchJob]:
+    """The verdict on every record of a batch, and what is to be written; nothing is in the table
+    yet. `fresh`: there is none that a change could break.
+
+    Raises: SchemaBlockedError, QuarantineRatioError, RuleBrokenError, ReplayRefusedError,
+        TransformError, EngineError, InvalidFieldError.
+    """
     dataset, ports = loading.dataset, loading.ports
     active = evolve.ensure_schema(dataset, ports, work.commits)
     found = decoded(loading, claim, work, active, fresh=fresh)
     staged, schema, late = found.staged, found.schema, found.late
     report = staged.report
     report.changes = {c.path: c for c in found.changes}
+    objects = [o for c in work.commits for o in c.objects]
+    check_blocking(dataset, ports, report.rules, objects, work.batch.id, asked=work.asked)
     evolve.record(dataset, ports, active, schema)
     keys = write_quarantine(
         ports.store, dataset.table, work.commits, schema.version, report.rejected,
@@ -180,5 +193,11 @@ def _prepare(
         replay=work.replay,
         reapply=late,
         undone=work.undone,
+        only_aside=may_be_put_aside(loading, work),
     )
+    job = judged(loading, report, job, asked=work.asked)
+    check_blocking(dataset, ports, report.rules, objects, work.batch.id, asked=work.asked)
+    if work.replay and dataset.mode == "append":
+        places = (place_of(r.line) for r in report.rejected)
+        job = replace(job, removed=tuple(Exclusion(*place) for place in places))
     return report, job

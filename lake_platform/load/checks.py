@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from lake_platform.domain.bundle import Ports
-from lake_platform.domain.dataset import Dataset, Rule
+from lake_platform.domain.dataset import Rule
+from lake_platform.domain.rules import root_of
 
 _NEWEST_ROWS = 10_000
 _EXAMPLE_CHARS = 200
@@ -30,19 +31,22 @@ def primary_key(table: str, ports: Ports) -> tuple[int, int, int]:
 
 
 def rules(table: str, ports: Ports) -> Sequence[Mapping[str, object]]:
-    """Broken rules among the newest rows: rule, column, number of bad rows, an example."""
+    """Broken rules among the newest rows: rule, column, number of bad rows, an example. What rules
+    say of values inside of columns, of the batch or in SQL, loads look at alone."""
     dataset = ports.metastore.get(table).dataset
-    if not dataset.rules:
-        return []
-    columns = sorted({r.column for r in dataset.rules})
-    rows = ports.engine(dataset.format).newest_rows(dataset, columns, _NEWEST_ROWS)
     active = ports.metastore.active_schema(table)
+    names = [f.name for f in active.columns.fields] if active else []
+    whole = [r for r in dataset.rules if r.column and not root_of(names, r.column)[1]]
+    if not whole:
+        return []
+    columns = sorted({r.column for r in whole})
+    rows = ports.engine(dataset.format).newest_rows(dataset, columns, _NEWEST_ROWS)
     numbers = {
         f.name: int if str(f.type) in {"int", "long"} else float
         for f in (active.columns.fields if active else ())
         if f.name in dataset.partition_by and str(f.type) in {"int", "long", "float", "double"}
     }
-    return _failures(dataset, [_numbered(row, numbers) for row in rows])
+    return _failures(whole, [_numbered(row, numbers) for row in rows])
 
 
 def _numbered(
@@ -54,10 +58,10 @@ def _numbered(
 
 
 def _failures(
-    dataset: Dataset, rows: Sequence[Mapping[str, object]]
+    rules: Sequence[Rule], rows: Sequence[Mapping[str, object]]
 ) -> Sequence[Mapping[str, object]]:
     found: list[Mapping[str, object]] = []
-    for rule in dataset.rules if rows else ():
+    for rule in rules if rows else ():
         if not any(rule.column in row for row in rows):
             found.append(_broken("column_in_table", rule.column, len(rows), "no such column"))
         else:
@@ -99,10 +103,18 @@ def _checks(rule: Rule) -> list[Any]:
         wanted.append((f"less_than_or_equal_to({high})", lambda v: _number(v) and v <= high))  # type: ignore[operator]
     if allowed:
         wanted.append((f"isin({list(rule.isin)})", lambda v: not _spellings(v).isdisjoint(allowed)))
+    if rule.regex:
+        wanted.append((f"regex({rule.regex})", lambda v: _matches(v, rule.regex)))
     return [
         pa.Check(_or_null(holds), element_wise=True, ignore_na=False, name=name, error=name)
         for name, holds in wanted
     ]
+
+
+def _matches(value: Plain, pattern: str) -> bool:
+    import pyarrow.compute as pc
+
+    return isinstance(value, str) and bool(pc.match_substring_regex(value, pattern).as_py())
 
 
 def _or_null(holds: Holds) -> Holds:

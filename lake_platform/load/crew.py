@@ -11,7 +11,14 @@ from typing import Self
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.pool import Crew, Pool
 from lake_platform.domain.ports import Clock, Kafka, ObjectStore
-from lake_platform.load.stage import Question, Staged, shares, stage_objects, together
+from lake_platform.load.stage import (
+    Question,
+    Staged,
+    shares,
+    stage_objects,
+    together,
+    without_doubled,
+)
 
 # Two processes need half a second to start, in which one decodes some 30 MB.
 _POOL_BYTES = 32 << 20
@@ -77,6 +84,9 @@ class Decoders:
 
         Raises: CorruptRawError when an object is not what its commit says; NotDecodedError;
         StorageUnavailableError; WorkerLostError."""
+        return without_doubled(question, lambda asked: self._stage(asked, objects, part))
+
+    def _stage(self, question: Question, objects: Sequence[RawObject], part: int) -> Staged:
         pays = sum(o.raw_bytes for o in objects) >= _POOL_BYTES
         pool = self._pool if pays else None
         tasks = [

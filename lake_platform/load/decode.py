@@ -1,4 +1,5 @@
-"""The rows of raw objects as one Arrow table: the columns of the schema, and the technical ones."""
+"""The rows of raw objects as one Arrow table: the columns of the schema, and the technical ones.
+Rows that a rule puts aside are not among them."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from lake_platform.records.conform import Line
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lake_platform.load.rules import RowRules
     from lake_platform.records.columns import Unpack
 
 _STORABLE_MS = (-62_135_596_800_000, 253_402_300_799_999)  # years 1 to 9999, as Parquet's readers
@@ -23,9 +25,10 @@ _STORABLE_MS = (-62_135_596_800_000, 253_402_300_799_999)  # years 1 to 9999, as
 
 class Decoder:
     """Takes rows as they come, chunk by chunk. `newest` has one row for each key where it is asked
-    for: an upsert table without transforms."""
+    for: an upsert table without transforms. `rules` judge the rows, where there are any."""
 
-    def __init__(self, dataset: Dataset, source: Struct) -> None:
+    def __init__(self, dataset: Dataset, source: Struct, rules: RowRules | None = None) -> None:
+        self._rules = rules
         self._ordered = dataset.mode == "upsert"
         self._schema = staged_schema(source, ordered=self._ordered)
         self._batches: list[pa.RecordBatch] = []
@@ -60,7 +63,11 @@ class Decoder:
         if not values:
             return
         parts = [*arrays(values, schema, unpack), *_technical(heads, ordered=self._ordered)]
-        self._batches.append(pa.RecordBatch.from_arrays(parts, schema=self._schema))
+        batch = pa.RecordBatch.from_arrays(parts, schema=self._schema)
+        if self._rules is not None and (kept := self._rules.kept(batch)) is not None:
+            batch = batch.take(pa.array(kept, pa.int64()))
+            values, heads = [values[n] for n in kept], [heads[n] for n in kept]
+        self._batches.append(batch)
         if self.newest is not None:
             self.newest.add(pick, values, heads, self._rows)
         self._rows += len(values)
@@ -110,4 +117,9 @@ def _digits(numbers: pa.Array, width: int) -> pa.Array:
 def _one_a_key(dataset: Dataset, source: Struct) -> bool:
     named = [*dataset.primary_key, *([dataset.ordering_field] if dataset.ordering_field else [])]
     known = all(source.get(c) is not None for c in named)
-    return dataset.mode == "upsert" and not dataset.transformed and known
+    return dataset.mode == "upsert" and not (dataset.transformed or judged_later(dataset)) and known
+
+
+def judged_later(dataset: Dataset) -> bool:
+    """Whether the engine may put records aside that stand here for others of their key."""
+    return any(c.kind == "sql" and c.policy == "quarantine" for c in dataset.conditions)

@@ -10,11 +10,14 @@ from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.rules import is_rule
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import ReplayRefusedError
 from lake_platform.evolution import evolve, first
 from lake_platform.load.judged import check_rejected
 from lake_platform.load.plan import Loading, Work
+from lake_platform.load.quarantine import may_be_put_aside, place_of
+from lake_platform.load.rules import Aside
 from lake_platform.load.stage import Question, Staged, together
 
 
@@ -46,7 +49,7 @@ def decoded(
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
     changes = tuple(diff(active.source, schema.source, partial=True))
     if not fresh and _is_late(loading, work, changes):
-        return Decoded(rounds.stage(active, projecting=True), active, changes, late=True)
+        return Decoded(rounds.stage_late(active), active, changes, late=True)
     return Decoded(staged, schema, changes)
 
 
@@ -61,6 +64,7 @@ class _Rounds:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
         self._rulings = loading.rulings(work.commits, asked=work.asked)
+        self._aside = Aside(only=may_be_put_aside(loading, work))
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))
@@ -86,11 +90,20 @@ class _Rounds:
             self._try(self._proposed(self.staged.report.observed))
             self._check()
 
+    def stage_late(self, schema: SchemaVersion) -> Staged:
+        """With the old columns. What the rules say of the new ones holds for it too."""
+        report = self.staged.report
+        ruled = (r for r in report.rejected if is_rule(r.reason))
+        self._aside = Aside({place_of(r.line): r.reason for r in ruled}, judged=True)
+        late = self.stage(schema, projecting=True)
+        late.report.rules = report.rules
+        return late
+
     def stage(self, schema: SchemaVersion, *, projecting: bool = False) -> Staged:
         loading, dataset = self._loading, self._loading.dataset
         usual = Question(
             dataset, schema.source, schema.columns, staging(loading.table, self._claim),
-            loading.engine.layout(dataset), projecting,
+            loading.engine.layout(dataset), projecting, aside=self._aside,
         )  # fmt: skip
         parts: list[Staged] = []
         for held, commits in self._rulings:

@@ -3,17 +3,18 @@ byte for byte, before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from lake_platform.domain.batches import BatchJob, BatchRange, Exclusion, UnfitRow
+from lake_platform.domain.batches import BatchJob, BatchRange, Exclusion
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.quality import Reason, too_many
+from lake_platform.domain.rules import added
 from lake_platform.errors import QuarantineRatioError, ReplayRefusedError
 from lake_platform.load.plan import Loading
 from lake_platform.load.quarantine import newly_rejected, reasons_among, write_quarantine
-from lake_platform.load.report import Rejected, ScanReport
-from lake_platform.raw.objects import read_lines
+from lake_platform.load.report import ScanReport
+from lake_platform.load.rules import rejected
 from lake_platform.records.conform import head_of
 
 
@@ -26,9 +27,11 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob, *, asked: bool =
     """
     found = loading.engine.judge(job)
     job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
+    report.rules = added(report.rules, found.broken)
     if not found.unfit:
         return job
-    report.rejected += _lines(loading, job, found.unfit)
+    reasons = {(u.partition, u.offset): str(u.reason) for u in found.unfit}
+    report.rejected += rejected(loading.ports.store, job.objects, reasons)
     check_rejected(loading, job.commits, report, asked=asked)
     store, table = loading.ports.store, job.dataset.table
     return replace(
@@ -50,14 +53,14 @@ def check_rejected(
     loading: Loading, commits: Sequence[RawCommit], report: ScanReport, *, asked: bool
 ) -> None:
     """Of a replay that was `asked` for only records count that are not in quarantine yet: rows.
-    Where rows are replaced one by one those would be in both.
+    An upsert table cannot let go of a row: what it replaced is gone.
 
     Raises: QuarantineRatioError, ReplayRefusedError.
     """
     dataset, rejected = loading.dataset, report.rejected
     if asked:
         rejected = newly_rejected(loading.ports.store, loading.table, commits, rejected)
-        if dataset.format != "parquet" and any(not head_of(r.line).tombstone for r in rejected):
+        if dataset.mode == "upsert" and any(not head_of(r.line).tombstone for r in rejected):
             raise ReplayRefusedError(
                 loading.table, BatchRange(commits[0].seq, commits[-1].seq).id,
                 f"{len(rejected)} records that are in the table would go to quarantine "
@@ -70,16 +73,3 @@ def check_rejected(
     if too_many(len(bad), report.records, limit):
         reasons = reasons_among(bad)
         raise QuarantineRatioError(dataset.table, len(bad), report.records, limit, reasons)
-
-
-def _lines(loading: Loading, job: BatchJob, unfit: tuple[UnfitRow, ...]) -> Iterator[Rejected]:
-    wanted = {(u.partition, u.offset): u.reason for u in unfit}
-    for raw in job.objects:
-        offsets = range(raw.first_offset, raw.last_offset + 1)
-        if not any(p == raw.partition and o in offsets for p, o in wanted):
-            continue
-        for line in read_lines(loading.ports.store, raw):
-            head = head_of(line)
-            reason = wanted.get((head.partition, head.offset))
-            if reason is not None:
-                yield Rejected(raw, line, reason.value)

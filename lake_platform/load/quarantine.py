@@ -21,6 +21,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import ObjectStore
+from lake_platform.load.plan import Loading, Work
 from lake_platform.load.report import Rejected
 from lake_platform.records.conform import Line, head_of
 from lake_platform.records.looks import counted
@@ -170,3 +171,33 @@ def settle(
             gone.append(key)
     store.delete(sorted(possible.difference(kept)))
     return tuple(gone)
+
+
+def place_of(line: bytes) -> tuple[int, int]:
+    head = head_of(line)
+    return head.partition, head.offset
+
+
+def may_be_put_aside(loading: Loading, work: Work) -> frozenset[tuple[int, int]] | None:
+    """The records that a rule may put aside; None: all. What an upsert table replaced is gone, so
+    a replay takes no row back out of one: only what is in quarantine already stays there."""
+    dataset = loading.dataset
+    if not (work.replay and dataset.mode == "upsert") or not any(
+        c.policy == "quarantine" for c in dataset.conditions
+    ):
+        return None
+    return frozenset(_held(loading.ports.store, dataset.table, work.commits))
+
+
+def _held(
+    store: ObjectStore, table: str, commits: Sequence[RawCommit]
+) -> Iterator[tuple[int, int]]:
+    """Records of these commits that are in quarantine."""
+    for key in {quarantine_key(table, w, seq_name(c.seq)) for c in commits for w in c.windows}:
+        try:
+            data = store.get(key)
+        except KeyError:
+            continue
+        for line in igzip.decompress(data).splitlines():
+            record = orjson.loads(line)["record"]
+            yield record["partition"], record["offset"]

@@ -11,6 +11,7 @@ from lake_platform.domain.batches import Delete
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
+from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import Struct
 from lake_platform.records.conform import head_of, value_bytes
 from lake_platform.records.observe import merge_observed
@@ -42,7 +43,7 @@ class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
     `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
     path; `rescued` is by path, and counts values; `broken` by that of a change that breaks, and
-    counts records."""
+    counts records; `rules` are broken ones by the name of their condition."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -56,6 +57,7 @@ class ScanReport:
     samples: list[Mapping[str, Any]] = field(default_factory=list)
     rescued: dict[Path, Found] = field(default_factory=dict)
     broken: dict[str, Found] = field(default_factory=dict)
+    rules: dict[str, Broken] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:
@@ -146,6 +148,7 @@ class ScanReport:
             self.note_rescued(path, rescued.first, rescued.count)
         for column, broken in later.broken.items():
             self.broken.setdefault(column, Found(0, broken.first)).count += broken.count
+        self.rules = added(self.rules, later.rules)
         self.see(later.observed)
         self.samples = [*self.samples, *later.samples][:SAMPLES]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lake_platform.domain.batches import AppliedBatch
 from lake_platform.domain.diff import Change
+from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
 
 
@@ -14,7 +15,8 @@ from lake_platform.domain.schema import Struct
 class LoadResult:
     """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
     values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs;
-    `released` are keys of quarantine objects that records came back from."""
+    `released` are keys of quarantine objects that records came back from; `broken`: rules that
+    rows of the batch break, by name."""
 
     table: str
     applied: AppliedBatch
@@ -29,6 +31,7 @@ class LoadResult:
     bytes: int
     passed_over: Mapping[str, int] = field(default_factory=dict)
     released: tuple[str, ...] = ()
+    broken: Mapping[str, Broken] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

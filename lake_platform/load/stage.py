@@ -6,7 +6,7 @@ prefix, which nobody reads, and the cleaner removes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,15 @@ from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import NotDecodedError
-from lake_platform.load.decode import Decoder
+from lake_platform.load.decode import Decoder, judged_later
 from lake_platform.load.folders import laid_out
 from lake_platform.load.report import ScanReport
+from lake_platform.load.rules import Aside, rejected, row_rules
 from lake_platform.load.scan import Scanner
 from lake_platform.raw.objects import read_text
 from lake_platform.records.columns import parquet_bytes
 from lake_platform.records.uncollected import uncollected
+from lake_platform.records.unique import Place, doubled
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +37,7 @@ _LEAST_BYTES = 16 << 20
 @dataclass(frozen=True, slots=True)
 class Question:
     """What the objects of a batch are decoded for. `layout` is set where the staged files become
-    the table's own: then they have its `columns`."""
+    the table's own: then they have its `columns`. `aside`: what was decided of records before."""
 
     dataset: Dataset
     source: Struct
@@ -44,24 +46,29 @@ class Question:
     layout: Layout | None = None
     projecting: bool = False
     ruling: Ruling = field(default_factory=Ruling)
+    aside: Aside = field(default_factory=Aside)
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """`unique`: no key is in `files` and deletes together more than once."""
+    """`unique`: no key is in `files` and deletes together more than once. `keys`: what rules on
+    unique values compare; `doubled`: the records that they put aside, which are in `files` yet."""
 
     report: ScanReport
     files: tuple[StagedFile, ...]
     unique: bool = True
+    keys: Mapping[str, Sequence[pa.RecordBatch]] = field(default_factory=dict)
+    doubled: Mapping[Place, str] = field(default_factory=dict)
 
 
 def stage(question: Question, objects: Sequence[RawObject], store: ObjectStore) -> Staged:
     """In this process. Raises: as `stage_objects`."""
-    parts = [
-        stage_objects(store, question, chosen, number)
-        for number, chosen in enumerate(shares(objects, 1))
-    ]
-    return together(question, parts, store)
+
+    def run(asked: Question) -> Staged:
+        chosen = enumerate(shares(objects, 1))
+        return together(asked, [stage_objects(store, asked, c, n) for n, c in chosen], store)
+
+    return without_doubled(question, run)
 
 
 def together(question: Question, parts: Sequence[Staged], store: ObjectStore) -> Staged:
@@ -70,10 +77,37 @@ def together(question: Question, parts: Sequence[Staged], store: ObjectStore) ->
     for part in parts:
         report.add(part.report)
     files = tuple(f for part in parts for f in part.files)
-    unique = all(p.unique for p in parts) and (
+    twice = _doubled(question, parts, report)
+    one_a_key = all(p.unique for p in parts) and (
         len(parts) <= 1 or _is_unique(question, files, report.deletes, store)
     )
-    return Staged(report, files, unique)
+    return Staged(report, files, one_a_key, doubled=twice)
+
+
+def _doubled(
+    question: Question, parts: Sequence[Staged], report: ScanReport
+) -> Mapping[Place, str]:
+    """Notes what rules on unique values find; gives back the records that are put aside."""
+    names = dict.fromkeys(name for part in parts for name in part.keys)
+    if not names or report.changes:
+        return {}
+    keys = {name: [k for p in parts for k in p.keys.get(name, ())] for name in names}
+    broken, aside = doubled(question.dataset, keys)
+    report.rules |= broken
+    only = question.aside.only
+    return {p: reason for p, reason in aside.items() if only is None or p in only}
+
+
+def without_doubled(question: Question, run: Callable[[Question], Staged]) -> Staged:
+    """Decoded once more where a rule on unique values puts records aside: which they are is known
+    only of the whole."""
+    found = run(question)
+    if not found.doubled:
+        return found
+    before = replace(question.aside, reasons={**question.aside.reasons, **found.doubled})
+    again = run(replace(question, aside=before))
+    again.report.rules = found.report.rules
+    return again
 
 
 def shares(objects: Sequence[RawObject], processes: int) -> Iterator[tuple[RawObject, ...]]:
@@ -100,7 +134,8 @@ def stage_objects(
         question.dataset, question.source, question.projecting, question.columns,
         question.ruling,
     )  # fmt: skip
-    decoder = Decoder(question.dataset, question.source)
+    rules = row_rules(question.dataset, question.aside)
+    decoder = Decoder(question.dataset, question.source, rules)
     with uncollected():
         for raw in objects:
             for rows in scanner.scan(raw, read_text(store, raw)):
@@ -108,17 +143,22 @@ def stage_objects(
     report = scanner.report
     if report.changes:  # decoded again with the schema that comes of them
         return Staged(report, ())
+    if rules is not None:
+        report.rules = rules.broken
+        report.rejected += rejected(store, objects, rules.aside)
+        report.rows -= len(rules.aside)
     if report.unaccounted:
         raise NotDecodedError(question.dataset.table, report.unaccounted, objects[0].key)
     # A tombstone has no ordering value before the table is looked at.
-    unique = not (report.deletes and question.dataset.ordering_field)
+    ordered = bool(report.deletes and question.dataset.ordering_field)
+    one_a_key = not (ordered or judged_later(question.dataset))
     if decoder.newest is not None:
         report = replace(report, deletes=decoder.newest.add_deletes(report.deletes))
     table = decoder.table()
     files = tuple(_written(store, question, table, number))
     if missing := table.num_rows - sum(f.rows for f in files):
         raise NotDecodedError(question.dataset.table, missing, objects[0].key)
-    return Staged(report, files, unique)
+    return Staged(report, files, one_a_key, keys=rules.keys if rules is not None else {})
 
 
 def _written(

@@ -188,7 +188,7 @@ class Definitions(Unit):
 
     def resume(self, table: str, actor: str) -> DatasetRecord:
         """Back to the status the dataset was paused in. One that is BLOCKED because its loads
-        failed again and again is tried again; a breaking schema change stays."""
+        failed again and again, or for a rule, is tried again; a breaking schema change stays."""
         return self._change_status(table, None, actor)
 
     def _change_status(self, table: str, status: Status | None, actor: str) -> DatasetRecord:
@@ -205,7 +205,7 @@ class Definitions(Unit):
 
     def _try_again(self, session: Session, row: DatasetRow, actor: str) -> None:
         for incident in self._open_incidents(session, row.table_name):
-            if incident.kind == "engine":
+            if incident.kind in ("engine", "rule"):
                 self._close(session, incident, "try again", actor)
         self._unblock(session, row, actor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,7 +38,7 @@ from lake_platform.metastore.schemas import Next
 Infer = Callable[[Kafka, Dataset], Look]
 """Schema and warnings from some of a topic's records (sight.infer.look)."""
 CheckSteps = Callable[[Dataset], None]
-"""Raises InvalidFieldError for a transform that cannot run."""
+"""Raises InvalidFieldError for a transform that cannot run, or a rule that cannot be."""
 Advise = Callable[[Dataset, Struct | None], Sequence[str]]
 """Warnings about a definition and the schema of its topic (load.advice)."""
 CheckSource = Callable[[Dataset, Struct], Sequence[str]]
@@ -75,6 +76,7 @@ class UseCases:
     check_source: CheckSource = lambda _, __: ()
     raw_of: RawOf = lambda _table, _topic_id: {}
     has_raw_log: HasRawLog = lambda _: True
+    check_rules: CheckSteps = lambda _: None
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
         """Keeps the dataset with schema version 1.
@@ -85,7 +87,7 @@ class UseCases:
             KafkaUnavailableError, MetastoreUnavailableError, StorageUnavailableError: try again;
                 nothing was kept.
         """
-        self._check_form(dataset)
+        self._check_form(dataset, None)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
         found = self.look(dataset)
@@ -119,7 +121,7 @@ class UseCases:
         """Replaces fields by JSON values. Raises: ConflictError, InvalidFieldError."""
         before = self.store.get(table)
         after = changed(before.dataset, changes)
-        self._check_form(after)
+        self._check_form(after, before.dataset)
         self._check_rows(before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
         if record.version != before.version:
@@ -244,12 +246,12 @@ class UseCases:
 
         Raises: InvalidFieldError.
         """
-        self._check_form(dataset)
-        try:
+        before = None
+        with suppress(DatasetNotFoundError):
             before = self.store.get(dataset.table).dataset
-        except DatasetNotFoundError:
-            return
-        self._check_rows(before, dataset)
+        self._check_form(dataset, before)
+        if before is not None:
+            self._check_rows(before, dataset)
 
     def check_on(self, dataset: Dataset, source: Struct | None) -> Sequence[str]:
         """What a registration would refuse of `dataset`, where its records have the columns
@@ -257,15 +259,18 @@ class UseCases:
 
         Raises: InvalidFieldError.
         """
-        self._check_form(dataset)
+        self._check_form(dataset, None)
         if source is None:
             return self.advise(dataset, None)
         check_against_schema(dataset, source)
         return [*self.check_source(dataset, source), *self.advise(dataset, source)]
 
-    def _check_form(self, dataset: Dataset) -> None:
+    def _check_form(self, dataset: Dataset, before: Dataset | None) -> None:
+        """Rules of an older release may be what no new one can be."""
         check_schedule(dataset)
         self.check_steps(dataset)
+        if before is None or before.rules != dataset.rules:
+            self.check_rules(dataset)
 
     def _check_rows(self, before: Dataset, after: Dataset) -> None:
         schema = self.store.active_schema(after.table)

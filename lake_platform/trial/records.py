@@ -50,6 +50,13 @@ def read_records(path: Path, *, whole: bool) -> Iterator[Record]:
         yield _parsed(path, number, line) if whole else Record(number, line)
 
 
+def records_in(text: bytes) -> Iterator[Record]:
+    """Each line but the blank ones is a value, as in a file."""
+    lines = text.removeprefix(_BOM).split(b"\n")
+    stripped = ((n, line.removesuffix(b"\r")) for n, line in enumerate(lines, 1))
+    return (Record(number, line) for number, line in stripped if line.strip())
+
+
 def check_file(path: Path, *, whole: bool) -> None:
     """Raises: InvalidFieldError, as reading it would; without keeping any of it."""
     if not path.exists():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lake_platform.domain.diff import Change
 from lake_platform.domain.quality import Balance
+from lake_platform.domain.rules import Broken, added
 from lake_platform.errors import LakeError, NotRunnableError, StopDatasetError
 from lake_platform.load.results import LoadResult
 
@@ -35,6 +36,14 @@ class Step:
         counted = (r.applied.balance for r in self.loads if not r.applied.reapply)
         return sum(counted, Balance())
 
+    @property
+    def broken(self) -> dict[str, Broken]:
+        """Rules that rows of its loads break."""
+        found: dict[str, Broken] = {}
+        for result in (r for r in self.loads if not r.applied.reapply):
+            found = added(found, result.broken)
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         quarantined: Counter[str] = Counter()
         rescued: Counter[str] = Counter()
@@ -51,6 +60,7 @@ class Step:
             "counts": asdict(self.balance) | {"difference": self.balance.difference},
             "quarantined_by_reason": dict(quarantined),
             "rescued_by_path": dict(rescued),
+            "rules": [b.to_dict() for b in self.broken.values()],
             "changes": [*(_change(c) for r in self.loads for c in r.changes), *self.changes_made],
             "schema_version": self.loads[-1].schema_version if self.loads else None,
             "error": None if self.error is None else error_view(self.error),

@@ -14,6 +14,7 @@ from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import Struct
 from lake_platform.dump.dump import dump
 from lake_platform.errors import FixConfigError, InvalidFieldError, LakeError
@@ -215,7 +216,7 @@ class Trial:
             return found
         found.append(_verdict("primary_key", lambda: self._primary_key(rows)))
         if dataset.rules:
-            found.append(_verdict("rules", self._rules))
+            found.append(self._rules())
         return found
 
     def _balance(self) -> CheckResult:
@@ -230,13 +231,15 @@ class Trial:
             return False, f"{said}, but {rows.read_by} reads {rows.total} rows"
         return count == keys and not nulls, said
 
-    def _rules(self) -> tuple[bool, str]:
-        broken = checks.rules(self.table, self.bench.ports)
+    def _rules(self) -> CheckResult:
+        found: dict[str, Broken] = {}
+        for step in self.steps:
+            found = added(found, step.broken)
         listed = "; ".join(
-            f"{b['column']}: {b['rule']} broken in {b['rows']} rows, as {b['example']}"
-            for b in broken
+            f"{name} ({b.condition.policy}) broken by {b.rows} rows, as {b.samples[0]['value']}"
+            for name, b in found.items()
         )
-        return not broken, listed or "all rules hold on the newest rows"
+        return CheckResult("rules", not found, listed or "all rules hold in every batch")
 
 
 def _verdict(name: str, check: Callable[[], tuple[bool, str]]) -> CheckResult:

@@ -68,6 +68,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         settings = Settings.model_validate({"home": tmp_path, "api_tokens": secrets})
         metastore = open_repository(settings.metastore, lambda: NOW)
         store = open_store("memory:///")
+        sample_settings = settings.model_copy(update={"storage_url": "memory:///"})
         notified: list[str] = []
         missing: dict[int, OffsetRange] = {}
         engine = MemoryEngine(store)
@@ -87,6 +88,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             look_ahead=compose.build_look_ahead(ports, Limits(), use_cases),
             clock=lambda: NOW + 60_000,
             launch=launch,
+            bench=lambda: compose.build_check_bench(sample_settings),
             close=metastore.close,
         )
         app = create_app_with(settings, parts)

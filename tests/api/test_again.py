@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from fastapi.testclient import TestClient
@@ -23,6 +23,10 @@ from tests.unit.load.test_redrive import FIRST, SECOND, THIRD, begun
 
 CONFLICT, NO_JSON = Reason.CONFLICT.value, Reason.NOT_JSON.value
 Launched = list[tuple[str, Mapping[str, Any]]]
+
+
+def no_bench() -> NoReturn:
+    raise AssertionError("no sample is checked here")
 
 
 @pytest.fixture
@@ -52,6 +56,7 @@ def client(lab: Lab, launched: Launched, tmp_path: Path) -> Iterator[TestClient]
         store=lab.store,
         missing=lambda _: {},
         look_ahead=compose.build_look_ahead(lab.ports(), lab.limits, use_cases),
+        bench=no_bench,
         clock=lambda: lab.now_ms,
         launch=launch,
     )

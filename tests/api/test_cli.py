@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.cli.main import app
+from lake_platform.cli.shell import shell_actor
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.diff import Change
 from lake_platform.metastore.repository import Repository
@@ -142,7 +143,7 @@ def test_pause_resume_retire(lake: Lake) -> None:
     assert data(lake("datasets", "list", "--json"))["datasets"] == []
     entries = data(lake("audit-log", "--json"))["entries"]
     assert [e["action"] for e in entries] == ["status", "status", "status", "register"]
-    assert entries[0]["actor"] == compose.shell_actor()
+    assert entries[0]["actor"] == shell_actor()
     assert "RETIRED" in lake("audit-log", "--table", "orders").output
 
 
@@ -278,7 +279,7 @@ def test_retire_asks_and_can_be_undone(lake: Lake, store: Repository) -> None:
     assert "orders is RETIRED" in lake("datasets", "retire", "orders", stdin="y\n").output
     assert data(lake("incidents", "list", "--json"))["incidents"] == []
     [closed] = store.incidents("orders")
-    assert (closed.resolution, closed.resolved_by) == ("retired", compose.shell_actor())
+    assert (closed.resolution, closed.resolved_by) == ("retired", shell_actor())
     assert "orders is LIVE" in lake("datasets", "unretire", "orders").output
     again = lake("datasets", "unretire", "orders")
     assert (again.exit_code, "is LIVE, not retired" in again.stderr) == (1, True)
@@ -349,3 +350,15 @@ def test_warnings_on_the_way_leave_stdout_to_the_answer(
     said = capsys.readouterr()
     assert said.out == ""
     assert "the error was not noted" in said.err
+
+
+def test_an_incident_of_a_rule(lake: Lake, store: Repository) -> None:
+    add(lake)
+    sample = {"rule": "id.max", "partition": 0, "offset": 3, "value": {"id": 9}}
+    incident = store.block("orders", (), "b1", [sample], "rule", "id.max is broken by 1 rows")
+    said = lake("incidents", "show", str(incident)).output
+    assert "id.max is broken by 1 rows" in said
+    assert '"offset": 3' in said
+    assert "lake datasets resume orders" in said
+    assert lake("datasets", "resume", "orders").exit_code == 0
+    assert store.incident(incident).status == "RESOLVED"

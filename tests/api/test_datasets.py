@@ -28,7 +28,20 @@ def test_register_keeps_definition_and_schema_version_1(stack: Stack) -> None:
     assert reply.status_code == 201
     found = reply.json()
     assert {name: found[name] for name in body} == body | {
-        "rules": [{"column": "id", "not_null": True, "min": None, "max": None, "isin": []}]
+        "rules": [
+            {
+                "column": "id",
+                "not_null": True,
+                "min": None,
+                "max": None,
+                "isin": [],
+                "regex": "",
+                "unique": False,
+                "sql": "",
+                "policy": "warn",
+                "name": "",
+            }
+        ]
     }
     assert (found["version"], found["status"], found["registered_at"]) == (1, "REGISTERED", NOW)
     assert found["schema"]["version"] == 1
@@ -75,7 +88,7 @@ def test_empty_topic_is_registered_without_schema(stack: Stack) -> None:
         ({"schedule": "hourly"}, "schedule"),
         ({"transforms": [{"kind": "sql", "sql": "DROP TABLE x"}]}, "transforms.sql"),
         ({"transforms": [{"sql": "SELECT 1", "more": 1}]}, "transforms.0.more"),
-        ({"rules": [{"not_null": True}]}, "rules.0.column"),
+        ({"rules": [{"not_null": True}]}, "rules.column"),
         ({"transforms": [{"sql": "SELECT * FROM other"}]}, "transforms.sql"),
         (
             {"transforms": [{"sql": "SELECT id FROM input"}], "partition_by": ["day"]},
@@ -84,6 +97,18 @@ def test_empty_topic_is_registered_without_schema(stack: Stack) -> None:
         ({"mode": "upsert", "primary_key": ["id"], "delete_when": "1=1); DROP"}, "delete_when"),
         ({"table": "x" * 161}, "table"),
         ({"rules": [{"column": "id", "min": 5, "max": 1}]}, "rules.min"),
+        ({"rules": [{"column": "id", "min": 1, "policy": "drop"}]}, "rules.0.policy"),
+        ({"rules": [{"column": "nope", "min": 1}]}, "rules.column"),
+        ({"rules": [{"column": "at.nope", "min": 1}]}, "rules.column"),
+        ({"rules": [{"column": "name", "min": 1}]}, "rules.min"),
+        ({"rules": [{"column": "at", "unique": True}]}, "rules.unique"),
+        ({"rules": [{"column": "name", "regex": "(?<=a)b"}]}, "rules.regex"),
+        ({"rules": [{"column": "id"}]}, "rules"),
+        ({"rules": [{"column": "id", "min": 1}, {"column": "id", "min": 2}]}, "rules"),
+        ({"rules": [{"sql": "id > 0"}]}, "rules.name"),
+        ({"rules": [{"sql": "id > 0", "name": "a", "column": "id", "min": 1}]}, "rules.sql"),
+        ({"rules": [{"sql": "id > (SELECT 1)", "name": "a"}]}, "rules.sql"),
+        ({"rules": [{"sql": "id > 0", "name": "a"}], "format": "parquet"}, "rules.sql"),
         ({"tags": {"a": 1}}, "tags.a"),
         ({"domain": "../x"}, "domain"),
     ],

@@ -584,6 +584,16 @@ def test_loads_that_fail_alike_block_until_resumed(orders: Repository) -> None:
     assert [e.action for e in orders.audit_log("orders")][:2] == ["status", "resolve"]
 
 
+def test_a_rule_that_blocks_is_tried_again(orders: Repository) -> None:
+    sample = {"rule": "price.min", "partition": 0, "offset": 1}
+    incident = orders.block("orders", (), "b1", [sample], "rule", "price.min is broken by 1 rows")
+    held = orders.incident(incident)
+    assert (held.kind, held.samples) == ("rule", (sample,))
+    assert orders.blocked_tables("schema") == set()
+    assert orders.resume("orders", "ann").status is Status.LIVE
+    assert orders.incident(incident).resolution == "try again"
+
+
 def test_a_breaking_change_beside_it_stays(orders: Repository) -> None:
     breaking = orders.block("orders", (), "b1", ())
     failing = orders.block("orders", (), "b1", (), "engine", "no such column")

@@ -92,6 +92,9 @@ class FakeEngine:
     def profile(self, dataset: Dataset) -> TableProfile:
         return self.profiles.get(dataset.table, TableProfile(0, 0, 0))
 
+    def newest_rows(self, dataset: Dataset, columns: Any, limit: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        return []
+
     def uncompacted(self, dataset: Dataset) -> int:
         return self.waiting.get(dataset.table, 0)
 

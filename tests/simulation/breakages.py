@@ -113,14 +113,14 @@ def no_look_behind_the_fence(stack: ExitStack) -> None:
 
 def checkpoint_before_the_data(stack: ExitStack) -> None:
     """The metastore hears of a batch that may never be written."""
-    prepare = apply._prepare
+    prepare = apply.prepare
 
     def early(loading: Any, claim: Any, work: Any, *, fresh: bool) -> Any:
         prepared = prepare(loading, claim, work, fresh=fresh)
         loading.ports.metastore.update_progress(loading.table, applied_seq=prepared[1].applied)
         return prepared
 
-    _swap(stack, apply, "_prepare", early)
+    _swap(stack, apply, "prepare", early)
 
 
 def quarantine_named_by_chance(stack: ExitStack) -> None:

@@ -214,7 +214,7 @@ class DictMetastore:
             self._move(held, held.paused_from or Status.REGISTERED, actor)
         elif held.record.status is Status.BLOCKED:
             for incident in self._open(table):
-                if incident.kind == "engine":
+                if incident.kind in ("engine", "rule"):
                     self._close(incident, "try again", actor)
             self._unblock(held, actor)
         return held.record

@@ -34,9 +34,11 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"errors", "domain", "records", "raw"},
     # Shares no code with what it audits: no use case and no adapter of it.
     "audit": {"errors", "domain"},
-    # `lake try`: production's use cases over records of files, read back by the audit's engines.
+    # `lake try` and the check of samples: production's use cases over records of files, read back
+    # by the audit's engines.
     "trial": {
-        "errors", "domain", "raw", "dump", "load", "maintain", "rebuild", "metastore", "audit",
+        "errors", "domain", "records", "raw", "dump", "evolution", "load", "maintain", "rebuild",
+        "metastore", "audit",
     },
     "embedded": {"errors", "domain", "settings", "metastore", "adapters", "compose", *_USE_CASES},
     # The composition root finds Java for its sessions.
@@ -44,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "domain", "settings", "metastore", "adapters", "embedded", "audit", "trial",
         *_USE_CASES,
     },
-    "api": {"errors", "domain", "settings", "metastore", "compose", *_USE_CASES},
+    "api": {"errors", "domain", "settings", "metastore", "compose", "trial", *_USE_CASES},
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "embedded", "api", "audit",
         "trial", *_USE_CASES,

@@ -26,6 +26,7 @@ from lake_platform.adapters.hudi.options import (
     tasks,
 )
 from lake_platform.adapters.hudi.ordering import ordered, ordering_column
+from lake_platform.adapters.hudi.removed import take_out
 from lake_platform.adapters.hudi.tombstones import delete_rows
 from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
 from lake_platform.adapters.moving import keys, move, remove
@@ -116,6 +117,10 @@ class HudiEngine:
             if dataset.mode == "upsert":
                 commit = self._upserted(frame, job)
             else:
+                if job.removed and timeline.completed(self._store, dataset.table):
+                    path = self._store.url(table_prefix(dataset.table))
+                    fenced = self._fenced_options(dataset.table, job.claim)
+                    take_out(self._table(dataset), job, path, fenced)
                 commit = self._saved(frame, job, self._options(job, append_key(dataset)))
         if commit is None:
             raise EngineError(

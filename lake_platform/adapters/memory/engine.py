@@ -188,6 +188,8 @@ class MemoryEngine:
                 if place in refused:
                     continue
                 yield _Event(*place, order, key, {**shaped, **known})
+        for gone in job.removed:
+            yield _Event(gone.partition, gone.offset, 0, (), None)
 
     def _rows(self, key: str) -> list[Row]:
         import pyarrow as pa

@@ -15,6 +15,8 @@ from lake_platform.adapters.spark.rows import empty_input
 from lake_platform.adapters.spark.session import analysis_config, open_session
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_columns, check_places, unstorable
+from lake_platform.domain.rules import root_of
+from lake_platform.domain.rules_fit import check_fit
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import InvalidFieldError, LakeError
 
@@ -42,7 +44,22 @@ def analyse(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
         )  # fmt: skip
     _check_columns(dataset, source, columns)
     check_places(dataset, columns)
+    _check_rules(dataset, made.frame, columns)
     return columns
+
+
+def _check_rules(dataset: Dataset, frame: DataFrame, columns: Struct) -> None:
+    names = [f.name for f in columns.fields]
+    if dataset.transformed:  # else the columns are known without an engine
+        check_fit([r for r in dataset.rules if root_of(names, r.column)[0] is not None], columns)
+    for one in dataset.conditions:
+        if one.kind == "sql":
+            try:
+                steps.condition(frame, one.value, one.name, "rules.sql")
+            except steps.StepError as error:
+                raise InvalidFieldError(
+                    error.field, error.sql, f"rule {error.step}: {error.why}", "mend the condition"
+                ) from error
 
 
 def _repeatable(frame: DataFrame) -> bool:

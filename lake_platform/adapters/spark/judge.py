@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.rows import deletable, made_rows, target_columns
+from lake_platform.adapters.spark.rules import conditions_of, held_against_rules
 from lake_platform.domain.batches import BatchJob, Exclusion, Judgement, UnfitRow
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import (
@@ -15,6 +16,7 @@ from lake_platform.domain.quality import (
     Reason,
     bad_partition,
 )
+from lake_platform.records.unique import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -25,24 +27,37 @@ _SHOWN = 1_000  # characters of a partition value: enough to know that it is too
 
 
 def needs_judging(dataset: Dataset) -> bool:
-    """Where a step can make a row unfit, or its count of rows tells what became of the records."""
-    return dataset.transformed and bool(
-        dataset.mode == "upsert" or dataset.partition_by or dataset.explode
-    )
+    """Where a step can make a row unfit, its count of rows tells what became of the records, or a
+    rule is about its rows."""
+    shaped = dataset.mode == "upsert" or dataset.partition_by or dataset.explode
+    return bool((dataset.transformed and shaped) or conditions_of(dataset))
 
 
 def judge(spark: SparkSession, job: BatchJob, store: ObjectStore) -> Judgement:
-    """One pass over the batch. Raises: TransformError; what Spark throws when a step fails."""
-    unfit, found = _look(spark, job, store)
+    """Raises: TransformError; what Spark throws when a step fails."""
+    ruled = held_against_rules(spark, job, store)
+    return replace(_judged(spark, job, store, ruled.unfit), broken=ruled.broken)
+
+
+def _judged(
+    spark: SparkSession, job: BatchJob, store: ObjectStore, ruled: Mapping[Place, UnfitRow]
+) -> Judgement:
+    """One pass over the batch; `ruled` are unfit for a rule."""
+    if not job.dataset.transformed:
+        return Judgement(tuple(ruled.values()))
+    own, found = _look(spark, job, store)
+    unfit = {**ruled, **{(u.partition, u.offset): u for u in own}}
     if unfit and job.dataset.explode:
         # The other rows of these records must not be counted either.
-        gone = tuple(Exclusion(u.partition, u.offset) for u in unfit)
+        gone = tuple(Exclusion(*place) for place in unfit)
         rest = replace(job, refused=gone, quarantined=job.quarantined + len(gone))
-        return replace(judge(spark, rest, store), unfit=tuple(unfit))
+        return replace(_judged(spark, rest, store, {}), unfit=tuple(unfit.values()))
     alive = job.records - job.quarantined - job.dropped - len(job.deletes)
     sound = found.given - len(unfit)
     return Judgement(
-        tuple(unfit), dropped=alive - len(unfit) - sound, exploded=found.rows - found.given
+        tuple(unfit.values()),
+        dropped=alive - len(unfit) - sound,
+        exploded=found.rows - found.given,
     )
 
 

@@ -13,9 +13,12 @@ from typing import Any
 
 from lake_platform.adapters.spark.names import Resolved, resolve, unknown
 from lake_platform.adapters.spark.paths import Path, has_path
-from lake_platform.adapters.spark.transforms import check_select
+from lake_platform.adapters.spark.transforms import check_predicate, check_select
+from lake_platform.domain import rules
 from lake_platform.domain.dataset import Dataset, Rule, Transform
 from lake_platform.domain.fitness import check_columns
+from lake_platform.domain.rules import root_of
+from lake_platform.domain.rules_fit import check_fit
 from lake_platform.domain.schema import (
     Struct,
 )
@@ -48,16 +51,33 @@ def _check_output(dataset: Dataset, source: Struct, resolved: Resolved, seen: Se
         return
     if dataset.transformed:
         check_columns(dataset, columns)
-    known = {c.casefold() for c in columns}
-    for rule in dataset.rules:
-        if rule.column.casefold() in known:
-            continue
-        if dataset.transformed or seen().get(rule.column) is None:
+    if not dataset.transformed:
+        check_fit(dataset.rules, source, seen)
+        return
+    for condition in dataset.conditions:
+        if condition.column and root_of(columns, condition.column)[0] is None:
             listed = ", ".join(columns)
             raise InvalidFieldError(
-                "rules.column", rule.column, "the table has no such column",
+                "rules.column", condition.column, "the table has no such column",
                 f"columns are: {listed}",
             )  # fmt: skip
+
+
+def check_rules(dataset: Dataset) -> None:
+    """What can be said of rules without the columns. Raises: InvalidFieldError."""
+    from lake_platform.records.rules import check_regex
+
+    rules.check_rules(dataset.rules)
+    for condition in dataset.conditions:
+        if condition.kind == "regex":
+            check_regex(condition.value)
+        elif condition.kind == "sql":
+            check_predicate(condition.value, "rules.sql")
+            if dataset.format == "parquet" and not dataset.transformed:
+                raise InvalidFieldError(
+                    "rules.sql", condition.value, "needs Spark, and without a step a Parquet table "
+                    "is loaded without it", "add the step SELECT * FROM input",
+                )  # fmt: skip
 
 
 def _place(dataset: Dataset, path: Path) -> tuple[str, str]:
@@ -78,12 +98,18 @@ def _names(sql: str) -> Sequence[Any]:
     return list(check_select(sql).find_all(exp.Identifier))
 
 
+def has_sql(dataset: Dataset) -> bool:
+    """Whether there is something for the engine to look at."""
+    predicates = any(c.kind == "sql" for c in dataset.conditions)
+    return bool(dataset.transformed or dataset.delete_when or predicates)
+
+
 def analyse_apart(environ: Mapping[str, str], config: Mapping[str, str], remote: str) -> Analyse:
     """The engine's analysis in a child process. What keeps it from an answer is a warning: the
     first load checks the same."""
 
     def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
-        if not (dataset.transformed or dataset.delete_when):
+        if not has_sql(dataset):
             return ()
         ask = {
             "dataset": dataclasses.asdict(dataset), "source": to_json(source),

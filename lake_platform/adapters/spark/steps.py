@@ -70,7 +70,8 @@ def run(dataset: Dataset, frame: DataFrame, source: Struct) -> Rows:
     for flag in flags:
         passed = passed & F.col(f"`{flag}`")
     if dataset.delete_when:
-        deleted = _condition(frame, dataset.delete_when)
+        said = condition(frame, dataset.delete_when, "delete_when", "delete_when")
+        deleted = F.coalesce(said, F.lit(False))  # null is no
     if flags:
         deleted = deleted | ~passed
     return Rows(frame, deleted, passed)
@@ -227,25 +228,24 @@ def _check_names(columns: Sequence[str], step: str, sql: str) -> None:
         raise StepError(step, f"gives column {doubled[0]} twice", sql=sql)
 
 
-def _condition(frame: DataFrame, sql: str) -> Column:
-    """`delete_when`, where NULL is no."""
+def condition(frame: DataFrame, sql: str, step: str, field: str) -> Column:
+    """A predicate over the row. Raises: StepError."""
     from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
     from pyspark.sql import types as T
 
     try:
-        check_predicate(sql)
+        check_predicate(sql, field)
         kind = frame.select(F.expr(sql)).schema[0].dataType
     except InvalidFieldError as error:
-        raise StepError("delete_when", f"{error.reason}; {error.remedy}", "delete_when", sql
-                        ) from error  # fmt: skip
+        raise StepError(step, f"{error.reason}; {error.remedy}", field, sql) from error
     except PySparkException as error:
-        raise StepError("delete_when", short(error), "delete_when", sql) from error
+        raise StepError(step, short(error), field, sql) from error
     if not isinstance(kind, T.BooleanType | T.NullType):
         written = f"{sql} = 'true'" if isinstance(kind, T.StringType) else f"{sql} <> 0"
         why = f"it is a {kind.simpleString()}, not a condition; compare it, as in {written}"
-        raise StepError("delete_when", why, "delete_when", sql)
-    return F.coalesce(F.expr(sql), F.lit(False))
+        raise StepError(step, why, field, sql)
+    return F.expr(sql)
 
 
 def _quoted(name: str) -> str:

@@ -125,19 +125,19 @@ def check_without_where(sql: str) -> None:
             )  # fmt: skip
 
 
-def check_predicate(sql: str) -> None:
-    """Parses `delete_when`. Raises: InvalidFieldError."""
-    statements = _parsed("delete_when", sql, "mend the condition")
+def check_predicate(sql: str, field: str = "delete_when") -> None:
+    """Parses a condition over the row. Raises: InvalidFieldError."""
+    statements = _parsed(field, sql, "mend the condition")
     if len(statements) != 1 or not isinstance(statements[0], exp.Condition):
         raise InvalidFieldError(
-            "delete_when", sql, "not one condition", "write it as after WHERE: op = 'delete'"
+            field, sql, "not one condition", "write it as after WHERE: op = 'delete'"
         )
     if statements[0].find(exp.Query, exp.AggFunc, exp.Window):
         raise InvalidFieldError(
-            "delete_when", sql, "looks beyond its row", "compare columns of the row itself"
+            field, sql, "looks beyond its row", "compare columns of the row itself"
         )
-    _check_reach("delete_when", sql, statements[0])
-    _check_calls("delete_when", sql, statements[0])
+    _check_reach(field, sql, statements[0])
+    _check_calls(field, sql, statements[0])
 
 
 def output_columns(sql: str) -> list[str] | None:
