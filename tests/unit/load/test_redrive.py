@@ -271,8 +271,8 @@ class TestExpired:
 
 
 def test_rows_never_go_to_quarantine_where_they_would_stay(lab: Lab) -> None:
-    """Hudi replaces row by row: a record that is refused now would be in both."""
-    registered(lab, on_conflict="rescue")
+    """What a row of an upsert table replaced is gone: it cannot be taken out again."""
+    registered(lab, on_conflict="rescue", mode="upsert", primary_key=("id",))
     lab.send({"id": 1, "n": "many"})
     lab.cycle()
     change(lab, on_conflict="quarantine")
@@ -281,6 +281,16 @@ def test_rows_never_go_to_quarantine_where_they_would_stay(lab: Lab) -> None:
         lab.load(replay=[FIRST])
     assert "undo the change" in caught.value.remedy
     assert lab.metastore.get("t").status is Status.LIVE
+    lab.account()
+
+
+def test_rows_of_an_append_table_go_to_quarantine_when_they_are_refused_now(lab: Lab) -> None:
+    registered(lab, on_conflict="rescue")
+    lab.send({"id": 1, "n": "many"}, reason=CONFLICT)
+    lab.cycle()
+    change(lab, on_conflict="quarantine")
+    lab.load(replay=[FIRST])
+    assert [r["id"] for r in lab.rows()] == [99]
     lab.account()
 
 
