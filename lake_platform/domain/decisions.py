@@ -76,7 +76,9 @@ def settled_by(decisions: Iterable[Decision], changes: Iterable[Change], batch: 
     changes; None when there is none."""
     if not batch[:1].isdigit():
         return None  # of the steps
-    first = int(batch.partition("-")[0])
-    held = {column_of(d.path): d.incident for d in decisions if d.covers(first)}
+    first, last = map(int, batch.split("-"))
+    # In a batch that goes past a decision it may be the commits behind that break.
+    whole = (d for d in decisions if d.covers(first) and d.covers(last))
+    held = {column_of(d.path): d.incident for d in whole}
     answered = [held.get(column_of(c.path)) for c in changes]
     return max((i for i in answered if i), default=None) if all(answered) else None

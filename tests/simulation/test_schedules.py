@@ -55,14 +55,15 @@ def test_a_schedule_that_breaks_shrinks_to_what_breaks_it() -> None:
 def test_a_sleeper_stays_fenced_when_raw_of_its_batch_has_expired() -> None:
     """It is taken for dead before its commit, and wakes after cleaner and retention."""
     value = Produce((("value", 0),))
-    steps = (
-        value, Run("w1", "dump"), Run("sleeper", "load", 21, "stand", "dead"),
-        value, Run("w2", "dump"), Run("w3", "load", seen="away"),
-        Tick(8 * 24 * 60), Run("cleaner", "clean", option=101),
-    )  # fmt: skip
     setting = Setting(engine="hudi-like", slice_records=1, batch_bytes=1, firm=True)
     hits = Hits()
-    assert broken(Schedule(setting, steps), hits) == ""
+    for calls in range(12, 36):  # one of them is the last before its commit
+        steps = (
+            value, Run("w1", "dump"), Run("sleeper", "load", calls, "stand", "dead"),
+            value, Run("w2", "dump"), Run("w3", "load", seen="away"),
+            Tick(8 * 24 * 60), Run("cleaner", "clean", option=101),
+        )  # fmt: skip
+        assert broken(Schedule(setting, steps), hits) == "", calls
     assert hits["error", "CommitRaceError"] >= 1, "the sleeper was not stopped by its fence"
 
 
