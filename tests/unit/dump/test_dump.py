@@ -264,7 +264,7 @@ def test_a_log_that_went_back_stops(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(Status.PAUSED, "lake datasets resume t"), (Status.RETIRED, "register a new table")],
+    [(Status.PAUSED, "lake datasets resume t"), (Status.RETIRED, "lake datasets unretire t")],
 )
 def test_status_forbids(lab: Lab, status: Status, said: str) -> None:
     lab.register()

@@ -110,7 +110,7 @@ def test_status_forbids(lab: Lab) -> None:
         with pytest.raises(NotRunnableError) as caught:
             lab.load()
         assert caught.value.status == status
-    assert "register a new table" in str(caught.value)  # a retired one is never resumed
+    assert "lake datasets unretire t" in str(caught.value)
 
 
 def test_balance_of_an_append_closes(lab: Lab) -> None:
