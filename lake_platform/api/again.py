@@ -15,6 +15,7 @@ from lake_platform.api.parts import Body, Parts, PartsOf, Table
 from lake_platform.api.security import Editor, Viewer
 from lake_platform.domain.layout import check_name
 from lake_platform.load import quarantined, redrive, replaying
+from lake_platform.load.plan import runnable
 from lake_platform.metastore.model import invalid_field
 
 router = APIRouter(tags=["quarantine and replays"])
@@ -114,7 +115,7 @@ def redrive_records(
     wanted = quarantined.wanted(asked.reasons, asked.windows, asked.version)
     quarantined.check_rescued(wanted, rescued=asked.rescued)
     if not asked.dry_run:
-        replaying.check_runs(table, parts.metastore)
+        runnable(table, parts.metastore)
     found = redrive.plan(
         table, parts.store, parts.metastore, parts.limits, wanted, rescued=asked.rescued
     )
@@ -132,7 +133,7 @@ def replay(_who: Editor, body: Body, parts: PartsOf, response: Response) -> dict
     table = check_name("table", asked.table)
     span = replaying.span(asked.windows, asked.first, asked.last, every=asked.every)
     if not asked.dry_run:
-        replaying.check_runs(table, parts.metastore)
+        runnable(table, parts.metastore)
     found = replaying.plan(table, parts.store, parts.metastore, parts.limits, span)
     config: dict[str, Any] = {"table": table, "windows": asked.windows, "all_windows": asked.every}
     config |= {"first_window": asked.first} if asked.first else {}

@@ -12,7 +12,7 @@ from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import InvalidFieldError
-from lake_platform.load.held import amount, waiting
+from lake_platform.load.held import waits
 from lake_platform.metastore.incidents import Incident
 from lake_platform.metastore.views import incident_view
 
@@ -69,8 +69,7 @@ def end_decision(who: Editor, table: str, decision_id: int, parts: PartsOf) -> d
 
 def _incident(parts: Parts, found: Incident) -> dict[str, Any]:
     store = parts.metastore
-    waits = asdict(amount(waiting(found.table, store, parts.store)))
-    held = {name: waits[name] for name in ("commits", "records", "bytes", "windows")}
+    held = waits(found.table, store, parts.store)
     progress = store.progress(found.table)
     return incident_view(found, store.get(found.table), progress, held, parts.clock())
 

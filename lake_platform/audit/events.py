@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +50,7 @@ class EventSink:
         self._note((message.partition(), message.offset()), text, message.value(), True)
 
     def raw_line(self, line: RawLine) -> None:
-        value = None if line.tombstone else bytes(line.value)
-        if line.value_bytes is not None:
-            value = base64.b64decode(line.value_bytes)
-        self._note((line.partition, line.offset), line.key, value, False)
+        self._note((line.partition, line.offset), line.key, line.sent, False)
 
     def close(self) -> None:
         """Decides what is still buffered for `delete_when`."""

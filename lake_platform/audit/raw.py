@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
@@ -27,6 +28,13 @@ class RawLine(msgspec.Struct, gc=False):
     value: msgspec.Raw = msgspec.Raw(b"null")
     value_bytes: str | None = None
     tombstone: bool = False
+
+    @property
+    def sent(self) -> bytes | None:
+        """The value as it was in Kafka; None for a tombstone."""
+        if self.value_bytes is not None:
+            return base64.b64decode(self.value_bytes)
+        return None if self.tombstone else bytes(self.value)
 
 
 class QuarantineLine(msgspec.Struct, gc=False):

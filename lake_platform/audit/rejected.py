@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,10 +61,7 @@ class MisfitSink:
         self._note(message.partition(), message.offset(), message.value())
 
     def raw_line(self, line: RawLine) -> None:
-        value = None if line.tombstone else bytes(line.value)
-        if line.value_bytes is not None:
-            value = base64.b64decode(line.value_bytes)
-        self._note(line.partition, line.offset, value)
+        self._note(line.partition, line.offset, line.sent)
 
     def _note(self, partition: int, offset: int, value: bytes | None) -> None:
         if value is None:

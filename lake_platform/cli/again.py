@@ -42,7 +42,8 @@ def replay(
     right before it is the same afterwards. Starts Spark where a load does.
     """
     from lake_platform.load.load import load
-    from lake_platform.load.replaying import check_runs, plan, span
+    from lake_platform.load.plan import runnable
+    from lake_platform.load.replaying import plan, span
 
     asked = span(window or (), first, last, every=every)
     with open_shell(home, as_json=as_json) as shell:
@@ -57,7 +58,7 @@ def replay(
         if found.to_end:
             shell.say(TO_END)
         if not dry_run:
-            check_runs(table, ports.metastore)
+            runnable(table, ports.metastore)
         results = () if dry_run else load(table, ports, limits, found.windows, replay=True)
         done = applied(shell, results, found.batches, found.records)
         if as_json:

@@ -17,7 +17,7 @@ from lake_platform.cli.shell import AsJson, Home, Shell, open_shell, time_text
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.resolutions import RESOLUTIONS, Asked
 from lake_platform.errors import InvalidFieldError
-from lake_platform.load.held import Held, amount, waiting
+from lake_platform.load.held import Held, waits
 from lake_platform.metastore.incidents import Incident
 from lake_platform.metastore.resolving import Rebuilding
 from lake_platform.metastore.views import incident_view
@@ -173,8 +173,7 @@ def _rebuild(shell: Shell, anew: Rebuilding, *, yes: bool) -> None:
 
 def _view(shell: Shell, found: Incident) -> dict[str, Any]:
     store = shell.metastore
-    waits = asdict(amount(waiting(found.table, store, compose.build_store(shell.settings))))
-    held = {name: waits[name] for name in ("commits", "records", "bytes", "windows")}
+    held = waits(found.table, store, compose.build_store(shell.settings))
     record, progress = store.get(found.table), store.progress(found.table)
     return incident_view(found, record, progress, held, compose.clock())
 

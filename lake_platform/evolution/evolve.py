@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import STEPS
+from lake_platform.domain.decisions import STEPS, column_of
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.fitness import check_places, unstorable
 from lake_platform.domain.hints_fit import with_aliases
@@ -93,7 +93,7 @@ def proposed(
 def any_new(active: SchemaVersion, changes: Sequence[Change]) -> bool:
     """Whether one of them is about a column that the table has not."""
     known = {path for path, _ in columns(active.source)} if changes else set()
-    return any(c.path.rstrip("[]{}") not in known for c in changes)
+    return any(column_of(c.path) not in known for c in changes)
 
 
 def _grown(

@@ -23,7 +23,6 @@ from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
 from lake_platform.load.quarantine import (
     deletes_among,
-    may_be_put_aside,
     place_of,
     settle,
     write_quarantine,
@@ -193,7 +192,7 @@ def prepare(
         replay=work.replay,
         reapply=late,
         undone=work.undone,
-        only_aside=may_be_put_aside(loading, work),
+        only_aside=found.only_aside,
     )
     job = judged(loading, report, job, asked=work.asked)
     check_blocking(dataset, ports, report.rules, objects, work.batch.id, asked=work.asked)

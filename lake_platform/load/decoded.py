@@ -24,11 +24,12 @@ from lake_platform.load.stage import Question, Staged, together
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """`late`: it keeps the old columns although it brought new ones, to be applied again with them.
-    `changes`: what it brought."""
+    `changes`: what it brought. `only_aside`: as `may_be_put_aside` has it."""
 
     staged: Staged
     schema: SchemaVersion
     changes: tuple[Change, ...]
+    only_aside: frozenset[tuple[int, int]] | None = None
     late: bool = False
 
 
@@ -49,8 +50,8 @@ def decoded(
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
     changes = tuple(diff(active.source, schema.source, partial=True))
     if not fresh and _is_late(loading, work, changes):
-        return Decoded(rounds.stage_late(active), active, changes, late=True)
-    return Decoded(staged, schema, changes)
+        return Decoded(rounds.stage_late(active), active, changes, rounds.only, late=True)
+    return Decoded(staged, schema, changes, rounds.only)
 
 
 def staging(table: str, claim: Claim) -> str:
@@ -64,7 +65,8 @@ class _Rounds:
         self._loading, self._claim, self._work = loading, claim, work
         self.base = self.schema = active
         self._rulings = loading.rulings(work.commits, asked=work.asked)
-        self._aside = Aside(only=may_be_put_aside(loading, work))
+        self.only = may_be_put_aside(loading, work)
+        self._aside = Aside(only=self.only)
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))

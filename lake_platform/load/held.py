@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from lake_platform.domain.batches import BatchRange, Claim
 from lake_platform.domain.bundle import Limits, Ports
@@ -52,6 +53,12 @@ def waiting(table: str, metastore: Metastore, store: ObjectStore) -> list[RawCom
     """Raw commits that are not in the table."""
     applied = metastore.progress(table).applied_seq
     return list(raw_log.iter_commits_after(store, table, applied))
+
+
+def waits(table: str, metastore: Metastore, store: ObjectStore) -> dict[str, Any]:
+    """How much there is of them, as JSON has it."""
+    found = asdict(amount(waiting(table, metastore, store)))
+    return {name: found[name] for name in ("commits", "records", "bytes", "windows")}
 
 
 def amount(commits: Sequence[RawCommit]) -> Held:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 
 from lake_platform.domain.bundle import Limits, Ports
-from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
-from lake_platform.errors import CheckpointLostError, NotRunnableError
+from lake_platform.errors import CheckpointLostError
 from lake_platform.load import claims, unfinished
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
 from lake_platform.load.failures import noted
-from lake_platform.load.plan import Loading, decided, is_pending, next_work
+from lake_platform.load.plan import Loading, decided, is_pending, next_work, runnable
 from lake_platform.load.progress import catch_up, publish_applied
 from lake_platform.load.replay import Batches, replayed
 from lake_platform.load.results import LoadResult
@@ -42,9 +41,7 @@ def load(
         RepeatedFailureError: the same failure again and again; an incident waits, BLOCKED.
         BatchClaimedError, CommitRaceError, EngineError, StorageUnavailableError: try again.
     """
-    record = ports.metastore.get(table)
-    if record.status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
-        raise NotRunnableError(table, record.status)
+    record = runnable(table, ports.metastore)
     with noted(table, ports, replay=replay):
         left = unfinished.abandoned(table, ports, limits)
 

@@ -9,10 +9,12 @@ from itertools import groupby, takewhile
 
 from lake_platform.domain.batches import BatchRange, TableState
 from lake_platform.domain.bundle import Limits, Ports
-from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision, Ruling, ruling
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import TableEngine
+from lake_platform.domain.ports import Metastore, TableEngine
+from lake_platform.domain.progress import DatasetRecord
+from lake_platform.errors import NotRunnableError
 from lake_platform.load import claims
 from lake_platform.load.crew import Decoders
 from lake_platform.raw import log as raw_log
@@ -55,6 +57,14 @@ class Loading:
             self.ports.store, self.dataset.raw_table, batch.first_seq - 1
         )
         return tuple(takewhile(lambda c: c.seq <= batch.last_seq, held))
+
+
+def runnable(table: str, metastore: Metastore) -> DatasetRecord:
+    """Raises: DatasetNotFoundError, NotRunnableError."""
+    record = metastore.get(table)
+    if record.status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
+        raise NotRunnableError(table, record.status)
+    return record
 
 
 def decided(dataset: Dataset, ports: Ports) -> Sequence[Decision]:

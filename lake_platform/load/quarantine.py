@@ -47,8 +47,7 @@ class Held:
 
     @property
     def at(self) -> tuple[int, int]:
-        head = self.head
-        return head.partition, head.offset
+        return place_of(self.record)
 
 
 def lines_at(store: ObjectStore, key: str) -> list[Held]:
@@ -91,8 +90,7 @@ def newly_rejected(
     for key, record in _placed(table, commits, rejected):
         if key not in held:
             held[key] = {h.at for h in lines_at(store, key)}
-        head = head_of(record.line)
-        if (head.partition, head.offset) not in held[key]:
+        if place_of(record.line) not in held[key]:
             new.append(record)
     return new
 
@@ -159,9 +157,7 @@ def settle(
     """After the commit of claim `epoch`: takes away what an earlier try or batch put and this one
     did not. The definition changed in between, and those records are rows or drops now. Gives the
     keys of objects of which something went."""
-    possible = {
-        quarantine_key(table, window, seq_name(c.seq)) for c in commits for window in c.windows
-    }
+    possible = _keys(table, commits)
     gone = sorted(k for k in possible.difference(kept) if store.head(k) is not None)
     for key in sorted(possible.intersection(kept)):
         lines = lines_at(store, key)
@@ -186,18 +182,10 @@ def may_be_put_aside(loading: Loading, work: Work) -> frozenset[tuple[int, int]]
         c.policy == "quarantine" for c in dataset.conditions
     ):
         return None
-    return frozenset(_held(loading.ports.store, dataset.table, work.commits))
+    store = loading.ports.store
+    return frozenset(h.at for k in _keys(dataset.table, work.commits) for h in lines_at(store, k))
 
 
-def _held(
-    store: ObjectStore, table: str, commits: Sequence[RawCommit]
-) -> Iterator[tuple[int, int]]:
-    """Records of these commits that are in quarantine."""
-    for key in {quarantine_key(table, w, seq_name(c.seq)) for c in commits for w in c.windows}:
-        try:
-            data = store.get(key)
-        except KeyError:
-            continue
-        for line in igzip.decompress(data).splitlines():
-            record = orjson.loads(line)["record"]
-            yield record["partition"], record["offset"]
+def _keys(table: str, commits: Sequence[RawCommit]) -> set[str]:
+    """Of all quarantine objects that there can be of these commits."""
+    return {quarantine_key(table, w, seq_name(c.seq)) for c in commits for w in c.windows}

@@ -18,10 +18,11 @@ from lake_platform.domain.ports import Metastore, ObjectStore
 from lake_platform.domain.schema import RESCUED_FIELD
 from lake_platform.errors import RawExpiredError, SchemaVersionNotFoundError
 from lake_platform.load.load import load
+from lake_platform.load.plan import runnable
 from lake_platform.load.quarantined import Wanted, as_groups, check_reasons, held_in, objects
 from lake_platform.load.redriven import Fate, Outcome, Plan
 from lake_platform.load.replay import Course, course_of
-from lake_platform.load.replaying import check_runs, check_there, windows_in
+from lake_platform.load.replaying import check_there, windows_in
 from lake_platform.load.results import LoadResult
 from lake_platform.raw import log as raw_log
 
@@ -56,7 +57,7 @@ class Redrive:
         self, table: str, ports: Ports, limits: Limits, wanted: Wanted, *, rescued: bool = False
     ) -> None:
         """Raises: as `plan`; NotRunnableError; RawExpiredError when raw has nothing of it."""
-        check_runs(table, ports.metastore)
+        runnable(table, ports.metastore)
         self._table, self._ports, self._limits = table, ports, limits
         self.plan = plan(table, ports.store, ports.metastore, limits, wanted, rescued=rescued)
         gone = self.plan.expired_seqs

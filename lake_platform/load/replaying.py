@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from lake_platform.domain.bundle import Limits
-from lake_platform.domain.dataset import Status
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import Metastore, ObjectStore
-from lake_platform.errors import InvalidFieldError, NotRunnableError
+from lake_platform.errors import InvalidFieldError
 from lake_platform.load.replay import check_window, course_of
 from lake_platform.raw import log as raw_log
 
@@ -55,13 +54,6 @@ def span(
     if first is not None and last is not None and last < first:
         raise InvalidFieldError("to", last, f"before from={first}", "give the earlier hour first")
     return Span(tuple(windows), first, last)
-
-
-def check_runs(table: str, metastore: Metastore) -> None:
-    """Raises: DatasetNotFoundError, NotRunnableError."""
-    status = metastore.get(table).status
-    if status in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}:
-        raise NotRunnableError(table, status)
 
 
 def plan(

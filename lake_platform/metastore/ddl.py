@@ -13,7 +13,6 @@ from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Decimal, Field, Struct, Type
 from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import InvalidFieldError
-from lake_platform.metastore.schemas import Next
 
 Hints = Mapping[str, Mapping[str, Any]]
 
@@ -37,7 +36,9 @@ def new_column(key: str, kind: str, active: SchemaVersion) -> Field:
     return Field(assign([key], taken)[key], _column_type(kind), key=key)
 
 
-def without_column(dataset: Dataset, active: SchemaVersion, name: str) -> tuple[Next, Hints]:
+def without_column(
+    dataset: Dataset, active: SchemaVersion, name: str
+) -> tuple[SchemaVersion, Hints]:
     """The version without a root column, and hints by which records that have it still do not
     bring it back.
 
@@ -56,22 +57,23 @@ def without_column(dataset: Dataset, active: SchemaVersion, name: str) -> tuple[
         )
     source = Struct(tuple(f for f in active.source.fields if f is not gone))
     derived = active.table if dataset.transformed else active.columns
-    new = Next(active.version, source, derived, [f"DROP COLUMN {name}"])
+    changes = (f"DROP COLUMN {name}",)
+    new = SchemaVersion(active.version + 1, source, derived, changes=changes)
     return new, _dropping(dataset.columns, gone)
 
 
 def without_columns(
     dataset: Dataset, active: SchemaVersion, names: Sequence[str]
-) -> tuple[Next, Hints]:
+) -> tuple[SchemaVersion, Hints]:
     """As `without_column`, of several in one version."""
     hints: Hints = dataset.columns
     version, changes = active, list[str]()
     for name in names:
         changed = dataset.with_changes({"columns": hints})
         new, hints = without_column(changed, version, name)
-        version = replace(version, source=new.source, table=new.derived)
+        version = replace(version, source=new.source, table=new.table)
         changes += new.changes
-    return replace(new, changes=changes), hints
+    return replace(new, changes=tuple(changes)), hints
 
 
 def with_column(columns: Hints, column: Field) -> Hints:

@@ -16,7 +16,7 @@ from lake_platform.domain.diff import Change
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.errors import IncidentNotFoundError, InvalidFieldError
 from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset
-from lake_platform.metastore.schemas import Next, Schemas
+from lake_platform.metastore.schemas import Schemas
 from lake_platform.metastore.tables import DecisionRow, IncidentRow
 
 _GREATEST_ID = (1 << 63) - 1
@@ -48,7 +48,7 @@ class Outcome:
 
     resolution: str
     decisions: Sequence[Decision] = field(default_factory=tuple)
-    version: Next | None = None
+    version: SchemaVersion | None = None
     columns: Mapping[str, Mapping[str, Any]] | None = None
 
 
@@ -191,7 +191,7 @@ class Incidents(Schemas):
     def change_columns(
         self,
         table: str,
-        new: Next,
+        new: SchemaVersion,
         columns: Mapping[str, Mapping[str, Any]],
         actor: str,
     ) -> SchemaVersion:

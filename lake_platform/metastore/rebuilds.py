@@ -12,10 +12,8 @@ from sqlalchemy.orm import Session
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.layout import quarantine_prefix
-from lake_platform.domain.mapping import mapped_to_json
 from lake_platform.domain.progress import Progress, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow, shadow_of
-from lake_platform.domain.schema_json import to_json
 from lake_platform.errors import ConflictError, InvalidFieldError
 from lake_platform.metastore.definitions import shadow_in
 from lake_platform.metastore.incidents import Incidents
@@ -106,19 +104,6 @@ class Rebuilds(Incidents, Statistics):
                 "table", table, "is being rebuilt by another process", "try again"
             ) from None
         return shadow_of(wanted, name, begins_after, keeps_columns=keeps_columns)
-
-    def _version_row(self, table: str, version: SchemaVersion, actor: str) -> SchemaVersionRow:
-        return SchemaVersionRow(
-            table_name=table,
-            version=version.version,
-            source=to_json(version.source),
-            derived=None if version.table is None else to_json(version.table),
-            status="ACTIVE",
-            changes=list(version.changes),
-            created_at=self._clock(),
-            actor=actor,
-            mapped=mapped_to_json(version.mapped) or None,
-        )
 
     def drop_rebuild(self, table: str, actor: str) -> None:
         """Forgets it; the live table is as it was. None under way is fine."""

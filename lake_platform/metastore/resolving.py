@@ -75,11 +75,10 @@ def tried(
         table = None if record.dataset.transformed else retyped(active.columns, planned.retyped)
         source = retyped(active.source, planned.retyped)
         return record.dataset, replace(active, source=source, table=table), planned.decisions
-    found = outcome(store, incident, asked)
-    if (new := found.version) is not None:
-        active = SchemaVersion(new.after + 1, new.source, new.derived, changes=tuple(new.changes))
-    columns = record.dataset.columns if found.columns is None else found.columns
-    return record.dataset.with_changes({"columns": columns}), active, found.decisions
+    if not planned.dropped:
+        return record.dataset, active, planned.decisions
+    active, columns = without_columns(record.dataset, active, planned.dropped)
+    return record.dataset.with_changes({"columns": columns}), active, planned.decisions
 
 
 def changeable(store: Repository, table: str) -> tuple[DatasetRecord, SchemaVersion]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Text, cast, select
@@ -20,17 +19,6 @@ from lake_platform.domain.schema_json import struct_from_json, to_json
 from lake_platform.errors import ConflictError
 from lake_platform.metastore.definitions import Definitions
 from lake_platform.metastore.tables import SchemaVersionRow
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """A schema version to be: behind version `after`."""
-
-    after: int
-    source: Struct
-    derived: Struct | None
-    changes: Sequence[str]
-    mapped: Iterable[Mapped] = ()
 
 
 class Schemas(Definitions):
@@ -72,33 +60,39 @@ class Schemas(Definitions):
         """`after` is 0 for the first version."""
         with self._write() as session:
             self._row(session, table, lock=True)
-            new = Next(after, source, derived, changes, mapped)
+            new = SchemaVersion(
+                after + 1, source, derived, changes=tuple(changes), mapped=tuple(mapped)
+            )
             return self._add_version(session, table, new, actor)
 
     def _add_version(
-        self, session: Session, table: str, new: Next, actor: str | None
+        self, session: Session, table: str, new: SchemaVersion, actor: str | None
     ) -> SchemaVersion:
+        """Raises: ConflictError when `new` is not the one behind the active version."""
         active = _active(session, table)
         found = active.version if active else 0
-        if found != new.after:
-            raise ConflictError(table, new.after, found)
+        if found != new.version - 1:
+            raise ConflictError(table, new.version - 1, found)
         if active is not None:
             active.status = "SUPERSEDED"
-        row = SchemaVersionRow(
-            table_name=table,
-            version=found + 1,
-            source=to_json(new.source),
-            derived=None if new.derived is None else to_json(new.derived),
-            status="ACTIVE",
-            changes=list(new.changes),
-            created_at=self._clock(),
-            actor=actor or self._actor,
-            mapped=mapped_to_json(new.mapped) or None,
-        )
+        row = self._version_row(table, new, actor or self._actor)
         session.add(row)
         after = {"version": row.version, "changes": row.changes}
         self._audit(session, "schema_version", table, {"version": found}, after, actor)
         return _version(row)
+
+    def _version_row(self, table: str, version: SchemaVersion, actor: str) -> SchemaVersionRow:
+        return SchemaVersionRow(
+            table_name=table,
+            version=version.version,
+            source=to_json(version.source),
+            derived=None if version.table is None else to_json(version.table),
+            status="ACTIVE",
+            changes=list(version.changes),
+            created_at=self._clock(),
+            actor=actor,
+            mapped=mapped_to_json(version.mapped) or None,
+        )
 
     def profile(self, table: str) -> Mapping[str, Any] | None:
         query = select(SchemaVersionRow.profile).where(

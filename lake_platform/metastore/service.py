@@ -33,7 +33,6 @@ from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable
 from lake_platform.metastore.schedules import check_schedule
-from lake_platform.metastore.schemas import Next
 
 Infer = Callable[[Kafka, Dataset], Look]
 """Schema and warnings from some of a topic's records (sight.infer.look)."""
@@ -181,7 +180,7 @@ class UseCases:
         widened = columns if dropped else Struct((*columns.fields, column))
         derived = widened if own else active.table
         change = f"ADD COLUMN {column.name} {column.type}"
-        new = Next(active.version, source, derived, [change])
+        new = SchemaVersion(active.version + 1, source, derived, changes=(change,))
         return self._changed(table, new, with_column(record.dataset.columns, column), actor)
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
@@ -289,7 +288,7 @@ class UseCases:
         self.notify(record.dataset.table)
         return record
 
-    def _changed(self, table: str, new: Next, columns: Hints, actor: str) -> SchemaVersion:
+    def _changed(self, table: str, new: SchemaVersion, columns: Hints, actor: str) -> SchemaVersion:
         version = self.store.change_columns(table, new, columns, actor)
         self.notify(table)
         return version

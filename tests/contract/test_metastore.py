@@ -28,6 +28,7 @@ from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.ports import Metastore
+from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import (
@@ -43,7 +44,6 @@ from lake_platform.metastore.engine import open_engine, upgrade
 from lake_platform.metastore.incidents import Outcome
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.repository import Repository, open_repository
-from lake_platform.metastore.schemas import Next
 from lake_platform.metastore.tables import Base
 from tests.simulation.metastore import DictMetastore
 
@@ -327,7 +327,8 @@ def test_a_resolution_is_one_act_with_all_that_follows(orders: Repository) -> No
     assert orders.incident(incident).changes[0]["records"] == 3
     source = Struct((Field("id", Scalar("long")),))
     outcome = Outcome(
-        "reject", [Decision("name", "reject", 2, 5)], Next(1, source, SOURCE, ["DROP COLUMN name"]),
+        "reject", [Decision("name", "reject", 2, 5)],
+        SchemaVersion(2, source, SOURCE, changes=("DROP COLUMN name",)),
         {"name": {"drop": True}},
     )  # fmt: skip
     closed = orders.settle(incident, outcome, "ann")

@@ -36,7 +36,6 @@ from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
 from lake_platform.metastore.rebuilds import _CLEARED, _OF_THE_TABLE, REBUILT
-from lake_platform.metastore.schemas import Next
 from lake_platform.metastore.statistics import _GROWING
 from lake_platform.metastore.unit import AuditEntry
 
@@ -427,7 +426,7 @@ class DictMetastore:
         if outcome.version is not None:
             new = outcome.version
             self.add_schema_version(
-                found.table, new.after, new.source, new.derived, new.changes, actor,
+                found.table, new.version - 1, new.source, new.table, new.changes, actor,
                 mapped=new.mapped,
             )  # fmt: skip
         for decision in outcome.decisions:
@@ -475,12 +474,12 @@ class DictMetastore:
 
     @_whole
     def change_columns(
-        self, table: str, new: Next, columns: Mapping[str, Mapping[str, Any]], actor: str
+        self, table: str, new: SchemaVersion, columns: Mapping[str, Mapping[str, Any]], actor: str
     ) -> SchemaVersion:
         self._check_still(table)
         self._change_columns(self._held(table), columns, actor)
         return self.add_schema_version(
-            table, new.after, new.source, new.derived, new.changes, actor, mapped=new.mapped
+            table, new.version - 1, new.source, new.table, new.changes, actor, mapped=new.mapped
         )
 
     def _change_columns(
