@@ -141,23 +141,24 @@ def _observe_object(value: dict[str, object], like: Type | None, rescue: bool) -
         return Map(_observe_all(value.values(), like.value, rescue))
     expected = like if isinstance(like, Struct) else Struct()
     fields: dict[str, Field] = {}
+    folded: dict[str, str] = {}
     for name in value:
-        field = _meant(name, expected, fields)
+        field = _meant(name, expected, fields, folded)
         fields[field.keys[0]] = field
     seen = tuple(_seen(value, field) for field in fields.values())
     return Struct(seen) if seen or like is not None else UNKNOWN
 
 
-def _meant(key: str, expected: Struct, new: Mapping[str, Field]) -> Field:
+def _meant(key: str, expected: Struct, new: Mapping[str, Field], folded: dict[str, str]) -> Field:
     """The field of a key: as expected, or one that differs in case only, of which it is another
-    spelling then."""
+    spelling then. `folded` has those of `new` that were not expected, without case."""
     known = expected.of_key(key)
     if known is not None:
         return new.get(known.keys[0], known)
     known = expected.twin_of(key)
     if known is None:
-        held = Struct(tuple(new.values()))
-        known = held.twin_of(key) or Field(key, UNKNOWN)
+        first = folded.setdefault(key.casefold(), key)
+        known = new.get(first) or Field(key, UNKNOWN)
     known = new.get(known.keys[0], known)
     return known if key in known.keys else replace(known, aliases=(*known.aliases, key))
 
