@@ -36,6 +36,12 @@ class Decimal:
     def storable(self) -> bool:
         return self.precision <= MAX_DIGITS and 0 <= self.scale <= self.precision
 
+    @property
+    def bytes(self) -> int:
+        """That Avro and Parquet store it in."""
+        largest: int = 10**self.precision - 1
+        return (largest.bit_length() + 8) // 8
+
     def __str__(self) -> str:
         return f"decimal({self.precision},{self.scale})"
 
@@ -262,6 +268,15 @@ def levels(kind: Type) -> int:
     if isinstance(kind, Array | Map):
         return 2 + levels(kind.element if isinstance(kind, Array) else kind.value)
     return 1
+
+
+def grown(before: Decimal, after: Decimal) -> Decimal:
+    """What a column becomes that must hold `after` too. Where it gets digits behind the point it
+    gets another number of bytes as well: in as many Hudi 1.2 takes rows of before that it merges
+    for such of the new type, and moves the point."""
+    if after.scale == before.scale or after.bytes > before.bytes:
+        return after
+    return grown(before, Decimal(after.precision + 1, after.scale))
 
 
 def widens(before: Type, after: Type) -> bool:
