@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -181,23 +181,33 @@ def without_unknown(kind: Type) -> Type | None:
     return None if kind in (UNKNOWN, DROPPED) else kind
 
 
-def rescuing(struct: Struct, chosen: Callable[[str], bool], prefix: str = "") -> Struct:
-    """`struct` with `rescue` for the fields of chosen paths (`a.b`, `items[].id`), too."""
-    return Struct(tuple(_rescuing(f, f"{prefix}{f.name}", chosen) for f in struct.fields))
+def rescuing(
+    struct: Struct,
+    chosen: Callable[[str], bool],
+    refused: Collection[str] = (),
+    prefix: str = "",
+) -> Struct:
+    """`struct` with `rescue` for the fields of chosen paths (`a.b`, `items[].id`), too, and without
+    for those that are `refused`."""
+    return Struct(tuple(_rescuing(f, f"{prefix}{f.name}", chosen, refused) for f in struct.fields))
 
 
-def _rescuing(field: Field, path: str, chosen: Callable[[str], bool]) -> Field:
-    rescue = field.rescue or (field.keys != () and chosen(path))
-    return replace(field, type=rescuing_inside(field.type, path, chosen), rescue=rescue)
+def _rescuing(
+    field: Field, path: str, chosen: Callable[[str], bool], refused: Collection[str]
+) -> Field:
+    rescue = path not in refused and (field.rescue or (field.keys != () and chosen(path)))
+    return replace(field, type=rescuing_inside(field.type, path, chosen, refused), rescue=rescue)
 
 
-def rescuing_inside(kind: Type, path: str, chosen: Callable[[str], bool]) -> Type:
+def rescuing_inside(
+    kind: Type, path: str, chosen: Callable[[str], bool], refused: Collection[str] = ()
+) -> Type:
     if isinstance(kind, Struct):
-        return rescuing(kind, chosen, f"{path}.")
+        return rescuing(kind, chosen, refused, f"{path}.")
     if isinstance(kind, Array):
-        return Array(rescuing_inside(kind.element, f"{path}[]", chosen))
+        return Array(rescuing_inside(kind.element, f"{path}[]", chosen, refused))
     if isinstance(kind, Map):
-        return Map(rescuing_inside(kind.value, f"{path}{{}}", chosen))
+        return Map(rescuing_inside(kind.value, f"{path}{{}}", chosen, refused))
     return kind
 
 
