@@ -15,7 +15,7 @@ UV := $(VENV)/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo up down test test-fast test-all lint format bench screenshots clean \
+.PHONY: help setup lock demo schema-demo up down test test-fast test-all lint format bench screenshots clean \
   chaos chaos-schedules chaos-input chaos-faults chaos-kills mutation
 
 help: ## this list
@@ -47,6 +47,9 @@ lock: $(STAMP) ## maintainers: pin all packages anew into requirements.lock
 
 demo: $(STAMP) ## the whole path with real flights (RECORDS=30000 for a first look)
 	@$(BIN)/lake demo $(if $(RECORDS),--records $(RECORDS))
+
+schema-demo: $(STAMP) ## one table through all that can happen to its schema
+	@$(BIN)/lake schema-demo
 
 up: $(STAMP) ## start Kafka, the API and Dagster; Ctrl-C stops them
 	@$(BIN)/lake up

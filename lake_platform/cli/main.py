@@ -25,6 +25,7 @@ from lake_platform.cli import (
     rebuild,
     schema,
     schema_check,
+    schema_demo,
     stack,
     try_,
 )
@@ -60,7 +61,9 @@ def lake() -> None:
     structlog.configure(logger_factory=log_to_stderr)
 
 
-_PARTS = (stack, demo, code, phases, again, try_, rebuild, compact, audit, operations, jars)
+_PARTS = (
+    stack, demo, schema_demo, code, phases, again, try_, rebuild, compact, audit, operations, jars,
+)  # fmt: skip
 schema_check.add_to(schema.app)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)

@@ -50,12 +50,15 @@ class Ruling:
         return column_of(path) in self.columns
 
     def rescuing(self, source: Struct, besides: Iterable[str] = ()) -> Struct:
-        """`source` as records are read where something is rescued; `besides` are root columns of
-        which nothing is."""
-        if self.usual != "rescue" and "rescue" not in self.columns.values():
+        """`source` as records are read where something is rescued, or was decided otherwise than
+        its hints have it; `besides` are root columns of which nothing is."""
+        if self.usual != "rescue" and not self.columns:
             return source
         never = frozenset(besides)
-        return rescuing(source, lambda path: path not in never and self.of(path) == "rescue")
+        refused = {path for path, action in self.columns.items() if action != "rescue"}
+        return rescuing(
+            source, lambda path: path not in never and self.of(path) == "rescue", refused
+        )
 
 
 def column_of(path: str) -> str:

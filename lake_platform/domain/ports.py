@@ -316,8 +316,9 @@ class Metastore(Protocol):
         """The rebuild of this table that is under way."""
         ...
 
-    def swap_in(self, table: str) -> bool:
+    def swap_in(self, table: str, name: str) -> bool:
         """Once the files are swapped: what is on record of the rebuilt table becomes the live
         table's, all or nothing. Definition, numbers and schema versions, which follow those there
-        are; open incidents are over. False when no rebuild is under way, so it was done before."""
+        are; open incidents are over. False when no rebuild of that `name` is under way, so it was
+        done before."""
         ...

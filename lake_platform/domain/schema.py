@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -35,6 +35,12 @@ class Decimal:
     @property
     def storable(self) -> bool:
         return self.precision <= MAX_DIGITS and 0 <= self.scale <= self.precision
+
+    @property
+    def bytes(self) -> int:
+        """That Avro and Parquet store it in."""
+        largest: int = 10**self.precision - 1
+        return (largest.bit_length() + 8) // 8
 
     def __str__(self) -> str:
         return f"decimal({self.precision},{self.scale})"
@@ -175,23 +181,33 @@ def without_unknown(kind: Type) -> Type | None:
     return None if kind in (UNKNOWN, DROPPED) else kind
 
 
-def rescuing(struct: Struct, chosen: Callable[[str], bool], prefix: str = "") -> Struct:
-    """`struct` with `rescue` for the fields of chosen paths (`a.b`, `items[].id`), too."""
-    return Struct(tuple(_rescuing(f, f"{prefix}{f.name}", chosen) for f in struct.fields))
+def rescuing(
+    struct: Struct,
+    chosen: Callable[[str], bool],
+    refused: Collection[str] = (),
+    prefix: str = "",
+) -> Struct:
+    """`struct` with `rescue` for the fields of chosen paths (`a.b`, `items[].id`), too, and without
+    for those that are `refused`."""
+    return Struct(tuple(_rescuing(f, f"{prefix}{f.name}", chosen, refused) for f in struct.fields))
 
 
-def _rescuing(field: Field, path: str, chosen: Callable[[str], bool]) -> Field:
-    rescue = field.rescue or (field.keys != () and chosen(path))
-    return replace(field, type=rescuing_inside(field.type, path, chosen), rescue=rescue)
+def _rescuing(
+    field: Field, path: str, chosen: Callable[[str], bool], refused: Collection[str]
+) -> Field:
+    rescue = path not in refused and (field.rescue or (field.keys != () and chosen(path)))
+    return replace(field, type=rescuing_inside(field.type, path, chosen, refused), rescue=rescue)
 
 
-def rescuing_inside(kind: Type, path: str, chosen: Callable[[str], bool]) -> Type:
+def rescuing_inside(
+    kind: Type, path: str, chosen: Callable[[str], bool], refused: Collection[str] = ()
+) -> Type:
     if isinstance(kind, Struct):
-        return rescuing(kind, chosen, f"{path}.")
+        return rescuing(kind, chosen, refused, f"{path}.")
     if isinstance(kind, Array):
-        return Array(rescuing_inside(kind.element, f"{path}[]", chosen))
+        return Array(rescuing_inside(kind.element, f"{path}[]", chosen, refused))
     if isinstance(kind, Map):
-        return Map(rescuing_inside(kind.value, f"{path}{{}}", chosen))
+        return Map(rescuing_inside(kind.value, f"{path}{{}}", chosen, refused))
     return kind
 
 
@@ -262,6 +278,15 @@ def levels(kind: Type) -> int:
     if isinstance(kind, Array | Map):
         return 2 + levels(kind.element if isinstance(kind, Array) else kind.value)
     return 1
+
+
+def grown(before: Decimal, after: Decimal) -> Decimal:
+    """What a column becomes that must hold `after` too. Where it gets digits behind the point it
+    gets another number of bytes as well: in as many Hudi 1.2 takes rows of before that it merges
+    for such of the new type, and moves the point."""
+    if after.scale == before.scale or after.bytes > before.bytes:
+        return after
+    return grown(before, Decimal(after.precision + 1, after.scale))
 
 
 def widens(before: Type, after: Type) -> bool:

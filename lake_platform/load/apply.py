@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -59,11 +60,16 @@ def apply(
     if report.changes or loading.engine.layout(loading.dataset) is None:
         _clear(loading, claim)  # else the staged files are the table's by now
     released: tuple[str, ...] = ()
-    if work.replay or left:
-        released = settle(ports.store, table, work.commits, job.quarantine_keys, claim.epoch)
     rescued = {shown(path): r.count for path, r in report.rescued.items()}
-    ports.metastore.record_batch(table, result, work.windows, rescued)
-    publish_applied(loading, result.applied.applied, work.commits)
+    # We may have slept since the commit, and what is on record be of another table by now.
+    ours = partial(claims.is_same_table, ports.store, table, claim)
+    if ours():
+        if work.replay or left:
+            released = settle(
+                ports.store, table, work.commits, job.quarantine_keys, claim.epoch, ours=ours
+            )
+        ports.metastore.record_batch(table, result, work.windows, rescued)
+        publish_applied(loading, result.applied.applied, work.commits)
     claims.release(table, ports, claim, done=True)
     return LoadResult(
         table=table,
@@ -105,12 +111,19 @@ def _take_claim(
     """Claims the batch and fences the claims that never became a commit.
 
     Raises:
-        CommitRaceError: one of them did become a commit since `state` was read.
+        CommitRaceError: one of them did become a commit since `state` was read, or the table is
+            another one by now.
     """
     known = state.last.epoch if state.last else loading.dataset.first_epoch
     after = left.claim.epoch if left else known
     claim = claims.take(loading.table, loading.ports, work.batch, after, work.replay)
     fence(loading, left)
+    if loading.ports.metastore.get(loading.table).dataset != loading.dataset:
+        claims.release(loading.table, loading.ports, claim, done=False)
+        raise CommitRaceError(
+            f"table {loading.table!r}: its definition was changed since this load looked at it; "
+            f"nothing was written, load again"
+        )
     # Without `left` the claim itself proves that nobody was here in between.
     if left and loading.state() != state:
         claims.release(loading.table, loading.ports, claim, done=False)
@@ -171,6 +184,7 @@ def prepare(
     keys = write_quarantine(
         ports.store, dataset.table, work.commits, schema.version, report.rejected,
         claim.epoch if work.replay else None,
+        still=partial(claims.check_newest, dataset.table, ports, claim),
     )  # fmt: skip
     job = BatchJob(
         dataset=dataset,

@@ -99,6 +99,20 @@ def is_newest(store: ObjectStore, table: str, claim: Claim) -> bool:
     return not _epochs(store, table, claim.epoch)[0]
 
 
+def is_same_table(store: ObjectStore, table: str, claim: Claim) -> bool:
+    """Whether no rebuilt table was swapped in since, nor is on its way."""
+    return not any(later.shadow for later in uncommitted(store, table, claim.epoch))
+
+
+def check_newest(table: str, ports: Ports, claim: Claim) -> None:
+    """Raises: CommitRaceError when another writer took over since."""
+    if not is_newest(ports.store, table, claim):
+        raise CommitRaceError(
+            f"table {table!r}: another process took over batch {claim.batch}; nothing of this "
+            f"attempt is in the table, load again"
+        )
+
+
 def newest(store: ObjectStore, table: str) -> Claim | None:
     listed = _epochs(store, table, 0)[0]
     return _read(store, table, listed[-1]) if listed else None
@@ -129,6 +143,15 @@ def swaps_until(store: ObjectStore, table: str, claim: Claim) -> list[int]:
             break
         found.append(epoch)
     return found
+
+
+def put(table: str, ports: Ports, claim: Claim) -> None:
+    """Raises: CommitRaceError when another writer has that epoch."""
+    key = claim_key(table, claim.epoch)
+    if put_first(ports.store, key, claim.to_bytes()):
+        return
+    if Claim.from_bytes(ports.store.get(key)).nonce != claim.nonce:
+        raise CommitRaceError(f"table {table!r}: another process goes on with the swap; try again")
 
 
 def put_ended(table: str, ports: Ports, claim: Claim) -> None:

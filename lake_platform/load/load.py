@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.progress import DatasetRecord
@@ -80,14 +81,16 @@ def _batches(
         loading = Loading(record.dataset, ports, limits, decoders, decisions)
         again = stack.enter_context(closing(batches_again(loading)))
         while not stop() and (only or ports.clock() <= deadline):
+            loading = replace(loading, dataset=ports.metastore.get(table).dataset)
             state = loading.state()
-            if state.exists and state.applied < recorded:
-                raise CheckpointLostError(table, recorded, state.applied)
-            catch_up(loading, state, cut_off=abandoned is not None)
+            # First of all: a table that is being swapped says something else at every look.
             left = claims.open_claim(table, ports, state, limits)
             if left:
                 claims.check_no_swap_left(left, ports.store, table)
-            if state.doubled and record.dataset.mode == "append":
+            if state.exists and state.applied < recorded:
+                raise CheckpointLostError(table, recorded, state.applied)
+            catch_up(loading, state, cut_off=abandoned is not None)
+            if state.doubled and loading.dataset.mode == "append":
                 undo_doubled(loading, state, left)
                 continue  # the table says something else of itself now
             work = next_work(loading, state, left, again if due else iter(()), only=only)

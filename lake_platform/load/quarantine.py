@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +66,13 @@ def write_quarantine(
     version: int,
     rejected: Sequence[Rejected],
     replay: int | None = None,
+    *,
+    still: Callable[[], None] = lambda: None,
 ) -> tuple[str, ...]:
     """Puts the rejected records of a batch, which is `commits`; returns the keys. `replay`: the
     epoch of a claim that applies them again; until `settle` what is there already stays, since
-    before the commit it would be nowhere if we died."""
+    before the commit it would be nowhere if we died. `still` raises once the batch is another
+    writer's: that one may have judged it by another definition."""
     batch = BatchRange(commits[0].seq, commits[-1].seq)
     by_key: dict[str, list[bytes]] = {}
     for key, record in _placed(table, commits, rejected):
@@ -77,6 +80,7 @@ def write_quarantine(
         by_key.setdefault(key, []).append(_line(head, record.line))
     for key, lines in by_key.items():
         stay = [] if replay is None else _leaving(lines_at(store, key), lines, replay)
+        still()
         _put(store, key, [*lines, *stay])
     return tuple(sorted(by_key))
 
@@ -153,19 +157,24 @@ def settle(
     commits: Sequence[RawCommit],
     kept: Collection[str],
     epoch: int,
+    *,
+    ours: Callable[[], bool] = lambda: True,
 ) -> tuple[str, ...]:
     """After the commit of claim `epoch`: takes away what an earlier try or batch put and this one
     did not. The definition changed in between, and those records are rows or drops now. Gives the
-    keys of objects of which something went."""
+    keys of objects of which something went. Once it is not `ours` the rest is another writer's."""
     possible = _keys(table, commits)
     gone = sorted(k for k in possible.difference(kept) if store.head(k) is not None)
+    left = list(gone)
     for key in sorted(possible.intersection(kept)):
         lines = lines_at(store, key)
         stay = [h.line for h in lines if h.leaving != epoch]
-        if len(stay) < len(lines):
+        if len(stay) < len(lines) and ours():
             _put(store, key, stay)
             gone.append(key)
-    store.delete(sorted(possible.difference(kept)))
+    for key in left:
+        if ours():
+            store.delete([key])
     return tuple(gone)
 
 

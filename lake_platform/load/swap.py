@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from lake_platform.domain.batches import BatchRange, Claim
@@ -182,15 +183,29 @@ def _decided(store: ObjectStore, table: str, epoch: int) -> bool:
 
 def _go_on(table: str, ports: Ports, claim: Claim, decided: int) -> None:
     """From the decision to the end, wherever an earlier try came to."""
-    rebuild = ports.metastore.rebuild(table)
+    rebuild, held = ports.metastore.rebuild(table), claim
     if rebuild is not None and rebuild.shadow.table == claim.shadow:
-        _swap_files(rebuild, ports, claim, decided)
-        ports.metastore.swap_in(table)
+        held = _above(table, ports, claim)
+        _swap_files(rebuild, ports, held, decided)
+        ports.metastore.swap_in(table, claim.shadow)
     _tidy(ports, claim.shadow)
+    # That the old table is gone stays on record: who slept since the decision must not clear again.
     ports.store.put(swap_key(table, decided), json.dumps(_FENCE).encode())
-    ports.store.delete([emptied_key(table, decided)])
     _take_over_claims(table, ports, claim)
-    claims.release(table, ports, claim, done=True)
+    for one in {claim.epoch: claim, held.epoch: held}.values():
+        claims.release(table, ports, one, done=True)
+
+
+def _above(table: str, ports: Ports, claim: Claim) -> Claim:
+    """A claim above all of the new table, whose commits are on their way in: who looks at these
+    would take the swap's own for one of long ago, and load."""
+    newest = claims.newest(ports.store, claim.shadow)
+    if newest is None or newest.epoch < claim.epoch:
+        return claim
+    _check_ours(ports.store, table, claim)
+    held = replace(claim, epoch=newest.epoch)
+    claims.put(table, ports, held)
+    return held
 
 
 def _swap_files(rebuild: Rebuild, ports: Ports, claim: Claim, decided: int) -> None:
@@ -200,12 +215,24 @@ def _swap_files(rebuild: Rebuild, ports: Ports, claim: Claim, decided: int) -> N
     emptied = emptied_key(table, decided)
     if store.head(emptied) is None:
         ports.engine(old.format).clear(old, still)
-        _remove(store, quarantine_prefix(table))
+        for key in [i.key for i in store.list(quarantine_prefix(table))]:
+            still()  # the new table's have the same names
+            store.delete([key])
         store.put(emptied, b"")
     ports.engine(shadow.format).move_in(shadow, shadow.live, still)
     source = quarantine_prefix(shadow.table)
     for key in [i.key for i in store.list(source)]:
-        store.move(key, quarantine_prefix(table) + key.removeprefix(source))
+        still()
+        _move(store, key, quarantine_prefix(table) + key.removeprefix(source))
+
+
+def _move(store: ObjectStore, source: str, target: str) -> None:
+    """What is gone was moved by who took over from us, or had before."""
+    try:
+        store.move(source, target)
+    except KeyError:
+        if store.head(target) is None:
+            raise
 
 
 def _check_ours(store: ObjectStore, table: str, claim: Claim) -> None:

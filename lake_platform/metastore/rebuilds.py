@@ -105,20 +105,20 @@ class Rebuilds(Incidents, Statistics):
             ) from None
         return shadow_of(wanted, name, begins_after, keeps_columns=keeps_columns)
 
-    def drop_rebuild(self, table: str, actor: str) -> None:
-        """Forgets it; the live table is as it was. None under way is fine."""
+    def drop_rebuild(self, table: str, name: str, actor: str) -> None:
+        """Forgets the one of that `name`; the live table is as it was. None under way is fine."""
         with self._write() as session:
             row = _shadow_row(session, table)
-            if row is not None:
+            if row is not None and row.table_name == name:
                 _forget(session, row.table_name)
                 self._audit(session, "abort_rebuild", table, None, None, actor)
 
-    def swap_in(self, table: str) -> bool:
+    def swap_in(self, table: str, name: str) -> bool:
         with self._write() as session:
             live, row = self._row(session, table, lock=True), _shadow_row(session, table)
-            if row is None:
+            if row is None or row.table_name != name:
                 return False
-            name, info = row.table_name, _info(row)
+            info = _info(row)
             actor = info["actor"]
             newest = _newest_version(session, table)
             _take_over_versions(session, table, name, newest, actor)

@@ -150,7 +150,7 @@ class Rebuilder:
             self.metastore.get(table)
             return False
         swap.drop(rebuild, self.ports, self.limits)
-        self.metastore.drop_rebuild(table, actor)
+        self.metastore.drop_rebuild(table, rebuild.shadow.table, actor)
         return True
 
     def end_left(self, table: str) -> bool:

@@ -23,6 +23,7 @@ from lake_platform.domain.schema import (
     Scalar,
     Struct,
     Type,
+    grown,
     widens,
     without_unknown,
 )
@@ -274,4 +275,4 @@ def _grown(value: object, like: Decimal) -> Type:
     except ValueError:
         whole, fraction = 0, 2 * MAX_DIGITS  # no column holds it
     scale = max(like.scale, fraction)
-    return Decimal(max(like.precision - like.scale, whole) + scale, scale)
+    return grown(like, Decimal(max(like.precision - like.scale, whole) + scale, scale))

@@ -62,7 +62,7 @@ def test_a_definition_stands_still_while_its_table_is_rebuilt(orders: Repository
     begin(orders)
     with pytest.raises(InvalidFieldError, match="is being rebuilt"):
         orders.update("orders", {"owner": "eve"}, 1, "eve")
-    orders.drop_rebuild("orders", "eve")
+    orders.drop_rebuild("orders", NAME, "eve")
     assert orders.update("orders", {"owner": "eve"}, 1, "eve").version == 2
 
 
@@ -75,8 +75,8 @@ def test_a_retired_table_is_not_rebuilt(orders: Repository) -> None:
 def test_a_rebuild_that_is_dropped_leaves_nothing(orders: Repository) -> None:
     begin(orders, first=first_version())
     orders.record_batch(NAME, result(1, 2, written=3), {"w": 3})
-    orders.drop_rebuild("orders", "eve")
-    orders.drop_rebuild("orders", "eve")
+    orders.drop_rebuild("orders", NAME, "eve")
+    orders.drop_rebuild("orders", NAME, "eve")
     assert orders.rebuild("orders") is None
     with pytest.raises(DatasetNotFoundError):
         orders.get(NAME)
@@ -101,8 +101,8 @@ def test_a_rebuilt_table_takes_the_place_of_the_live_one(orders: Repository) -> 
     )
     orders.record_batch(NAME, replace(result(1, 4, written=8), applied=applied), {"w": 9})
 
-    assert orders.swap_in("orders")
-    assert not orders.swap_in("orders")
+    assert orders.swap_in("orders", NAME)
+    assert not orders.swap_in("orders", NAME)
 
     record = orders.get("orders")
     assert (record.dataset, record.version, record.status) == (WANTED, 2, Status.LIVE)
@@ -136,7 +136,7 @@ def test_a_paused_table_stays_paused(orders: Repository) -> None:
     orders.block("orders", [Change("id", "type", "breaking", "long", "string")], "b", [])
     orders.pause("orders", "ann")
     begin(orders)
-    assert orders.swap_in("orders")
+    assert orders.swap_in("orders", NAME)
     assert orders.get("orders").status is Status.PAUSED
     assert orders.resume("orders", "ann").status is Status.LIVE
     assert orders.schema_versions("orders")[0].source == SOURCE

@@ -9,6 +9,7 @@ from tests.kills.table import Site, TableUnderTest
 from tests.kills.victim import Passed, Victim
 
 _MOST_ROUNDS = 5
+STOPPED = frozenset(["SchemaBlockedError", "NotRunnableError"])
 RETRYABLE = frozenset(["ok", "EngineError", "WorkerLostError"])
 
 
@@ -96,13 +97,21 @@ class Chain:
 
     def _send(self, point: Point) -> None:
         """What the command will work on."""
+        if point.command == "redrive":
+            self._ok("strict")
+            self.table.send_large()
         self.table.send_round(point.new_column)
+        if point.command == "release":
+            self.table.send_break()
+            self._ok("dump")
+            stopped = self._life().do("load")
+            assert stopped in STOPPED, f"load of what stops the table: {stopped}"
         if point.command in {"load", "crew"}:
             self._ok("dump")
         elif point.command == "compact":
             self._ok("dump")
             self._ok("load")
-        elif point.command in {"clean", "replay", "rebuild"}:
+        elif point.command in {"clean", "replay", "rebuild", "redrive"}:
             self._ok("cycle")
 
     def _kill(self, victim: Victim, style: str) -> None:
@@ -122,8 +131,10 @@ class Chain:
 
     def _recover(self, point: Point) -> None:
         """One clean run, and the account."""
+        if point.command == "release":
+            self._ok("release")
         self._ok("cycle" if not point.in_phase_1 else "dump")
-        if point.command in {"clean", "replay", "rebuild"}:
+        if point.command in {"clean", "replay", "rebuild", "redrive"}:
             self._ok(point.command)
             self._ok("cycle")
         if point.in_phase_1:

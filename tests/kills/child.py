@@ -1,8 +1,10 @@
 """The process that is killed: does what its standard input says, one word a line.
 
 `dump`, `spread` (a dump by two processes), `load`, `crew` (a load decoded by two), `cycle` (dump
-and load), `compact`, `replay`, `clean`, `rebuild`, `warm` (start the JVM), `often` (Hudi cleans and
-archives at every batch, and a cycle ends in a compaction). Answers are lines in `<home>/answers`:
+and load), `compact`, `replay`, `clean`, `rebuild`, `release` (what stopped the table is put aside,
+and a load), `strict` (a rule puts large numbers aside), `redrive` (without that rule), `warm`
+(start the JVM), `often` (Hudi cleans and archives at every batch, and a cycle ends in a
+compaction). Answers are lines in `<home>/answers`:
 `ok`, or the name of our error. Any other exception ends the process.
 """
 
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.hudi import engine as hudi
@@ -26,19 +28,24 @@ from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.ports import Kafka, Metastore, ObjectStore
+from lake_platform.domain.resolutions import Asked
 from lake_platform.dump import shares
 from lake_platform.dump.dump import dump
 from lake_platform.errors import LakeError
 from lake_platform.load import crew, stage
 from lake_platform.load.load import load
+from lake_platform.load.quarantined import Wanted
+from lake_platform.load.redrive import Redrive
 from lake_platform.maintain import cleaner as compact_log
 from lake_platform.maintain.compaction import compact_table
+from lake_platform.metastore import resolving
 from lake_platform.metastore.repository import Repository
 from lake_platform.raw import log as raw_log
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings, load_settings
 from tests.kills.parts import StandingOutside
 from tests.kills.standing import Gate, Standing, StandingKafka, StandingStore, stand_in_jvm
+from tests.kills.table import LARGE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,6 +79,7 @@ class Child:
             "dump": self._dump, "spread": self._spread, "load": self._load, "cycle": self._cycle,
             "compact": self._compact, "replay": self._replay, "clean": self._clean,
             "rebuild": self._rebuild, "often": self._often, "warm": self._warm, "crew": self._crew,
+            "release": self._release, "strict": self._strict, "redrive": self._redrive,
         }  # fmt: skip
         words[command]()
 
@@ -149,6 +157,25 @@ class Child:
         rebuilder.begin(self._table, {} if metastore.rebuild(self._table) else changes, "test")
         list(rebuilder.build(self._table))
         rebuilder.swap(self._table)
+
+    def _release(self) -> None:
+        metastore = cast(Repository, self._ports.metastore)
+        for incident in metastore.incidents(self._table, "OPEN"):
+            outcome = resolving.outcome(metastore, incident, Asked("quarantine"))
+            metastore.settle(incident.id, outcome, "test")
+        self._load()
+
+    def _strict(self) -> None:
+        self._set_rules([{"column": "n", "max": LARGE - 1, "policy": "quarantine"}])
+
+    def _redrive(self) -> None:
+        self._set_rules([])
+        list(Redrive(self._table, self._ports, self._limits, Wanted()).run())
+
+    def _set_rules(self, rules: list[dict[str, Any]]) -> None:
+        metastore = cast(Repository, self._ports.metastore)
+        version = metastore.get(self._table).version
+        metastore.update(self._table, {"rules": rules}, version, "test")
 
     def _often(self) -> None:
         self._compacting = True

@@ -212,8 +212,36 @@ def _rebuild() -> list[Point]:
     return [Point(name, armed, command="rebuild") for name, armed in named.items()]
 
 
+def _release() -> list[Point]:
+    """A table that a record stopped, put right by an operator, and loaded: the held raw commits."""
+    named = {
+        "before it is on record": "metastore before settle 1 .",
+        "on record, before the load": "metastore after settle 1 .",
+        "held batch claimed": "store after put_new 1 /claims/",
+        "held batch staged": "store after put 1 ^staging/",
+        "put aside, before the write": "store after put 1 ^quarantine/",
+        "held batch written, before statistics": "metastore before record_batch 1 .",
+        "over, before the claim ends": r"store before put 1 /claims/.*\.done",
+    }
+    return [Point(f"release: {name}", armed, command="release") for name, armed in named.items()]
+
+
+def _redrive() -> list[Point]:
+    """Records in quarantine whose rule is mended."""
+    named = {
+        "planned, before the claim": "store before put_new 1 /claims/",
+        "claimed": "store after put_new 1 /claims/",
+        "staged": "store after put 1 ^staging/",
+        "quarantine put again, before the write": "engine before write 1 .",
+        "written, still in quarantine": "engine after write 1 .",
+        "out of quarantine, before statistics": "metastore before record_batch 1 .",
+        "over, before the claim ends": r"store before put 1 /claims/.*\.done",
+    }
+    return [Point(f"re-drive: {name}", armed, command="redrive") for name, armed in named.items()]
+
+
 POINTS: tuple[Point, ...] = (
     *_phase_1(), *_shared_phase_1(), *_phase_2(), *_shared_decoding(), *_parquet(), *_hudi_write(),
-    *_hudi_housekeeping(), *_cleaner(), *_rebuild(),
+    *_hudi_housekeeping(), *_cleaner(), *_rebuild(), *_release(), *_redrive(),
 )  # fmt: skip
 BY_NAME = {p.name: p for p in POINTS}

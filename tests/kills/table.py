@@ -12,6 +12,7 @@ from typing import Any, cast
 from lake_platform.compose import build_metastore
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import Kafka
+from lake_platform.domain.quality import Reason
 from lake_platform.settings import load_settings
 from lake_platform.sight.infer import look
 from tests.integration.real_kafka import RealKafka
@@ -24,6 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "append": {"partition_by": ("day",)},
     "upsert": {"mode": "upsert", "primary_key": ("id",)},
 }
+LARGE = 1_000_000
 _ROUND, _KEYS = 24, 17
 _HEARTBEAT_SECONDS = 4.0  # twice what `often` makes of it, and more
 
@@ -83,6 +85,17 @@ class TableUnderTest:
             self._send(b"%d" % ident, None, ident % 2)
         self._send(b"", b"{broken", 0, "not one valid JSON document")
         self._send(b"", b"{old", 1, "not one valid JSON document", HOUR_MS)
+
+    def send_break(self) -> None:
+        """A record that stops the table, until it is put aside by a decision."""
+        value = {"id": 3, "n": {"no": "number"}, "day": "d1"}
+        self._send(b"3", json.dumps(value).encode(), 1, Reason.DECIDED.value)
+
+    def send_large(self, count: int = 3) -> None:
+        """Records that the rule of `strict` puts aside, and a re-drive takes out again."""
+        for number in range(LARGE, LARGE + count):
+            value = {"id": number % _KEYS, "n": number, "day": f"d{number % 3}"}
+            self._send(b"%d" % (number % _KEYS), json.dumps(value).encode(), number % _KEYS % 2)
 
     def delete_all(self) -> None:
         """A tombstone for every key."""

@@ -6,12 +6,15 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lake_platform.errors import OffsetsMissingError, TopicRecreatedError
 from tests.simulation import ledger
 from tests.simulation.ledger import HOUR_MS, Place, Sent
-from tests.simulation.world import TABLE, TOPIC, World
+from tests.simulation.plan import Setting
+from tests.simulation.works import TABLE, TOPIC
+from tests.simulation.world import World
 
 _PHASE1 = f"checkpoints/{TABLE}/phase1/"
 _SNAPSHOTS = f"checkpoints/{TABLE}/phase1-snapshots/"
@@ -25,15 +28,41 @@ def close(world: World) -> None:
     _check_missing(world, commits, [s for s in world.sent if s.place not in held])
     head = commits[-1]["seq"] if commits else 0
     fates = _fates(world, held)
+    now = _setting_now(world)
     undecided = [p for p in held if sent[p].kind == "breaking" and not fates[p]]
     applied = _check_progress(world, head, undecided)
     due = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq <= applied]
     pending = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq > applied]
-    _check_quarantine(world, due, pending)
-    if world.setting.mode == "append":
-        _check_append(world, due)
+    gone = _expired(commits, sent)
+    kept = {s.place for s in due if world.mended and (world.blocked or s.place in gone)}
+    _check_quarantine(world, now, due, pending, kept)
+    if now.mode == "append":
+        _check_append(world, now, due)
     else:
-        _check_upsert(world, due)
+        _check_upsert(world, now, due)
+    _check_shadow(world)
+
+
+def _setting_now(world: World) -> Setting:
+    """With what rebuilds and operators made of it."""
+    dataset = world.dataset
+    return replace(world.setting, mode=dataset.mode, tombstones=dataset.tombstones)
+
+
+def _expired(commits: Iterable[Mapping[str, Any]], sent: Mapping[Place, Sent]) -> set[Place]:
+    """No re-drive can look at these again."""
+    return {p for c in commits if c["expired_at"] for p, _ in _covered(c, sent)}
+
+
+def _check_shadow(world: World) -> None:
+    """Nothing is left of a rebuilt table that was swapped in or dropped, but by who woke later."""
+    if world.slept:
+        return
+    known = world.metastore.rebuild(TABLE)
+    name = known.shadow.table if known else None
+    left = {key for key in world.store.objects if f"{TABLE}.rebuild-" in key}
+    if alien := sorted(k for k in left if name is None or f"/{name}/" not in f"/{k}"):
+        world.broken(f"left of a rebuild: {alien}")
 
 
 def _fates(world: World, held: Mapping[Place, int]) -> dict[Place, str]:
@@ -166,11 +195,19 @@ def _check_progress(world: World, head: int, undecided: Collection[Place]) -> in
     return applied
 
 
-def _check_quarantine(world: World, due: Iterable[Sent], pending: Iterable[Sent]) -> None:
-    """Of batches that wait (the table is blocked) a writer that died before its commit may have put
+def _check_quarantine(
+    world: World,
+    now: Setting,
+    due: Iterable[Sent],
+    pending: Iterable[Sent],
+    kept: Collection[Place],
+) -> None:
+    """Tombstones at the places `kept` may have been put aside before that was mended.
+
+    Of batches that wait (the table is blocked) a writer that died before its commit may have put
     some already; who applies them puts the same again."""
     expected, early = (
-        Counter((s.place, r) for s in some if (r := ledger.reason(s, world.setting)))
+        Counter((s.place, r) for s in some if (r := ledger.reason(s, now)))
         for some in (due, pending)
     )
     found: Counter[tuple[Place, str]] = Counter()
@@ -180,11 +217,12 @@ def _check_quarantine(world: World, due: Iterable[Sent], pending: Iterable[Sent]
                 line = json.loads(text)
                 record = line["record"]
                 found[(record["partition"], record["offset"]), line["reason"]] += 1
+    early += Counter((p, ledger.TOMBSTONE) for p in kept if now.mode == "append")
     _same(world, "quarantine", found - (found & early), expected)
 
 
-def _check_append(world: World, due: Iterable[Sent]) -> None:
-    expected = ledger.rows_of_append(due, world.setting)
+def _check_append(world: World, now: Setting, due: Iterable[Sent]) -> None:
+    expected = ledger.rows_of_append(due, now)
     rows = world.engine(world.store).rows(world.dataset)
     found = Counter((r["_kafka_partition"], r["_kafka_offset"]) for r in rows)
     if world.blocked and world.engine(world.store).state(world.dataset).doubled:
@@ -199,8 +237,8 @@ def _check_append(world: World, due: Iterable[Sent]) -> None:
         world.broken(f"statistics count {progress.records} rows, the table has {len(rows)}")
 
 
-def _check_upsert(world: World, due: Iterable[Sent]) -> None:
-    expected = ledger.rows_of_upsert(due, world.setting)
+def _check_upsert(world: World, now: Setting, due: Iterable[Sent]) -> None:
+    expected = ledger.rows_of_upsert(due, now)
     rows = world.engine(world.store).rows(world.dataset)
     _same(world, "table", Counter(r["id"] for r in rows), Counter(expected.keys()))
     for row in rows:

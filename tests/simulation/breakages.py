@@ -16,7 +16,7 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.dump import dump as dump_module
 from lake_platform.dump import raw_slice
 from lake_platform.dump.raw_slice import RawSlice
-from lake_platform.load import apply, claims, quarantine, replay
+from lake_platform.load import apply, claims, progress, quarantine, replay, swap
 from lake_platform.load import load as load_module
 from lake_platform.load.plan import Loading
 from lake_platform.maintain import cleaner as compact_log
@@ -246,6 +246,21 @@ def decisions_forgotten_by_replays(stack: ExitStack) -> None:
     _swap(stack, Loading, "rulings", now_only)
 
 
+def swap_that_loads_do_not_see(stack: ExitStack) -> None:
+    """As it was: while files of the new table move in, the claim of the swap is below its own."""
+    _swap(stack, swap, "_above", lambda _table, _ports, claim: claim)
+
+
+def old_table_left_in_place(stack: ExitStack) -> None:
+    _swap(stack, MemoryEngine, "clear", lambda *_: None)
+
+
+def redrive_leaves_what_came_back(stack: ExitStack) -> None:
+    """Records are rows, or dropped, and in quarantine besides."""
+    for module in (apply, progress):
+        _swap(stack, module, "settle", lambda *_, **__: ())
+
+
 BREAKAGES: Mapping[str, Break] = {
     act.__name__: act
     for act in (
@@ -257,6 +272,7 @@ BREAKAGES: Mapping[str, Break] = {
         cleaner_takes_one_too_many, cleaner_takes_what_is_not_applied, orphans_by_age_alone,
         stale_commits_read, statistics_not_caught_up, half_a_slice,
         decisions_for_the_batch_they_fall_in, decisions_forgotten_by_replays,
+        swap_that_loads_do_not_see, old_table_left_in_place, redrive_leaves_what_came_back,
     )
 }  # fmt: skip
 

@@ -37,9 +37,13 @@ _FAULTS: dict[Then, int] = {
     "nap": 4,
 }  # fmt: skip
 _AGAIN: dict[Then, int] = {"": 50, "stand": 25, "kill": 12, "fail": 4, "lost": 5, "sleep": 2}
-_WORK: dict[Work, int] = {"dump": 36, "load": 44, "replay": 12, "clean": 8}
+_WORK: dict[Work, int] = {
+    "dump": 36, "load": 44, "replay": 12, "clean": 8, "redrive": 6, "build": 4, "swap": 3,
+    "abort": 1,
+}  # fmt: skip
 _DEEDS: dict[Deed, int] = {
     "accept-gap": 4, "add-partition": 3, "recreate": 1, "pause": 1, "resume": 2, "add-column": 2,
+    "let-tombstones-go": 2,
 }  # fmt: skip
 _RESOLUTIONS: dict[Deed, int] = {
     "rescue": 3, "quarantine": 3, "reject": 3,
@@ -47,11 +51,13 @@ _RESOLUTIONS: dict[Deed, int] = {
 }  # fmt: skip
 _MOVES = {
     "produce": 7, "run": 12, "fault": 12, "cycle": 26, "pair": 16, "sleeper": 5,
-    "go": 14, "tick": 6, "expire": 3, "act": 5, "break": 2,
+    "go": 14, "tick": 6, "expire": 3, "act": 5, "break": 2, "rebuild": 4,
+    "mend": 2,
 }  # fmt: skip
 _TAKEN_FOR: dict[Seen, int] = {"dead": 8, "away": 1, "alive": 1}
-_FIRST: dict[Work, int] = {"dump": 1, "load": 4, "replay": 1, "clean": 1}
-_SECOND: dict[Work, int] = {"dump": 1, "load": 3, "replay": 3, "clean": 1}
+_FIRST: dict[Work, int] = {"dump": 1, "load": 4, "replay": 1, "clean": 1, "redrive": 1}
+_SECOND: dict[Work, int] = {"dump": 1, "load": 3, "replay": 3, "clean": 1, "redrive": 1}
+_BESIDE: dict[Work, int] = {"load": 4, "replay": 1, "redrive": 1, "clean": 1, "swap": 1, "abort": 1}
 _SLEEPERS: dict[Work, int] = {"dump": 3, "load": 2, "replay": 1, "clean": 2}
 _SEEN: dict[Seen, int] = {"dead": 6, "away": 3, "alive": 2}
 _MODES: dict[Mode, int] = {"append": 2, "upsert": 1}
@@ -59,7 +65,10 @@ _ENGINES: dict[Engine, int] = {"memory": 1, "hudi-like": 1}
 _EVOLUTIONS: dict[Evolution, int] = {"same_batch": 2, "next_batch": 1}
 _TOMBSTONES: dict[Tombstones, int] = {"drop": 1, "quarantine": 1}
 _MINUTES = (1, 16, 61, 13 * 60, 25 * 60, 8 * 24 * 60)
-_LONGEST = {"dump": 16, "load": 34, "replay": 34, "clean": 20}  # port calls of a usual run
+_LONGEST: dict[Work, int] = {  # port calls of a usual run
+    "dump": 16, "load": 34, "replay": 34, "clean": 20, "redrive": 45, "build": 60, "swap": 110,
+    "abort": 40,
+}  # fmt: skip
 
 
 def draw(seed: int, engine: Engine | None = None) -> Schedule:
@@ -110,6 +119,10 @@ class _Drawer:
             return self._sleeper()
         if move == "break":
             return self._break()
+        if move == "rebuild":
+            return self._rebuild()
+        if move == "mend":
+            return self._mend()
         return [self._step("fault" if move == "go" and not self._standing else move)]
 
     def _cycle(self) -> list[Step]:
@@ -160,6 +173,41 @@ class _Drawer:
         steps += [Go(early.name)] if early else []
         return [*steps, *([self._run("replay", -1, "")] if rng.random() < 0.4 else [])]
 
+    def _rebuild(self) -> list[Step]:
+        """A shadow table beside the live one, which goes on, perhaps with a break that only the
+        new one holds, or a writer that stands; then it takes its place, or not."""
+        rng = self._rng
+        steps: list[Step] = [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
+        if rng.random() < 0.3:
+            steps += [Produce((("breaking", rng.randrange(4)),)), self._run("dump", -1, "")]
+        early = self._standing_at(_pick(rng, _BESIDE)) if rng.random() < 0.5 else None
+        steps += [early] if early else []
+        steps.append(self._faulty("build") if rng.random() < 0.4 else self._run("build", -1, ""))
+        if rng.random() < 0.5:
+            steps += [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
+        if rng.random() < 0.2:
+            steps.append(self._run("build", -1, ""))
+        if rng.random() < 0.5:
+            late = self._standing_at("swap")
+            steps += [late, self._run(_pick(rng, _BESIDE), -1, ""), Go(late.name)]
+        else:
+            steps.append(self._faulty("swap") if rng.random() < 0.6 else self._run("swap", -1, ""))
+        steps += [Go(early.name)] if early else []
+        if rng.random() < 0.6:
+            steps += [self.produce(), self._run("dump", -1, ""), self._run("load", -1, "")]
+        return steps
+
+    def _mend(self) -> list[Step]:
+        """Records in quarantine that a re-drive takes out, with somebody beside it."""
+        rng = self._rng
+        bad = Produce((("tombstone", rng.randrange(4)), ("bad", 0), ("value", rng.randrange(4))))
+        steps: list[Step] = [bad, self._run("dump", -1, ""), self._run("load", -1, "")]
+        early = self._standing_at(_pick(rng, _FIRST)) if rng.random() < 0.4 else None
+        steps += [early] if early else []
+        steps.append(Act("let-tombstones-go"))
+        again = self._faulty("redrive") if rng.random() < 0.7 else self._run("redrive", -1, "")
+        return [*steps, again, *([Go(early.name)] if early else [])]
+
     def _standing_at(self, work: Work) -> Run:
         at = self._rng.randrange(_LONGEST[work] // 4, _LONGEST[work])
         step = replace(self._run(work, at, "stand"), seen=_pick(self._rng, _TAKEN_FOR))
@@ -202,6 +250,8 @@ class _Drawer:
         option = rng.randint(1, 3) + 100 * (rng.random() < 0.4) if work == "clean" else 0
         if work == "replay":
             option = rng.randrange(3)
+        if work in {"redrive", "build"}:
+            option = int(rng.random() < 0.3)
         return Run(name, work, calls, then, _pick(rng, _SEEN), option)
 
     def _go(self) -> Go:

@@ -64,7 +64,7 @@ class HudiLikeEngine(MemoryEngine):
 
     def write(self, job: BatchJob) -> WriteResult:
         table = job.dataset.table
-        instant = self._start(table, job.claim)
+        instant = self._start(job.dataset, job.claim)
         events = tuple(self._events(job))
         before = self._upserted(job.dataset) if job.dataset.mode == "upsert" else {}
         batch = _applied(job, instant, events, before)
@@ -74,7 +74,7 @@ class HudiLikeEngine(MemoryEngine):
     def undo(self, dataset: Dataset, state: TableState, claim: Claim) -> None:
         double = state.doubled[0]
         last = state.last or double
-        instant = self._start(dataset.table, claim)
+        instant = self._start(dataset, claim)
         mark = AppliedBatch(
             double.batch, last.applied, claim.epoch, seq_name(instant), last.schema_version,
             replay=True, reapply=True,
@@ -86,10 +86,13 @@ class HudiLikeEngine(MemoryEngine):
             return [e.row for e in self._upserted(dataset).values() if e.row is not None]
         return [e.row for e in self._appended(dataset.table) if e.row is not None]
 
-    def _start(self, table: str, claim: Claim) -> int:
+    def _start(self, dataset: Dataset, claim: Claim) -> int:
+        """No instant of a rebuilt table is one of the table before: Hudi takes the time."""
+        table = dataset.table
         self._lock(table, claim)
         started = f"{table_prefix(table)}started/"
-        number = 1 + len(list(self._store.list(started)))
+        held = [int(i.key.removeprefix(started)) for i in self._store.list(started)]
+        number = 1 + max(held, default=dataset.first_epoch)
         while not self._store.put_new(f"{started}{seq_name(number)}", b""):
             number += 1
         self._unlock(table, claim)
@@ -114,7 +117,7 @@ class HudiLikeEngine(MemoryEngine):
 
     def _timeline(self, table: str) -> list[_Timed]:
         keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
-        return [_Timed.from_bytes(self._store.get(key)) for key in keys]
+        return [_Timed.from_bytes(self._commit(key)) for key in keys]
 
     def _upserted(self, dataset: Dataset) -> dict[Any, _Event]:
         """As a MOR table merges: by order, deletes too, as long as no compaction dropped them."""

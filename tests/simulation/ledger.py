@@ -10,7 +10,7 @@ from tests.simulation.plan import Kind, Setting
 
 Place = tuple[int, int]
 HOUR_MS = 3_600_000
-_TOMBSTONE = "tombstone in an append table"
+TOMBSTONE = "tombstone in an append table"
 _NO_KEY = "primary key is null or missing"
 _NO_TOMBSTONE_KEY = "the key of the tombstone does not give the primary key"
 _NOT_JSON = "not one valid JSON document"
@@ -69,7 +69,7 @@ def reason(sent: Sent, setting: Setting) -> str:
         return _DECIDED
     if setting.mode == "append":
         quarantined = sent.value is None and setting.tombstones == "quarantine"
-        return _TOMBSTONE if quarantined else ""
+        return TOMBSTONE if quarantined else ""
     if sent.kind == "no-key":
         return _NO_KEY if sent.value is not None else _NO_TOMBSTONE_KEY
     return ""

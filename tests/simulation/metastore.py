@@ -277,19 +277,19 @@ class DictMetastore:
         return shadow
 
     @_whole
-    def drop_rebuild(self, table: str, actor: str) -> None:
+    def drop_rebuild(self, table: str, name: str, actor: str) -> None:
         known = self.rebuild(table)
-        if known is not None:
+        if known is not None and known.shadow.table == name:
             del self._tables[known.shadow.table]
             self._decisions = [x for x in self._decisions if x[0] != known.shadow.table]
             self._audit("abort_rebuild", table, None, None, actor)
 
     @_whole
-    def swap_in(self, table: str) -> bool:
+    def swap_in(self, table: str, name: str) -> bool:
         live, known = self._held(table), self.rebuild(table)
-        if known is None:
+        if known is None or known.shadow.table != name:
             return False
-        name, actor = known.shadow.table, known.actor
+        actor = known.actor
         new, first = self._tables.pop(name), len(live.schemas)
         live.record = replace(
             live.record, dataset=known.shadow.live, version=live.record.version + 1

@@ -8,11 +8,13 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
+from lake_platform.adapters import moving
 from lake_platform.adapters.memory import systems as memory
 from lake_platform.dump import dump as dump_module
 from lake_platform.dump import raw_slice
-from lake_platform.load import claims
+from lake_platform.load import claims, unfinished
 from lake_platform.maintain import cleaner as compact_log
+from lake_platform.rebuild import rebuild
 
 
 class _Names:
@@ -57,7 +59,9 @@ def no_chance() -> Iterator[None]:
     with ExitStack() as stack:
         for module, name, value in (
             (dump_module, "uuid", names), (claims, "uuid", names), (memory, "uuid", names),
-            (dump_module, "_log", _Quiet()), (raw_slice, "ThreadPoolExecutor", _Serial),
+            (rebuild, "uuid", names), (unfinished, "uuid", names),
+            (moving, "ThreadPoolExecutor", _Serial), (dump_module, "_log", _Quiet()),
+            (raw_slice, "ThreadPoolExecutor", _Serial),
             (memory, "_POLL_MESSAGES", 3), (compact_log, "_KEEP_CLAIMS", 1),
         ):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Work = Literal["dump", "load", "replay", "clean"]
+Work = Literal["dump", "load", "replay", "clean", "redrive", "build", "swap", "abort", "end-left"]
 Seen = Literal["alive", "dead", "away"]
 """How others see a writer that stands still: alive, taken for dead, or on a host out of sight."""
 Then = Literal["", "stand", "kill", "kill-after", "fail", "lost", "cut", "sleep", "nap"]
@@ -21,7 +21,7 @@ Engine = Literal["memory", "hudi-like"]
 Evolution = Literal["same_batch", "next_batch"]
 Tombstones = Literal["drop", "quarantine"]
 Deed = Literal[
-    "recreate", "add-partition", "accept-gap", "pause", "resume", "add-column",
+    "recreate", "add-partition", "accept-gap", "pause", "resume", "add-column", "let-tombstones-go",
     "rescue", "quarantine", "reject", "rescue-always", "quarantine-always", "reject-always",
 ]  # fmt: skip
 Kind = Literal["value", "tombstone", "bad", "no-key", "column", "breaking", "late-clock"]
@@ -60,7 +60,8 @@ class Run:
     then: Then = ""
     seen: Seen = "dead"
     option: int = 0
-    """replay: which window; clean: commits to keep, and 100 more for raw retention."""
+    """replay: which window; clean: commits to keep, and 100 more for raw retention; redrive: 1 for
+    rescued values; build: which other definition."""
 
 
 @dataclass(frozen=True, slots=True)

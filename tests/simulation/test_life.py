@@ -24,7 +24,8 @@ from lake_platform.errors import NotRunnableError, OffsetsMissingError, SchemaBl
 from tests.simulation import account, ledger
 from tests.simulation.patches import no_chance
 from tests.simulation.plan import Act, Expire, Go, Kind, Mode, Produce, Run, Schedule, Setting, Tick
-from tests.simulation.world import TABLE, TOPIC, World
+from tests.simulation.works import TABLE, TOPIC
+from tests.simulation.world import World
 
 _KINDS: list[Kind] = ["value", "value", "tombstone", "bad", "column", "no-key", "late-clock"]
 _MODES: list[Mode] = ["append", "upsert"]

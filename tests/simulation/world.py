@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from lake_platform.adapters.memory.engine import MemoryEngine
@@ -15,8 +14,7 @@ from lake_platform.domain.offsets import Gap, Slice
 from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import Field, Scalar, Struct
-from lake_platform.domain.windows import window_of
-from lake_platform.dump.dump import dump, missing_ranges
+from lake_platform.dump.dump import missing_ranges
 from lake_platform.errors import (
     CheckpointLostError,
     CorruptRawError,
@@ -28,18 +26,16 @@ from lake_platform.errors import (
     TableDamagedError,
     TopicRecreatedError,
 )
-from lake_platform.load.load import load
-from lake_platform.maintain.cleaner import compact_log
 from lake_platform.metastore import resolving
 from tests.simulation.hudi_like import HudiLikeEngine
 from tests.simulation.ledger import HOUR_MS, Sent, value_of
 from tests.simulation.metastore import DictMetastore
 from tests.simulation.plan import Act, Expire, Go, Produce, Run, Schedule, Seen, Step, Tick, Work
 from tests.simulation.storage import DictStore
+from tests.simulation.works import TABLE, TOPIC, work_of
 from tests.simulation.writers import KafkaOf, MetastoreOf, StoreOf, WorkersOf, Writer
 
 NOW_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC
-TABLE, TOPIC = "t", "topic.t"
 if TYPE_CHECKING:
     from lake_platform.metastore.repository import Repository
 
@@ -64,13 +60,13 @@ class World:
         self.metastore = DictMetastore(self.clock)
         self.sent: list[Sent] = []
         self.partitions = self.setting.partitions
-        self.recreated = self.retention = False
+        self.recreated = self.retention = self.mended = self.slept = False
         self.stopped: dict[Work, Exception] = {}
         self._numbers, self._pids = 0, 0
         self._writers: dict[Worker, Writer] = {}
         self._standing: dict[str, Writer] = {}
         setting = self.setting
-        self.dataset = Dataset(
+        dataset = Dataset(
             topic=TOPIC, table=TABLE, mode=setting.mode, evolution=setting.evolution,
             tombstones=setting.tombstones, max_quarantine_ratio=1.0,
             primary_key=("id",) if setting.mode == "upsert" else (),
@@ -80,7 +76,12 @@ class World:
         )
         self.kafka.create_topic(TOPIC, setting.partitions)
         source = _SOURCE if setting.schema_known else None
-        self.metastore.register(self.dataset, source, "simulation")
+        self.metastore.register(dataset, source, "simulation")
+
+    @property
+    def dataset(self) -> Dataset:
+        """As it is defined now."""
+        return self.metastore.get(TABLE).dataset
 
     def clock(self) -> int:
         return self.now_ms
@@ -118,6 +119,7 @@ class World:
                 self._turn(self._start(step), step.calls, step.then)
             case Go():
                 if step.name in self._standing:
+                    self.slept = True
                     self._turn(self._standing.pop(step.name), step.calls, step.then)
             case Tick():
                 self._sleep(step.minutes * 60_000)
@@ -146,7 +148,7 @@ class World:
         self._pids += 1
         writer = Writer(step.name, self._pids, step.seen, self._sleep, self.hits)
         self._writers[writer.worker] = writer
-        writer.start(self._work(step.work, step.option, self._ports(writer)))
+        writer.start(work_of(self, step, self._ports(writer)))
         return writer
 
     def _ports(self, writer: Writer) -> Ports:
@@ -160,20 +162,6 @@ class World:
             clock=self.clock,
             workers=WorkersOf(writer, self._writers),
         )
-
-    def _work(self, work: Work, option: int, ports: Ports) -> Callable[[], object]:
-        if work == "dump":
-            return lambda: list(dump(TABLE, ports, self.limits))
-        if work == "load":
-            return lambda: list(load(TABLE, ports, self.limits))
-        if work == "replay":
-            return lambda: list(load(TABLE, ports, self.limits, self._window(option), replay=True))
-        self.retention = self.retention or option >= 100
-        return lambda: compact_log(TABLE, ports, option % 100, 7 if option >= 100 else 0)
-
-    def _window(self, option: int) -> list[str]:
-        known = sorted({window_of(s.timestamp) for s in self.sent})
-        return [known[option % len(known)]] if known else []
 
     def _turn(self, writer: Writer, calls: int, then: Any) -> None:
         writer.turn(calls, then)
@@ -241,6 +229,13 @@ class World:
             wider = Struct((*active.source.fields, Field("extra", Scalar("long"))))
             self.metastore.add_schema_version(TABLE, active.version, wider, wider, ["ADD COLUMN"])
 
+    def _let_tombstones_go(self) -> None:
+        """What is in quarantine for it comes out by a re-drive."""
+        record = self.metastore.get(TABLE)
+        if record.dataset.tombstones == "quarantine" and self.metastore.rebuild(TABLE) is None:
+            self.metastore.update(TABLE, {"tombstones": "drop"}, record.version, "operator")
+            self.mended = True
+
     def _resolve(self, resolution: str, always: str = "") -> None:
         store = cast("Repository", self.metastore)
         for incident in self.metastore.incidents(TABLE, "OPEN"):
@@ -263,8 +258,13 @@ class World:
     def recover(self) -> None:
         """What the schedules of the platform do until nothing is left to do."""
         self.metastore.resume(TABLE, "operator")
+        if self.metastore.rebuild(TABLE) is not None:
+            self._sleep(16 * 60_000)  # the lease of a swap that was cut off elsewhere
+        self._until_quiet("end-left")  # who looks after a table whose rebuild was cut off
         self._until_quiet("dump")
         self._until_quiet("load")
+        if self.mended and not self.blocked:
+            self._until_quiet("redrive")
 
     def _until_quiet(self, work: Work) -> None:
         for n in range(_TRIES):

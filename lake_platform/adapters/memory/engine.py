@@ -210,11 +210,20 @@ class MemoryEngine:
 
     def _last(self, table: str) -> _Commit | None:
         keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
-        return _Commit.from_bytes(self._store.get(keys[-1])) if keys else None
+        return _Commit.from_bytes(self._commit(keys[-1])) if keys else None
 
     def _commits(self, table: str) -> Iterator[_Commit]:
         for info in self._store.list(f"{table_prefix(table)}commits/"):
-            yield _Commit.from_bytes(self._store.get(info.key))
+            yield _Commit.from_bytes(self._commit(info.key))
+
+    def _commit(self, key: str) -> bytes:
+        try:
+            return self._store.get(key)
+        except KeyError:
+            raise CommitRaceError(
+                f"commit {key!r} went away while it was read: the table is rebuilt or swapped; try "
+                f"again"
+            ) from None
 
 
 def _is_next(job: BatchJob, last: _Commit | None) -> bool:

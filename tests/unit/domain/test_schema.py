@@ -17,7 +17,9 @@ from lake_platform.domain.schema import (
     Struct,
     Type,
     columns,
+    grown,
     merge,
+    widens,
     without_unknown,
 )
 from lake_platform.domain.schema_json import from_json, struct_from_json, to_json
@@ -174,3 +176,13 @@ def test_without_unknown() -> None:
     assert without_unknown(Map(UNKNOWN)) is None
     mixed = Struct((Field("a", UNKNOWN), Field("b", LONG)))
     assert without_unknown(mixed) == Struct((Field("b", LONG),))
+
+
+@pytest.mark.parametrize("precision", range(1, 37))
+def test_a_decimal_with_more_digits_behind_the_point_gets_other_bytes(precision: int) -> None:
+    before = Decimal(precision, 0)
+    after = grown(before, Decimal(precision + 1, 1))
+    assert after.scale == 1
+    assert widens(before, after) or not after.storable
+    assert after.bytes > before.bytes
+    assert grown(before, Decimal(precision + 1, 0)) == Decimal(precision + 1, 0)

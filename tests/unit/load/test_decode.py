@@ -239,7 +239,7 @@ def test_days_since_1970(unit: str, text: str, value: dt.date | None) -> None:
         (Scalar("float"), "0.1", "column v: float became double (widen)"),
         (Scalar("float"), "1e300", "column v: float became double (widen)"),
         (Scalar("float"), "16777217", "column v: float became double (widen)"),
-        (Decimal(12, 2), "12.345", "column v: decimal(12,2) became decimal(13,3) (widen)"),
+        (Decimal(12, 2), "12.345", "column v: decimal(12,2) became decimal(15,3) (widen)"),
         (Decimal(4, 2), "1e-99999999999999999999",
          "column v: decimal(4,2) became decimal(78,76) (type)"),
         (Decimal(4, 2), "1000", "column v: decimal(4,2) became decimal(6,2) (widen)"),

@@ -362,3 +362,24 @@ def test_which_types_are_offered(before: str, after: str, fitting: set[str]) -> 
     change = Broken("n", "type", before, after)
     found = {*possible(change, Dataset(topic="t", table="t"), "000000000001-000000000001")}
     assert found & {"widen", "text", "json"} == fitting
+
+
+def test_what_was_rejected_or_put_aside_stays_so_when_the_column_gets_another_type(
+    lab: Lab,
+) -> None:
+    """The hint that a new type is would rescue the values; what was decided first holds."""
+    incident = blocked(lab, {"n": {"no": "number"}})
+    resolved(lab, incident, "reject")
+    lab.load()
+    breaks: dict[str, dict[str, Any]] = {"quarantine": {"n": "x"}, "widen": {"n": 1.5}}
+    for number, (resolution, bad) in enumerate(breaks.items()):
+        lab.send({"id": 20 + number, **bad}, reason=DECIDED if resolution == "quarantine" else "")
+        with pytest.raises(SchemaBlockedError):
+            lab.cycle()
+        (incident,) = lab.metastore.incidents("t", "OPEN")
+        if resolution == "quarantine":
+            resolved(lab, incident, resolution)
+            lab.load()
+    anew(lab, incident, "widen")
+    assert {r["id"]: r["n"] for r in lab.rows()} == {0: 1.0, 1: 1.0, 21: 1.5}
+    assert [r["reason"] for r in lab.quarantined()] == [DECIDED]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lake_platform.domain.dataset import Status
-from lake_platform.errors import InvalidFieldError
+from lake_platform.domain.offsets import Slice
+from lake_platform.errors import BatchClaimedError, CommitRaceError, InvalidFieldError
 from lake_platform.rebuild.rebuild import Rebuilder
 from tests.support import Lab
 
@@ -94,3 +97,38 @@ def test_nothing_that_differs_is_refused(lab: Lab) -> None:
     with pytest.raises(InvalidFieldError, match="nothing of the definition of t would differ"):
         rebuilder(lab).begin("t", {"owner": ""}, "ops")
     assert lab.metastore.rebuild("t") is None
+
+
+class Interrupted:
+    """The metastore of a load; before its call number `at` of `progress` something happens."""
+
+    def __init__(self, lab: Lab, at: int, act: Callable[[], None]) -> None:
+        self._inner, self._left, self._act = lab.metastore, at, act
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "progress":
+            self._left -= 1
+            if not self._left:
+                self._act()
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("at", range(1, 14))
+def test_a_load_that_goes_on_past_a_swap_writes_by_the_new_definition(lab: Lab, at: int) -> None:
+    lab.limits = replace(lab.limits, slice=Slice(1 << 20, 1), batch_bytes=1)
+    lab.register()
+    lab.send_all([{"id": n % 2, "v": n} for n in range(4)])
+    lab.cycle()
+    lab.send_all([{"id": n % 2, "v": n} for n in range(4, 8)])
+    lab.dump()
+
+    def swap() -> None:
+        with suppress(BatchClaimedError):
+            rebuild(lab, {"mode": "upsert", "primary_key": ["id"]})
+
+    with suppress(CommitRaceError, BatchClaimedError):
+        lab.load(metastore=Interrupted(lab, at, swap))
+    lab.load()
+    lab.account()
+    if lab.dataset().mode == "upsert":
+        assert {r["id"]: r["v"] for r in lab.rows()} == {0: 6, 1: 7}
