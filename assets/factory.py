@@ -76,8 +76,13 @@ def _build(
     dataset: Dataset, translator: Translator, schema: SchemaVersion | None, lines: Sequence[Line]
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     check_schedule(dataset)
+    raw = (
+        []  # another dataset's, which dumps it
+        if dataset.raw_from
+        else [_raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS, lines))]
+    )
     return [
-        _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS, lines)),
+        *raw,
         _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS, lines)),
         # Never run by itself: loading the table fills it.
         translator.spec(dataset, "quarantine", schema, WINDOWS),

@@ -284,7 +284,7 @@ def build_use_cases(
     from lake_platform.adapters.spark.registration import check_names, check_rules
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
-    from lake_platform.raw.log import head, held
+    from lake_platform.raw.log import expired_seq, head, held
     from lake_platform.sight.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
@@ -299,6 +299,7 @@ def build_use_cases(
         lambda table, topic_id: held(opened(), table, topic_id) if opened else {},
         lambda table: opened is None or head(opened(), table) is not None,
         check_rules,
+        lambda table: expired_seq(opened(), table) if opened else 0,
     )  # fmt: skip
 
 

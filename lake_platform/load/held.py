@@ -51,8 +51,8 @@ LookAhead = Callable[[int, Asked], Held]
 
 def waiting(table: str, metastore: Metastore, store: ObjectStore) -> list[RawCommit]:
     """Raw commits that are not in the table."""
-    applied = metastore.progress(table).applied_seq
-    return list(raw_log.iter_commits_after(store, table, applied))
+    dataset, applied = metastore.get(table).dataset, metastore.progress(table).applied_seq
+    return list(raw_log.of_table(store, dataset, applied))
 
 
 def waits(table: str, metastore: Metastore, store: ObjectStore) -> dict[str, Any]:
