@@ -36,11 +36,13 @@ class LoadConfig(dg.Config):
 
 @dataclass(slots=True)
 class Built:
-    """The assets of all datasets that could be built, and why the others could not."""
+    """The assets of all datasets that could be built, and why the others could not; `dumped` are
+    the tables with raw of their own."""
 
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = field(default_factory=list)
     audits: list[dg.AssetChecksDefinition] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
+    dumped: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def skip(self, table: str, error: Exception) -> None:
@@ -69,6 +71,8 @@ def build_assets(
         built.assets += assets
         built.audits.append(audit)
         built.tables.append(table)
+        if not record.dataset.raw_from:
+            built.dumped.append(table)
     return built
 
 

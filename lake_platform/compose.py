@@ -249,9 +249,12 @@ def build_missing_ranges(ports: Ports) -> MissingRanges:
 
 
 def build_look_ahead(ports: Ports, limits: Limits, use_cases: UseCases) -> LookAhead:
-    from lake_platform.load.held import look
+    from lake_platform.load.held import begun, look
 
     def ahead(incident: int, asked: Asked) -> Held:
+        if asked.new_table:
+            table = use_cases.store.incident(incident).table
+            return begun(use_cases.beginning(incident, asked), table, ports)
         dataset, active, decisions = use_cases.tried(incident, asked)
         return look(dataset, active, ports, limits, decisions)
 

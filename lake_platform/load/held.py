@@ -72,6 +72,14 @@ def amount(commits: Sequence[RawCommit]) -> Held:
     )
 
 
+def begun(new: str, table: str, ports: Ports) -> Held:
+    """What table `new` would begin with; its schema comes of it, so no record can break it."""
+    found = amount(waiting(table, ports.metastore, ports.store))
+    if new:
+        found.changes = [f"table {new} begins with these, {table} ends before them"]
+    return found
+
+
 def look(
     dataset: Dataset,
     active: SchemaVersion,

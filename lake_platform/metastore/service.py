@@ -214,7 +214,17 @@ class UseCases:
         outcome = resolving.outcome(self.store, found, asked)
         closed = self.store.settle(incident, outcome, actor)
         self.notify(found.table)
+        if outcome.continued_in is not None:
+            self.notify(outcome.continued_in.table)
         return closed
+
+    def beginning(self, incident: int, asked: Asked) -> str:
+        """The table that would begin with what is held; empty where none would.
+
+        Raises: as `resolve_incident`.
+        """
+        new = resolving.outcome(self.store, self.store.incident(incident), asked).continued_in
+        return new.table if new is not None else ""
 
     def rebuilding(self, incident: int, asked: Asked) -> Rebuilding | None:
         """What a rebuild is to do, where a resolution needs one. Raises: as `resolve_incident`."""
