@@ -151,7 +151,7 @@ def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
     metadata: dict[str, dg.MetadataValue] = {
         "lag_seconds": dg.MetadataValue.float(round(lag, 1)),
         "max_lag_seconds": dg.MetadataValue.int(limit),
-        "pending_raw_commits": dg.MetadataValue.int(progress.head_seq - progress.applied_seq),
+        "pending_raw_commits": dg.MetadataValue.int(progress.waiting),
         "backlog_records": dg.MetadataValue.int(progress.backlog),
         "status": dg.MetadataValue.text(record.status.value),
     }

@@ -36,11 +36,13 @@ class LoadConfig(dg.Config):
 
 @dataclass(slots=True)
 class Built:
-    """The assets of all datasets that could be built, and why the others could not."""
+    """The assets of all datasets that could be built, and why the others could not; `dumped` are
+    the tables with raw of their own."""
 
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = field(default_factory=list)
     audits: list[dg.AssetChecksDefinition] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
+    dumped: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def skip(self, table: str, error: Exception) -> None:
@@ -69,6 +71,8 @@ def build_assets(
         built.assets += assets
         built.audits.append(audit)
         built.tables.append(table)
+        if not record.dataset.raw_from:
+            built.dumped.append(table)
     return built
 
 
@@ -76,8 +80,13 @@ def _build(
     dataset: Dataset, translator: Translator, schema: SchemaVersion | None, lines: Sequence[Line]
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     check_schedule(dataset)
+    raw = (
+        []  # another dataset's, which dumps it
+        if dataset.raw_from
+        else [_raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS, lines))]
+    )
     return [
-        _raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS, lines)),
+        *raw,
         _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS, lines)),
         # Never run by itself: loading the table fills it.
         translator.spec(dataset, "quarantine", schema, WINDOWS),

@@ -29,18 +29,18 @@ _RETRY_TAGS = {
 }
 
 
-def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
-    """Asset jobs over all datasets; a run request names the ones that are due. There are none
-    while there is no dataset: Dagster refuses a job over nothing."""
+def phase_jobs(tables: Sequence[str], dumped: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
+    """Asset jobs over all datasets; a run request names the ones that are due. `dumped` have raw of
+    their own. There is none over nothing: Dagster refuses that."""
+    chosen = {DUMP_JOB: ("raw", dumped), LOAD_JOB: ("lake", tables)}
+    # Selecting an asset selects its checks, and the audit is none of the load's.
     if not tables:
         return []
-    chosen = {DUMP_JOB: "raw", LOAD_JOB: "lake"}
-    # Selecting an asset selects its checks, and the audit is none of the load's.
     apart = dg.AssetSelection.checks(*(check_key(t, AUDIT) for t in tables))
     return [
         dg.define_asset_job(
             name,
-            selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in tables)) - apart,  # type: ignore[arg-type]
+            selection=dg.AssetSelection.assets(*(asset_key(layer, t) for t in some)) - apart,  # type: ignore[arg-type]
             executor_def=dg.in_process_executor,
             tags={
                 PHASE_TAG: name.removesuffix("_job"),
@@ -49,7 +49,8 @@ def phase_jobs(tables: Sequence[str]) -> list[UnresolvedAssetJobDefinition]:
             },
             description=f"{layer} assets of all datasets that are due, in one run",
         )
-        for name, layer in chosen.items()
+        for name, (layer, some) in chosen.items()
+        if some
     ]
 
 

@@ -18,6 +18,7 @@ class ResolveConfig(dg.Config):
     incident: int
     resolution: str = Field(default="", description=f"one of {', '.join(RESOLUTIONS)}")
     columns: Mapping[str, str] = Field(default={}, description="path of a change: resolution")
+    table: str = Field(default="", description="of new_table: its name, instead of <table>_2")
     always: bool = Field(default=False, description="also for all that comes")
     dry_run: bool = Field(default=False, description="say what would come of it, change nothing")
 
@@ -26,7 +27,7 @@ class ResolveConfig(dg.Config):
 def resolve_changes(
     context: dg.OpExecutionContext, config: ResolveConfig, platform: PlatformResource
 ) -> None:
-    asked = Asked(config.resolution, config.columns, config.always)
+    asked = Asked(config.resolution, config.columns, config.always, config.table)
     actor = f"dagster run {context.run_id}"
     try:
         if config.dry_run:

@@ -170,7 +170,7 @@ class Translator:
         partitions_def: dg.PartitionsDefinition[str],
         lines: Sequence[Line] = (),
     ) -> dg.AssetSpec:
-        upstream = [] if layer == "raw" else [asset_key("raw", dataset.table)]
+        upstream = [] if layer == "raw" else [asset_key("raw", dataset.raw_table)]
         return dg.AssetSpec(
             asset_key(layer, dataset.table),
             deps=upstream,

@@ -249,9 +249,12 @@ def build_missing_ranges(ports: Ports) -> MissingRanges:
 
 
 def build_look_ahead(ports: Ports, limits: Limits, use_cases: UseCases) -> LookAhead:
-    from lake_platform.load.held import look
+    from lake_platform.load.held import begun, look
 
     def ahead(incident: int, asked: Asked) -> Held:
+        if asked.new_table:
+            table = use_cases.store.incident(incident).table
+            return begun(use_cases.beginning(incident, asked), table, ports)
         dataset, active, decisions = use_cases.tried(incident, asked)
         return look(dataset, active, ports, limits, decisions)
 
@@ -284,7 +287,7 @@ def build_use_cases(
     from lake_platform.adapters.spark.registration import check_names, check_rules
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
-    from lake_platform.raw.log import head, held
+    from lake_platform.raw.log import expired_seq, head, held
     from lake_platform.sight.infer import look
 
     def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
@@ -299,6 +302,7 @@ def build_use_cases(
         lambda table, topic_id: held(opened(), table, topic_id) if opened else {},
         lambda table: opened is None or head(opened(), table) is not None,
         check_rules,
+        lambda table: expired_seq(opened(), table) if opened else 0,
     )  # fmt: skip
 
 

@@ -37,13 +37,14 @@ def build_definitions(
     spec, check = health(built)
     tables = frozenset(built.tables)
     # Dagster knows no job over nothing, and with no dataset the phases have nothing to ask for.
-    phases = [ingest_sensor(tables), load_sensor(tables)] if tables else []
+    phases = [load_sensor(tables)] if tables else []
+    phases += [ingest_sensor(frozenset(built.dumped))] if built.dumped else []
     audits = audit_jobs(built.tables)
     return dg.Definitions(
         assets=[*built.assets, spec],
         asset_checks=[check, *built.audits],
         jobs=[
-            *phase_jobs(built.tables),
+            *phase_jobs(built.tables, built.dumped),
             *audits,
             replay_job,
             redrive_job,

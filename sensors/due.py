@@ -21,8 +21,9 @@ _log = structlog.get_logger(__name__)
 
 def dump_due(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
     """At once while phase 1 has not caught up, then by the dataset's schedule. A BLOCKED table
-    still dumps: raw is kept whatever happens to the table."""
-    if record.status in {Status.PAUSED, Status.RETIRED}:
+    still dumps: raw is kept whatever happens to the table. One that reads the raw of another
+    dataset has no dump."""
+    if record.status in {Status.PAUSED, Status.RETIRED} or record.dataset.raw_from:
         return False
     if not progress.complete_as_of or progress.backlog:
         return True
@@ -34,7 +35,7 @@ def dump_due(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
 def load_due(record: DatasetRecord, progress: Progress) -> bool:
     """Level, not edge: as long as raw commits wait, whoever failed to load them before."""
     runnable = record.status not in {Status.PAUSED, Status.RETIRED, Status.BLOCKED}
-    return runnable and progress.head_seq > progress.applied_seq
+    return runnable and progress.waiting > 0
 
 
 @dataclass(slots=True)

@@ -111,7 +111,8 @@ def _load_request(
     for record in due[:_LOOKED_AT]:
         table = record.dataset.table
         with apart(table):
-            head = raw_log.head(ports.store, table, known.progress[table].head_seq)
+            log = record.dataset.raw_table
+            head = raw_log.head(ports.store, log, known.progress[table].head_seq)
             windows += head.windows if head else []
     return dg.RunRequest(
         asset_selection=[asset_key("lake", r.dataset.table) for r in due],

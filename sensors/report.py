@@ -34,6 +34,8 @@ def unreported_raw(
     left = _EVENTS_PER_TICK
     for table, progress in known.progress.items():
         reported = max(progress.reported_seq, memory.reported.get(table, 0))
+        if known.records[table].dataset.raw_from:
+            continue  # the raw asset is another dataset's
         if table in dumping or reported >= progress.head_seq:
             continue
         if left <= 0 or ports.clock() - now_ms > _TICK_MS:
@@ -66,7 +68,7 @@ def unmarked_lake(
         seen = instance.get_materialized_partitions(asset_key("lake", table))
         tally = RawTally()
         with apart(table):
-            held = raw_log.iter_commits_after(ports.store, table, marked)
+            held = raw_log.of_table(ports.store, known.records[table].dataset, marked)
             commits = (c for c in held if c.seq <= applied)
             for commit in _reportable(commits, tally, left, ports.clock, now_ms):
                 memory.marked[table] = commit.seq

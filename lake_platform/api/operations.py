@@ -41,7 +41,8 @@ def incident(_who: Viewer, incident_id: int, parts: PartsOf) -> dict[str, Any]:
 
 @router.post("/incidents/{incident_id}/resolve")
 def resolve(who: Editor, incident_id: int, body: Body, parts: PartsOf) -> dict[str, Any]:
-    """Body `{"resolution": …, "columns": {path: resolution}, "always": false, "dry_run": false}`.
+    """Body `{"resolution": …, "columns": {path: resolution}, "always": false, "dry_run": false}`;
+    `table` besides: the name that `new_table` gives.
 
     A dry run says what would come of the records that are held, and changes nothing.
     """
@@ -76,7 +77,7 @@ def _incident(parts: Parts, found: Incident) -> dict[str, Any]:
 
 def _asked(body: dict[str, Any]) -> tuple[Asked, bool]:
     known: dict[str, type] = {
-        "resolution": str, "columns": dict, "always": bool, "dry_run": bool,
+        "resolution": str, "columns": dict, "always": bool, "dry_run": bool, "table": str,
     }  # fmt: skip
     for name, value in body.items():
         if name not in known:
@@ -89,7 +90,8 @@ def _asked(body: dict[str, Any]) -> tuple[Asked, bool]:
     for path, resolution in columns.items():
         if not isinstance(resolution, str):
             raise InvalidFieldError(f"columns.{path}", resolution, "not text", "give a resolution")
-    asked = Asked(body.get("resolution", ""), columns, body.get("always", False))
+    always, table = body.get("always", False), body.get("table", "")
+    asked = Asked(body.get("resolution", ""), columns, always, table)
     return asked, body.get("dry_run", False)
 
 

@@ -29,8 +29,8 @@ def deep(
     dataset, commits = subject.dataset, subject.commits
     reach = gather.reach_of(sources.topic.look(dataset.topic), commits)
     sink = _sink(ledger, subject)
-    gather.put_topic(ledger, sources, dataset, commits, reach, sink)
-    orphans = gather.put_raw(ledger, sources, dataset, commits, reach, problems, sink)
+    gather.put_topic(ledger, sources, subject, reach, sink)
+    orphans = gather.put_raw(ledger, sources, subject, reach, problems, sink)
     sink.close()
     judge.place_records(ledger, compacted=reach.look.compacted)
     rejected.settle(ledger, subject.rejects)
@@ -42,7 +42,7 @@ def deep(
         findings=judge.findings(ledger),
         unprovable=unprovable(commits, reach),
         notes=(*notes, *_notes(orphans)),
-        backlog=_backlog(commits, reach),
+        backlog=None if dataset.raw_span.until else _backlog(commits, reach),
     )
 
 
@@ -131,7 +131,7 @@ def _gone(subject: Subject, reach: gather.Reach) -> dict[tuple[int, int], Stretc
     return {
         (seq, partition): stretch
         for (seq, partition), stretch in stretches(expired).items()
-        if not reach.holds(partition, subject.commits[seq - 1].ranges[partition].end - 1)
+        if not reach.holds(partition, subject.log[seq - 1].ranges[partition].end - 1)
     }
 
 

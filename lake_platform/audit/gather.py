@@ -16,6 +16,7 @@ from lake_platform.audit.raw import (
 )
 from lake_platform.audit.report import Problem
 from lake_platform.audit.sources import Sources, TableReader, TopicLook
+from lake_platform.audit.subject import Subject
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit
 from lake_platform.domain.own_columns import ORDINAL, PLACE
@@ -121,21 +122,20 @@ def put_quarantine(
 
 
 def put_topic(
-    ledger: Ledger, sources: Sources, dataset: Dataset, commits: Sequence[RawCommit], reach: Reach,
-    sink: Sinks,
-) -> None:  # fmt: skip
+    ledger: Ledger, sources: Sources, subject: Subject, reach: Reach, sink: Sinks
+) -> None:
     """Reads what Kafka still holds of the offsets the log says were read."""
     if not reach.usable:
         return
-    ends = commits[-1].next_offsets
+    begins, ends = subject.begins, subject.commits[-1].next_offsets
     ranges = {
-        p: OffsetRange(held.start, min(held.end, ends[p]))
+        p: OffsetRange(max(held.start, begins.get(p, 0)), min(held.end, ends[p]))
         for p, held in reach.look.ranges.items()
-        if p in ends
+        if p in ends and begins.get(p, 0) < ends[p]
     }
     for partition, wanted in ranges.items():
         ledger.add("starts", partition, wanted.start)
-    for messages in sources.topic.read(dataset.topic, ranges):
+    for messages in sources.topic.read(subject.dataset.topic, ranges):
         for m in messages:
             ledger.add("kafka", m.partition(), m.offset(), m.timestamp()[1], m.value() is None)
             if sink:
@@ -143,12 +143,12 @@ def put_topic(
 
 
 def put_raw(
-    ledger: Ledger, sources: Sources, dataset: Dataset, commits: Sequence[RawCommit], reach: Reach,
-    problems: list[Problem], sink: Sinks,
+    ledger: Ledger, sources: Sources, subject: Subject, reach: Reach, problems: list[Problem],
+    sink: Sinks,
 ) -> int:  # fmt: skip
     """Reads every object the log names and every one it does not; the number of the latter."""
-    logged = logged_objects(commits)
-    known = {o.key for c in commits for o in c.objects}
+    dataset, logged = subject.dataset, logged_objects(subject.commits)
+    known = {o.key for c in subject.log for o in c.objects}
     orphans = [
         o for k, o in listed_objects(sources.files, dataset.topic, dataset.raw_table).items()
         if k not in known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lake_platform.audit.commits import read_commits
@@ -18,19 +18,32 @@ from lake_platform.errors import NothingToAuditError
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`source`: how keys of records mean columns, as recorded. `applied`: the newest raw commit
-    that must be in the table, by what the table says of itself or what was recorded of it,
-    whichever is more. `dropped`: records that left on purpose, as recorded; None when the records
-    and the table are not at the same commit. `rejects`: what an operator let go."""
+    """`log`: raw commits by seq. `source`: how keys of records mean columns, as recorded.
+    `applied`: the newest raw commit that must be in the table, by what the table says of itself or
+    what was recorded of it, whichever is more.
+    `dropped`: records that left on purpose, as recorded; None when the records and the table are
+    not at the same commit. `rejects`: what an operator let go."""
 
     dataset: Dataset
     reader: TableReader
     source: Struct
-    commits: tuple[RawCommit, ...]
+    log: tuple[RawCommit, ...]
     gaps: tuple[Gap, ...]
     applied: int
     dropped: int | None
     rejects: Rejects = field(default_factory=Rejects)
+
+    @property
+    def commits(self) -> tuple[RawCommit, ...]:
+        """Those of the log that the table is made of."""
+        span = self.dataset.raw_span
+        return tuple(c for c in self.log if span.holds(c.seq))
+
+    @property
+    def begins(self) -> Mapping[int, int]:
+        """First offset of each partition that is none of the table's earlier part."""
+        after = self.dataset.raw_span.after
+        return self.log[after - 1].next_offsets if after else {}
 
     @property
     def drops_tombstones(self) -> bool:
@@ -67,17 +80,17 @@ def read_subject(
     table = dataset.table
     progress = sources.metastore.progress(table)
     commits = tuple(read_commits(sources.files, dataset.raw_table))
-    if not commits:
+    if not any(dataset.raw_span.holds(c.seq) for c in commits):
         raise NothingToAuditError(table, sources.files.root, progress.head_seq)
     return Subject(
         dataset=dataset,
         reader=reader,
         source=_source(dataset, sources),
-        commits=commits,
+        log=commits,
         gaps=tuple(sources.metastore.accepted_gaps(dataset.raw_table)),
         applied=max(look.applied, progress.applied_seq),
         dropped=progress.dropped if progress.applied_seq == look.applied else None,
-        rejects=Rejects.of(sources.metastore.decisions(dataset.raw_table)),
+        rejects=Rejects.of(sources.metastore.decisions(dataset.live_table)),
     )
 
 

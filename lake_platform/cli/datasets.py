@@ -63,6 +63,9 @@ def add(
         list[str] | None, typer.Option("--primary-key", "--key", help="May be repeated.")
     ] = None,
     ordering_field: Annotated[str | None, typer.Option(help="Greatest value wins.")] = None,
+    raw_from: Annotated[
+        str | None, typer.Option(help="Dataset of the same topic whose raw the table is made of.")
+    ] = None,
     partition_by: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
     sql: Annotated[
         list[str] | None, typer.Option(help="A SELECT over `input`; may be repeated.")
@@ -86,6 +89,7 @@ def add(
         "format": format_,
         "primary_key": primary_key,
         "ordering_field": ordering_field,
+        "raw_from": raw_from,
         "partition_by": partition_by,
         "transforms": [{"sql": step} for step in sql or ()],
         "schedule": schedule,

@@ -92,6 +92,7 @@ def resolve(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would come of it, change nothing.")
     ] = False,
+    table: Annotated[str, typer.Option(help="Of new_table: its name, instead of <table>_2.")] = "",
     yes: Annotated[
         bool, typer.Option("--yes", help="Swap a table that is made anew in without asking.")
     ] = False,
@@ -113,8 +114,13 @@ def resolve(
     widen        a number that holds both
     text         text; numbers and booleans as theirs
     json         the text of any value, as the records have it
+
+    And for all changes together:
+
+    \b
+    new_table    this table ends here; another one begins with what waits
     """
-    asked = Asked(resolution, _columns(column or ()), always)
+    asked = Asked(resolution, _columns(column or ()), always, table)
     with open_shell(home, as_json=as_json) as shell:
         use_cases = shell.use_cases()
         if dry_run:
@@ -133,6 +139,9 @@ def resolve(
             return
         status = shell.metastore.get(found.table).status
         shell.say(f"incident {found.id} of {found.table}: {found.resolution}; {status}")
+        if new := shell.metastore.progress(found.table).continued_in:
+            shell.say(f"table {new} goes on from here: load it with lake load {new}")
+            return
         shell.say(f"the next load applies {_amount(told['held'])}")
 
 

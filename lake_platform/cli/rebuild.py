@@ -129,7 +129,7 @@ def _audit(shell: Shell, begun: Begun) -> None:
     said = f"{counts.lost} lost, {counts.duplicated} duplicated, {counts.alien} alien"
     if not report.sound:
         raise RebuildStoppedError(
-            shadow.raw_from, f"its audit says {report.verdict}: {said}",
+            shadow.rebuild_of, f"its audit says {report.verdict}: {said}",
             "the rebuilt table must not be swapped in",
         )  # fmt: skip
     shell.say(f"audit of the rebuilt table: {report.verdict} ({said})")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from lake_platform.domain.hint_options import compiled, plain
 from lake_platform.domain.hints import Node
 from lake_platform.domain.layout import check_name
+from lake_platform.domain.raw_span import RawSpan
 from lake_platform.domain.reserved import RESERVED
 from lake_platform.domain.rules import Condition, conditions
 from lake_platform.domain.rules import Rule as Rule  # noqa: PLC0414 - definitions of users have it from here
@@ -80,6 +81,8 @@ class Dataset:
         transforms: ordered steps between raw and table.
         schedule: cron (UTC) of phase 1; phase 2 follows new raw windows by itself.
         max_lag_seconds: freshness limit; beyond it the freshness check fails.
+        raw_from: dataset of the same topic whose raw the table is made of, without a dump of its
+            own.
         delete_when: SQL predicate over the transformed row that deletes by key (upsert only).
         tombstones: what an append table does with null values.
         table_type: Hudi table type; None chooses by mode (see docs/architecture.md).
@@ -130,6 +133,7 @@ class Dataset:
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     value_format: Literal["json"] = "json"
+    raw_from: str = ""
     delete_when: str = ""
     tombstones: Literal["drop", "quarantine"] = "drop"
     table_type: Literal["cow", "mor"] | None = None
@@ -153,11 +157,20 @@ class Dataset:
     def __post_init__(self) -> None:
         check_name("topic", self.topic)
         check_name("table", self.table)
-        if len(self.raw_table) > _TABLE_CHARS:
+        if len(self.live_table) > _TABLE_CHARS:
             raise InvalidFieldError(
                 "table", self.table, f"longer than {_TABLE_CHARS} characters", "give a shorter name"
             )
         check_name("domain", self.domain)
+        if self.raw_from:
+            check_name("raw_from", self.raw_from)
+        if self.raw_from == self.table:
+            raise InvalidFieldError(
+                "raw_from",
+                self.raw_from,
+                "is the dataset itself",
+                "leave it out: it has raw of its own",
+            )
         self._check_mode()
         self._check_columns()
         self._check_rows()
@@ -239,9 +252,19 @@ class Dataset:
         return named + ([("ordering_field", self.ordering_field)] if self.ordering_field else [])
 
     @property
+    def live_table(self) -> str:
+        """The name that readers know the table by: of one that is built anew, the other's."""
+        return self.table
+
+    @property
     def raw_table(self) -> str:
         """The dataset whose raw log the table is made of."""
-        return self.table
+        return self.raw_from or self.live_table
+
+    @property
+    def raw_span(self) -> RawSpan:
+        """The part of that log which the table is made of."""
+        return RawSpan()
 
     @property
     def first_epoch(self) -> int:

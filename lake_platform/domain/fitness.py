@@ -20,6 +20,7 @@ _AVRO_NAME = re.compile(r"[^\W\d]\w*\Z")
 FIXED_FIELDS = (
     "topic",
     "table",
+    "raw_from",
     "mode",
     "format",
     "primary_key",
@@ -29,7 +30,7 @@ FIXED_FIELDS = (
     "buckets",
     "explode",
 )
-_IDENTITY = ("topic", "table")
+_IDENTITY = ("topic", "table", "raw_from")
 _ANOTHER = (
     "register a second table on the same topic and retire this one; what Kafka no longer has stays "
     "in this one's raw, and the registration says which offsets"

@@ -312,6 +312,10 @@ class Metastore(Protocol):
 
     def accepted_gaps(self, table: str) -> Sequence[Gap]: ...
 
+    def readers(self, table: str) -> Sequence[DatasetRecord]:
+        """Datasets that read the raw of this one and are not retired, by name."""
+        ...
+
     def rebuild(self, table: str) -> Rebuild | None:
         """The rebuild of this table that is under way."""
         ...

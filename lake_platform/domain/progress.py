@@ -64,6 +64,9 @@ class Progress:
     `dump_error` and `load_error` are why the last dump and the last load failed, each empty once
     one of its phase goes through; `…_kind` is the error's class. `load_failures`: how often in a
     row loads failed in the same way, none of them applying anything (domain/failures).
+
+    Of a dataset that reads the raw of another one, what is about phase 1 is that one's. The table
+    ends at raw commit `ends_at`, where it is not 0: what comes then is in table `continued_in`.
     """
 
     head_seq: int = 0
@@ -91,6 +94,14 @@ class Progress:
     load_error_kind: str = ""
     load_failures: int = 0
     replaying: str = ""
+    ends_at: int = 0
+    continued_in: str = ""
+
+    @property
+    def waiting(self) -> int:
+        """Raw commits that are still to come into the table."""
+        last = min(self.head_seq, self.ends_at) if self.ends_at else self.head_seq
+        return max(0, last - self.applied_seq)
 
     @property
     def last_error(self) -> str:
@@ -113,7 +124,7 @@ def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float
     """Age of the newest moment up to which the table is known to be complete; before the first
     load the age of the dataset."""
     through = progress.complete_through
-    if progress.applied_seq >= progress.head_seq:
+    if not progress.waiting:
         through = max(through, progress.complete_as_of)
     return max(0, now_ms - (through or record.registered_at)) / 1000
 
@@ -148,6 +159,11 @@ def concerns(progress: Progress) -> list[str]:
         found.append(f"the last dump failed: {progress.dump_error}")
     if progress.load_error:
         found.append(f"the last load failed: {progress.load_error}")
+    if progress.continued_in:
+        found.append(
+            f"the table ends at raw commit {progress.ends_at}: table {progress.continued_in} goes "
+            f"on with what came then"
+        )
     if progress.all_quarantined:
         found.append(f"no row came of {progress.quarantined} records: all are in quarantine")
     if progress.quarantined_deletes:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.part import Part, definition_of, part_of
 
 _GENERATION = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shadow(Dataset):
-    """What a rebuild loads: a table of its own, made of the raw of `raw_from`, under the definition
-    that one is to have.
+class Shadow(Part):
+    """What a rebuild loads: a table of its own, made of the raw of `rebuild_of`, under the
+    definition that one is to have.
 
     Claims and batch records are numbered from behind `begins_after`, which is above all that the
     live table ever comes to: who stood still while it was swapped can commit nothing then.
@@ -21,13 +21,13 @@ class Shadow(Dataset):
     not what the first batch alone would give.
     """
 
-    raw_from: str
+    rebuild_of: str
     begins_after: int = 0
     keeps_columns: bool = True
 
     @property
-    def raw_table(self) -> str:
-        return self.raw_from
+    def live_table(self) -> str:
+        return self.rebuild_of
 
     @property
     def first_epoch(self) -> int:
@@ -40,7 +40,8 @@ class Shadow(Dataset):
     @property
     def live(self) -> Dataset:
         """The definition of the live table once this one is in its place."""
-        return Dataset(**_values(self) | {"table": self.raw_from})
+        values = definition_of(self) | {"table": self.rebuild_of}
+        return part_of(Dataset(**values), self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ class Rebuild:
 def shadow_of(wanted: Dataset, name: str, begins_after: int, *, keeps_columns: bool) -> Shadow:
     """`wanted`: the definition of the live table after the rebuild."""
     return Shadow(
-        **_values(wanted) | {"table": name},
-        raw_from=wanted.table,
+        **definition_of(wanted) | {"table": name},
+        rebuild_of=wanted.table,
+        span=wanted.raw_span,
         begins_after=begins_after,
         keeps_columns=keeps_columns,
     )
@@ -66,7 +68,3 @@ def shadow_of(wanted: Dataset, name: str, begins_after: int, *, keeps_columns: b
 def next_generation(number: int) -> int:
     """Above `number`, and above what a table comes to in thirty years of a batch each second."""
     return (number // _GENERATION + 1) * _GENERATION
-
-
-def _values(dataset: Dataset) -> dict[str, Any]:
-    return {f.name: getattr(dataset, f.name) for f in fields(Dataset)}

@@ -15,6 +15,10 @@ its raw, beside the live one, and swapped in:
     widen        a number that holds both
     text         text; numbers and booleans as theirs
     json         the text of any value, as the records have it
+
+And one is for all changes of an incident together:
+
+    new_table    the table ends before the raw commits that wait; another one begins with them
 """
 
 from __future__ import annotations
@@ -30,10 +34,11 @@ from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import InvalidFieldError
 
 Resolution = Literal[
-    "rescue", "quarantine", "reject", "drop_column", "widen", "text", "json", "retry"
+    "rescue", "quarantine", "reject", "drop_column", "widen", "text", "json", "new_table", "retry"
 ]
 RESOLUTIONS: tuple[str, ...] = get_args(Resolution)
 _OF_VALUES = ("rescue", "quarantine", "reject")
+NEW_TABLE = "new_table"
 _RETYPING = {"text": Scalar("string"), "json": JSON}
 _NUMBERS = ("int", "long", "float", "double")
 
@@ -54,13 +59,21 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`resolution` is for all changes that `columns`, by path, does not speak of."""
+    """`resolution` is for all changes that `columns`, by path, does not speak of; `table`: the name
+    that a new one is to have."""
 
     resolution: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     always: bool = False
+    table: str = ""
+
+    @property
+    def new_table(self) -> bool:
+        return NEW_TABLE in (self.resolution, *self.columns.values())
 
     def __str__(self) -> str:
+        if self.new_table and self.table:
+            return f"{NEW_TABLE} {self.table}"
         each = ", ".join(f"{path}={r}" for path, r in sorted(self.columns.items()))
         text = ", ".join(part for part in (self.resolution, each) if part)
         return f"{text} (always)" if self.always else text
@@ -90,7 +103,8 @@ def possible(change: Broken, dataset: Dataset, batch: str) -> tuple[str, ...]:
     named = dict.fromkeys(c for _, c in dataset.named_columns())
     of_values = _OF_VALUES if change.before else _OF_VALUES[1:]
     drops = change.before and "." not in change.path and change.column not in named
-    return (*of_values, *(["drop_column"] if drops else []), *_retyping(change), "retry")
+    dropped = ["drop_column"] if drops else []
+    return (*of_values, *dropped, *_retyping(change), NEW_TABLE, "retry")
 
 
 def _retyping(change: Broken) -> Iterator[str]:
@@ -136,6 +150,7 @@ def plan(
     Raises: InvalidFieldError for what fits no change, or leaves one open.
     """
     chosen = _chosen(changes, asked)
+    _check_new_table(asked, chosen)
     for change in changes:
         fitting = possible(change, dataset, batch)
         if chosen[change.path] not in fitting:
@@ -158,6 +173,23 @@ def plan(
             "resolve with drop_column first, or leave it out",
         )  # fmt: skip
     return Plan(chosen, decisions, dropped, retyped)
+
+
+def _check_new_table(asked: Asked, chosen: Mapping[str, str]) -> None:
+    if asked.table and not asked.new_table:
+        raise InvalidFieldError(
+            "table", asked.table, "is the name of a new table, and none is asked for",
+            f"give it with {NEW_TABLE}, or leave it out",
+        )  # fmt: skip
+    if not asked.new_table:
+        return
+    if {*chosen.values()} != {NEW_TABLE}:
+        raise InvalidFieldError(
+            "resolution", str(asked), "a new table takes the held raw commits whole",
+            f"give {NEW_TABLE} for all changes of the incident, or for none",
+        )  # fmt: skip
+    if asked.always:
+        raise InvalidFieldError("always", True, "the new table has all that comes", "leave it out")
 
 
 def _type_for(change: Broken, resolution: str) -> Type | None:

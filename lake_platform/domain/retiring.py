@@ -19,7 +19,7 @@ def lost_by_retiring(
     table, topic = record.dataset.table, record.dataset.topic
     yield f"{table} is {record.status}: nothing is dumped and nothing is loaded any more"
     yield from _unread(record, progress, now_ms)
-    pending = progress.head_seq - progress.applied_seq
+    pending = progress.waiting
     if pending > 0:
         yield f"{pending} raw commits wait to be loaded; they stay in raw"
     if open_incidents:

@@ -20,6 +20,7 @@ from lake_platform.dump.part import OffsetsGoneError
 from lake_platform.dump.shares import Reading, jobs
 from lake_platform.errors import (
     CommitRaceError,
+    InvalidFieldError,
     KafkaUnavailableError,
     NotRunnableError,
     OffsetsMissingError,
@@ -59,12 +60,14 @@ def dump(
 
     Raises:
         OffsetsMissingError, TopicRecreatedError, OffsetsWentBackError: an operator must decide.
+        InvalidFieldError: the dataset reads the raw of another one.
         CommitRaceError: another dump of the dataset was faster.
         KafkaUnavailableError, StorageUnavailableError, WorkerLostError: try again.
     """
     record = ports.metastore.get(table)
     if record.status in {Status.PAUSED, Status.RETIRED}:
         raise NotRunnableError(table, record.status)
+    check_own_raw(record.dataset)
     before = ports.metastore.progress(table)
     head = raw_log.head(ports.store, table, before.head_seq)
     if record.status == Status.REGISTERED:
@@ -84,6 +87,16 @@ def dump(
             _caught_up(table, ports, head, plan)
 
 
+def check_own_raw(dataset: Dataset) -> None:
+    """Raises: InvalidFieldError for one that reads the raw of another dataset."""
+    if dataset.raw_from:
+        raise InvalidFieldError(
+            "table", dataset.table, f"reads the raw of {dataset.raw_from}, and has no dump",
+            f"dump is of {dataset.raw_from}: lake dump {dataset.raw_from}, lake gaps accept "
+            f"{dataset.raw_from}",
+        )  # fmt: skip
+
+
 @contextmanager
 def _open(
     dataset: Dataset, plan: _Plan, head: RawCommit | None, ports: Ports, limits: Limits
@@ -100,6 +113,7 @@ def _open(
 def missing_ranges(table: str, ports: Ports) -> Mapping[int, OffsetRange]:
     """Offsets that were never read and that Kafka no longer holds, less accepted gaps."""
     dataset = ports.metastore.get(table).dataset
+    check_own_raw(dataset)
     head = raw_log.head(ports.store, table)
     info = ports.kafka.describe(dataset.topic)
     starts = _starts(head, info, ports.metastore.accepted_gaps(table))
@@ -240,13 +254,14 @@ def _caught_up(table: str, ports: Ports, head: RawCommit | None, plan: _Plan) ->
         "backlog": 0, "complete_as_of": plan.as_of, "dumped_at": ports.clock(),
         "looked_at": plan.as_of, **OVER, **forecast(head, plan.look),
     }  # fmt: skip
-    progress = ports.metastore.progress(table)
-    if progress.applied_seq >= seq:
+    if ports.metastore.progress(table).applied_seq >= seq:
         values["complete_through"] = plan.as_of
-        bootstrapping = ports.metastore.get(table).status == Status.BOOTSTRAPPING
-        if bootstrapping and not progress.all_quarantined:
-            ports.metastore.set_status(table, Status.LIVE)
     ports.metastore.update_progress(table, **values)
+    for record in (ports.metastore.get(table), *ports.metastore.readers(table)):
+        progress = ports.metastore.progress(record.dataset.table)
+        whole = progress.applied_seq >= seq and not progress.all_quarantined
+        if whole and record.status == Status.BOOTSTRAPPING:
+            ports.metastore.set_status(record.dataset.table, Status.LIVE)
     if head is not None:
         try:
             dataset = ports.metastore.get(table).dataset

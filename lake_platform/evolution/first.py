@@ -30,7 +30,7 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     """
     # From the batch and what follows it: the first records may be tombstones or bad ones, and the
     # batch's range stays fixed by its claim.
-    behind = raw_log.iter_commits_after(ports.store, dataset.raw_table, commits[0].seq - 1)
+    behind = raw_log.of_table(ports.store, dataset, commits[0].seq - 1)
     found = settled(islice(values_of(ports, behind), MOST_RECORDS), dataset, Profile())
     source = found.sight.source if found.sight else Struct()
     check_against_schema(dataset, source)

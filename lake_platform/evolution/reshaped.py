@@ -86,7 +86,7 @@ def _values(dataset: Dataset, changed: Collection[Path], ports: Ports) -> Iterat
     keys = {next((k for k in reversed(path) if k is not None), "") for path in changed}
     written = {json.dumps(key, ensure_ascii=plain) for key in keys for plain in (True, False)}
     marks = [text.encode() for text in written]
-    log = raw_log.iter_commits_after(ports.store, dataset.raw_table, 0)
+    log = raw_log.of_table(ports.store, dataset)
     return (value for value in values_of(ports, log) if any(m in value for m in marks))
 
 

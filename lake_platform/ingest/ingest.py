@@ -10,7 +10,7 @@ from typing import Self
 
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.dump.dump import dump
+from lake_platform.dump.dump import check_own_raw, dump
 from lake_platform.load.load import load
 from lake_platform.load.results import LoadResult
 
@@ -31,6 +31,7 @@ def ingest(
     Raises: as `dump` and `load`.
     """
     dataset = ports.metastore.get(table).dataset
+    check_own_raw(dataset)
     engine = ports.engine(dataset.format)
     heavy = engine.heavy(dataset)
     with _Ahead(table, ports, limits, stop, heavy) as ahead:

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 
 from lake_platform.domain.batches import BatchJob, Claim, Exclusion, TableState
+from lake_platform.domain.dataset import Status
 from lake_platform.domain.mapping import shown
 from lake_platform.errors import (
     CommitRaceError,
@@ -118,12 +119,7 @@ def _take_claim(
     after = left.claim.epoch if left else known
     claim = claims.take(loading.table, loading.ports, work.batch, after, work.replay)
     fence(loading, left)
-    if loading.ports.metastore.get(loading.table).dataset != loading.dataset:
-        claims.release(loading.table, loading.ports, claim, done=False)
-        raise CommitRaceError(
-            f"table {loading.table!r}: its definition was changed since this load looked at it; "
-            f"nothing was written, load again"
-        )
+    _check_goes_on(loading, claim, work)
     # Without `left` the claim itself proves that nobody was here in between.
     if left and loading.state() != state:
         claims.release(loading.table, loading.ports, claim, done=False)
@@ -132,6 +128,28 @@ def _take_claim(
             f"{left.claim.batch} all the same; nothing was written, load again"
         )
     return claim
+
+
+def _check_goes_on(loading: Loading, claim: Claim, work: Work) -> None:
+    """Who held the claim before may have stopped the table, and an operator ended or rebuilt it
+    since.
+
+    Raises: CommitRaceError.
+    """
+    record = loading.ports.metastore.get(loading.table)
+    stopped = record.status is Status.BLOCKED and not work.replay
+    if record.dataset != loading.dataset and record.dataset.raw_span.holds(work.batch.last_seq):
+        claims.release(loading.table, loading.ports, claim, done=False)
+        raise CommitRaceError(
+            f"table {loading.table!r}: its definition was changed since this load looked at it; "
+            f"nothing was written, load again"
+        )
+    if stopped or not record.dataset.raw_span.holds(work.batch.last_seq):
+        claims.release(loading.table, loading.ports, claim, done=False)
+        raise CommitRaceError(
+            f"table {loading.table!r} was stopped since this load began; nothing was written, see "
+            f"lake incidents list --all --table {loading.table}"
+        )
 
 
 def _give_up(loading: Loading, claim: Claim, staged: bool) -> None:

@@ -51,8 +51,8 @@ LookAhead = Callable[[int, Asked], Held]
 
 def waiting(table: str, metastore: Metastore, store: ObjectStore) -> list[RawCommit]:
     """Raw commits that are not in the table."""
-    applied = metastore.progress(table).applied_seq
-    return list(raw_log.iter_commits_after(store, table, applied))
+    dataset, applied = metastore.get(table).dataset, metastore.progress(table).applied_seq
+    return list(raw_log.of_table(store, dataset, applied))
 
 
 def waits(table: str, metastore: Metastore, store: ObjectStore) -> dict[str, Any]:
@@ -70,6 +70,14 @@ def amount(commits: Sequence[RawCommit]) -> Held:
         bytes=sum(c.raw_bytes for c in commits),
         windows=tuple(sorted({w for c in commits for w in c.windows})),
     )
+
+
+def begun(new: str, table: str, ports: Ports) -> Held:
+    """What table `new` would begin with; its schema comes of it, so no record can break it."""
+    found = amount(waiting(table, ports.metastore, ports.store))
+    if new:
+        found.changes = [f"table {new} begins with these, {table} ends before them"]
+    return found
 
 
 def look(

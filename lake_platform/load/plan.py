@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 
 from lake_platform.domain.batches import BatchRange, TableState
@@ -50,12 +50,12 @@ class Loading:
         return [(held, [c for _, c in some]) for held, some in groupby(each, lambda pair: pair[0])]
 
     def state(self) -> TableState:
-        return self.engine.state(self.dataset)
+        """Before the first batch a table has all that it is not made of."""
+        found, after = self.engine.state(self.dataset), self.dataset.raw_span.after
+        return found if found.applied >= after else replace(found, applied=after)
 
     def commits_of(self, batch: BatchRange) -> tuple[RawCommit, ...]:
-        held = raw_log.iter_commits_after(
-            self.ports.store, self.dataset.raw_table, batch.first_seq - 1
-        )
+        held = raw_log.of_table(self.ports.store, self.dataset, batch.first_seq - 1)
         return tuple(takewhile(lambda c: c.seq <= batch.last_seq, held))
 
 
@@ -68,9 +68,9 @@ def runnable(table: str, metastore: Metastore) -> DatasetRecord:
 
 
 def decided(dataset: Dataset, ports: Ports) -> Sequence[Decision]:
-    """Of the raw that is loaded; a table that is made anew has some of its own besides."""
-    found = list(ports.metastore.decisions(dataset.raw_table))
-    if dataset.raw_table != dataset.table:
+    """Of the live table; one that is made anew has some of its own besides."""
+    found = list(ports.metastore.decisions(dataset.live_table))
+    if dataset.live_table != dataset.table:
         found += ports.metastore.decisions(dataset.table)
     return found
 
@@ -100,7 +100,7 @@ class Work:
 
 def is_pending(dataset: Dataset, ports: Ports, applied: int) -> bool:
     """Whether raw commits wait behind `applied`: two LISTs."""
-    waiting = raw_log.iter_commits_after(ports.store, dataset.raw_table, applied)
+    waiting = raw_log.of_table(ports.store, dataset, applied)
     return next(waiting, None) is not None
 
 
@@ -148,8 +148,7 @@ def fitting(commits: Iterable[RawCommit], most_bytes: int) -> list[RawCommit]:
 
 def _pending(loading: Loading, state: TableState, left: claims.LeftClaim | None) -> list[RawCommit]:
     """The batch of a claim that a writer left, else as many commits as fit a batch."""
-    log = loading.dataset.raw_table
-    commits = raw_log.iter_commits_after(loading.ports.store, log, state.applied)
+    commits = raw_log.of_table(loading.ports.store, loading.dataset, state.applied)
     claim = left.claim if left else None
     if claim and not claim.replay and claim.batch.first_seq == state.applied + 1:
         return list(takewhile(lambda c: c.seq <= claim.batch.last_seq, commits))

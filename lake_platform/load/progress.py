@@ -19,7 +19,7 @@ def publish_applied(loading: Loading, applied: int, commits: Sequence[RawCommit]
     complete = max(
         (c.complete_as_of for c in commits if c.complete_as_of), default=progress.complete_through
     )
-    if applied >= progress.head_seq:
+    if applied >= (progress.ends_at or progress.head_seq):
         complete = max(complete, progress.complete_as_of)
     metastore.update_progress(
         table,
@@ -31,7 +31,7 @@ def publish_applied(loading: Loading, applied: int, commits: Sequence[RawCommit]
         load_failures=0,
     )
     bootstrapping = metastore.get(table).status == Status.BOOTSTRAPPING
-    whole = complete and applied >= progress.head_seq
+    whole = complete and applied >= (progress.ends_at or progress.head_seq)
     if bootstrapping and whole and not progress.all_quarantined:
         metastore.set_status(table, Status.LIVE)
 

@@ -35,8 +35,8 @@ def plan(
 
     Raises: DatasetNotFoundError; InvalidFieldError for what can match nothing.
     """
-    applied = metastore.progress(table).applied_seq
-    held = {c.seq: c for c in raw_log.iter_commits_after(store, table, 0) if c.seq <= applied}
+    dataset, applied = metastore.get(table).dataset, metastore.progress(table).applied_seq
+    held = {c.seq: c for c in raw_log.of_table(store, dataset) if c.seq <= applied}
     counted = metastore.counted_batches(table, 1, applied)
     _check_version(table, metastore, wanted.version)
     check_there("windows", wanted.windows, windows_in(held.values()))

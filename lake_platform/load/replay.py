@@ -48,7 +48,7 @@ def replayed(
     for window in windows:
         check_window(window)
     table, applied = loading.table, loading.state().applied
-    log = raw_log.commits_after(loading.ports.store, loading.dataset.raw_table, 0)
+    log = raw_log.of_table(loading.ports.store, loading.dataset)
     held = {c.seq: c for c in log if c.seq <= applied}
     wanted, named = set(windows), set(seqs)
     hit = [s for s, c in held.items() if s in named or wanted.intersection(c.windows)]

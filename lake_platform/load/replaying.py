@@ -62,7 +62,7 @@ def plan(
     """Changes nothing. Raises: DatasetNotFoundError; InvalidFieldError, which names the windows
     that there are."""
     dataset, applied = metastore.get(table).dataset, metastore.progress(table).applied_seq
-    held = {c.seq: c for c in raw_log.iter_commits_after(store, table, 0) if c.seq <= applied}
+    held = {c.seq: c for c in raw_log.of_table(store, dataset) if c.seq <= applied}
     windows = _chosen(table, windows_in(held.values()), asked)
     wanted = set(windows)
     hit = [s for s, c in held.items() if wanted.intersection(c.windows)]

@@ -55,7 +55,7 @@ def swap(rebuild: Rebuild, ports: Ports, limits: Limits, catch_up: Callable[[], 
         BatchClaimedError, CommitRaceError: the live table is being written; try again.
         NotRunnableError: it was retired.
     """
-    table = rebuild.shadow.raw_from
+    table = rebuild.shadow.rebuild_of
     record = ports.metastore.get(table)
     if record.status is Status.RETIRED:
         raise NotRunnableError(table, record.status)
@@ -80,7 +80,7 @@ def drop(rebuild: Rebuild, ports: Ports, limits: Limits) -> None:
 
     Raises: BatchClaimedError: it is being built, or the live table is being written.
     """
-    table, shadow = rebuild.shadow.raw_from, rebuild.shadow
+    table, shadow = rebuild.shadow.rebuild_of, rebuild.shadow
     claim = _claimed(rebuild, ports.metastore.get(table).dataset, ports, limits)
     try:
         claims.open_claim(shadow.table, ports, ports.engine(shadow.format).state(shadow), limits)
@@ -150,7 +150,7 @@ def _let_go(shadow: str, ports: Ports) -> None:
 
 
 def _check_complete(shadow: Shadow, ports: Ports) -> None:
-    table = shadow.raw_from
+    table = shadow.rebuild_of
     reached = ports.engine(shadow.format).state(shadow).applied
     live = ports.metastore.progress(table).applied_seq
     if reached < live:
@@ -210,7 +210,7 @@ def _above(table: str, ports: Ports, claim: Claim) -> Claim:
 
 def _swap_files(rebuild: Rebuild, ports: Ports, claim: Claim, decided: int) -> None:
     shadow, store = rebuild.shadow, ports.store
-    table, old = shadow.raw_from, ports.metastore.get(shadow.raw_from).dataset
+    table, old = shadow.rebuild_of, ports.metastore.get(shadow.rebuild_of).dataset
     still = partial(_check_ours, store, table, claim)
     emptied = emptied_key(table, decided)
     if store.head(emptied) is None:

@@ -23,7 +23,7 @@ def verify_windows(table: str, ports: Ports, windows: Sequence[str]) -> Iterator
     removed are counted and not looked for.
     """
     held: defaultdict[str, list[tuple[RawCommit, RawObject]]] = defaultdict(list)
-    for commit in raw_log.iter_commits_after(ports.store, table, 0):
+    for commit in raw_log.of_table(ports.store, ports.metastore.get(table).dataset):
         for raw in commit.objects:
             held[raw.window].append((commit, raw))
     applied_seq = ports.metastore.progress(table).applied_seq

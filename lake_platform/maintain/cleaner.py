@@ -2,7 +2,7 @@
 
 Old commits go into one snapshot before they are removed one by one; a crash at any point leaves a
 log that reads the same. Nothing a commit refers to is ever removed, unless raw retention is set
-and the commit is applied; the log says so then.
+and the commit is in all tables that are made of it; the log says so then.
 """
 
 from __future__ import annotations
@@ -54,15 +54,18 @@ def compact_log(
             "log_keep_commits", keep_commits, "below 1", "the newest commit tells where to go on"
         )
     dataset = ports.metastore.get(table).dataset
+    if dataset.raw_from:
+        return _tidied(dataset, ports)
     # Before the log is read: what a commit names afterwards is none of these orphans.
     held, now = list(ports.store.list(raw_prefix(dataset.topic))), ports.clock()
     commits = raw_log.commits_after(ports.store, table, 0)
-    applied = ports.metastore.progress(table).applied_seq
+    tables = [table, *(r.dataset.table for r in ports.metastore.readers(table))]
+    applied = _applied_by_all(tables, commits, ports)
     # Never trim what phase 2 has still to read from the log itself, nor less than is trimmed.
     trimmed = raw_log.snapshot_seq(ports.store, table)
     end = max(len(commits) - keep_commits, trimmed)
     old = [c for c in commits[: max(0, end)] if c.seq <= max(applied, trimmed)]
-    if ports.metastore.rebuild(table) is not None:
+    if any(ports.metastore.rebuild(t) is not None for t in tables):
         raw_retention_days = 0  # it reads raw from the beginning
     old = _expired(_marked(table, ports, old), now, raw_retention_days)
     removed = _trim(table, ports, old) if old else 0
@@ -80,6 +83,21 @@ def compact_log(
         raw_removed=raw_removed,
         kept={"commits": len(commits) - len(old), "snapshot": len(old)},
     )
+
+
+def _tidied(dataset: Dataset, ports: Ports) -> CleanResult:
+    """Of one whose raw and log are another one's."""
+    orphans = _abandoned_staging(dataset, ports)
+    ports.store.delete(orphans)
+    claims.remove_old(dataset.table, ports, _KEEP_CLAIMS)
+    return CleanResult(dataset.table, 0, 0, len(orphans))
+
+
+def _applied_by_all(tables: Iterable[str], commits: Sequence[RawCommit], ports: Ports) -> int:
+    """Where the slowest is; one that is at its end needs no more of what comes."""
+    head = commits[-1].seq if commits else 0
+    progress = [ports.metastore.progress(t) for t in tables]
+    return min(head if 0 < p.ends_at <= p.applied_seq else p.applied_seq for p in progress)
 
 
 def _marked(table: str, ports: Ports, old: Iterable[RawCommit]) -> list[RawCommit]:

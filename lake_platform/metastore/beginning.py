@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import OffsetRange, TopicInfo, common, listed
@@ -12,16 +12,30 @@ RawOf = Callable[[str, str], Mapping[int, OffsetRange]]
 
 
 def beginning_gone(
-    dataset: Dataset, info: TopicInfo, others: Iterable[str], raw_of: RawOf
+    dataset: Dataset, info: TopicInfo, others: Mapping[str, bool], raw_of: RawOf
 ) -> list[str]:
-    """The table will not have what the topic lost before; raw of another dataset may."""
+    """The table will not have what the topic lost before; raw of another dataset may. `others` with
+    raw of their own, and whether each is retired."""
     gone = {p: OffsetRange(0, r.start) for p, r in info.ranges.items() if r.start}
     if not gone:
         return []
     held = {t: common(gone, raw_of(t, info.topic_id)) for t in others}
+    if best := max((t for t, r in held.items() if r), key=lambda t: _offsets(held[t]), default=""):
+        back = f", after lake datasets unretire {best}" if others[best] else ""
+        remedy = (
+            f"; to have these in a table, register one with raw_from: {best} (lake datasets add "
+            f"--raw-from {best}){back}, and retire this one"
+        )
+    else:
+        remedy = ""
     kept = [f"raw of dataset {t} has {listed(ranges)}" for t, ranges in held.items() if ranges]
     return [
         f"the beginning of topic {dataset.topic} is gone: offsets {listed(gone)} aged out or "
         f"were deleted, so table {dataset.table} starts behind them; "
         + ("; ".join(kept) or "no dataset of this platform has them in raw")
+        + remedy
     ]
+
+
+def _offsets(ranges: Mapping[int, OffsetRange]) -> int:
+    return sum(r.end - r.start for r in ranges.values())

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.fitness import check_change
 from lake_platform.domain.mapping import FirstSight, mapped_to_json
+from lake_platform.domain.part import part_of
 from lake_platform.domain.progress import DatasetRecord
+from lake_platform.domain.raw_span import RawSpan
 from lake_platform.domain.rebuild import Shadow, shadow_of
 from lake_platform.domain.schema import (
     Struct,
@@ -20,6 +22,7 @@ from lake_platform.domain.schema import (
 from lake_platform.domain.schema_json import to_json
 from lake_platform.errors import ConflictError, InvalidFieldError, LakeError, NameTakenError
 from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset
+from lake_platform.metastore.sharing import check_no_readers, check_owner, living_readers
 from lake_platform.metastore.tables import DatasetRow, IncidentRow, ProgressRow, SchemaVersionRow
 from lake_platform.metastore.unit import Unit
 
@@ -65,30 +68,53 @@ class Definitions(Unit):
         self, dataset: Dataset, source: Struct | None, actor: str, sight: FirstSight | None = None
     ) -> DatasetRecord:
         """Keeps the dataset and, when `source` is known, schema version 1, with what `sight` says
-        of it: all or nothing.
+        of it: all or nothing. Its table begins behind `dataset.raw_span.after`.
 
         Raises:
             NameTakenError: the table name is in use.
+            InvalidFieldError: the raw of `raw_from` cannot be read.
         """
-        row = DatasetRow(
-            table_name=dataset.table,
-            table_fold=dataset.table.casefold(),
-            definition=dataset_to_dict(dataset),
-            version=1,
-            status=Status.REGISTERED,
-            registered_at=self._clock(),
-        )
         try:
             with self._write() as session:
-                session.add(row)
-                session.flush()
-                session.add(ProgressRow(table_name=dataset.table))
+                row = self._add_dataset(session, dataset)
                 if source is not None:
                     session.add(self._first_version(dataset, source, sight, actor))
                 self._audit(session, "register", dataset.table, None, row.definition, actor)
         except IntegrityError:
             raise NameTakenError(dataset.table) from None
         return _record(row)
+
+    def _add_dataset(self, session: Session, dataset: Dataset) -> DatasetRow:
+        if dataset.raw_from:
+            check_owner(session, dataset)
+        after = dataset.raw_span.after
+        row = DatasetRow(
+            table_name=dataset.table,
+            table_fold=dataset.table.casefold(),
+            definition=dataset_to_dict(dataset),
+            version=1,
+            # Its raw is dumped already.
+            status=Status.BOOTSTRAPPING if dataset.raw_from else Status.REGISTERED,
+            registered_at=self._clock(),
+            raw_from=dataset.raw_from or None,
+            raw_after=after,
+            raw_until=0,
+        )
+        session.add(row)
+        session.flush()
+        session.add(ProgressRow(table_name=dataset.table, applied_seq=after, reported_seq=after))
+        return row
+
+    def check_raw_from(self, dataset: Dataset) -> None:
+        """Raises: InvalidFieldError when the raw that it names cannot be read."""
+        if dataset.raw_from:
+            with self._read() as session:
+                check_owner(session, dataset, lock=False)
+
+    def readers(self, table: str) -> list[DatasetRecord]:
+        """Datasets that read the raw of this one and are not retired, by name."""
+        with self._read() as session:
+            return [_record(self._row(session, t)) for t in living_readers(session, table)]
 
     def update(
         self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
@@ -159,6 +185,8 @@ class Definitions(Unit):
                 raise InvalidFieldError(
                     "table", table, f"is {row.status}, not retired", "there is nothing to take back"
                 )
+            if row.raw_from is not None:
+                check_owner(session, parse_dataset(row.definition))
             paused_from = row.paused_from
             status = self._before_retired(session, row)
             self._move(session, row, status, actor)
@@ -169,6 +197,7 @@ class Definitions(Unit):
     def _retire(self, session: Session, row: DatasetRow, actor: str | None) -> None:
         if row.status == Status.RETIRED:
             return
+        check_no_readers(session, row.table_name)
         for incident in self._open_incidents(session, row.table_name):
             self._close(session, incident, "retired", actor or self._actor)
         before, paused_from = row.status, row.paused_from
@@ -298,13 +327,17 @@ def _same_name(table: str) -> Any:
 
 
 def _record(row: DatasetRow) -> DatasetRecord:
-    dataset = parse_dataset(row.definition) if row.rebuild is None else shadow_in(row)
+    dataset = live_in(row) if row.rebuild is None else shadow_in(row)
     return DatasetRecord(dataset, row.version, Status(row.status), row.registered_at)
+
+
+def live_in(row: DatasetRow) -> Dataset:
+    return part_of(parse_dataset(row.definition), RawSpan(row.raw_after, row.raw_until))
 
 
 def shadow_in(row: DatasetRow) -> Shadow:
     """Of the row of a rebuild."""
     info = row.rebuild or {}
-    wanted = parse_dataset(row.definition)
+    wanted = live_in(row)
     begins_after, keeps_columns = info["begins_after"], info["keeps_columns"]
     return shadow_of(wanted, row.table_name, begins_after, keeps_columns=keeps_columns)

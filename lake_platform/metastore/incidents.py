@@ -8,16 +8,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lake_platform.domain.dataset import Status
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision, settled_by
 from lake_platform.domain.diff import Change
+from lake_platform.domain.part import part_of
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.errors import IncidentNotFoundError, InvalidFieldError
+from lake_platform.domain.raw_span import RawSpan
+from lake_platform.errors import IncidentNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset
 from lake_platform.metastore.schemas import Schemas
-from lake_platform.metastore.tables import DecisionRow, IncidentRow
+from lake_platform.metastore.tables import DatasetRow, DecisionRow, IncidentRow, ProgressRow
 
 _GREATEST_ID = (1 << 63) - 1
 
@@ -44,12 +47,13 @@ class Incident:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What resolving an incident puts on record: decisions, a schema version, and hints of the
-    definition, whole, where those change."""
+    definition, whole, where those change; or the table that goes on with what is held."""
 
     resolution: str
     decisions: Sequence[Decision] = field(default_factory=tuple)
     version: SchemaVersion | None = None
     columns: Mapping[str, Mapping[str, Any]] | None = None
+    continued_in: Dataset | None = None
 
 
 class Incidents(Schemas):
@@ -69,6 +73,8 @@ class Incidents(Schemas):
             decided = [_decision(r) for r in session.scalars(of_table(table))]
             if (settled := settled_by(decided, changes, batch)) is not None:
                 return settled
+            if row.continued_in is not None and (known := _newest(session, table)):
+                return known  # who tells it slept while the table was ended
             incident = session.scalar(
                 select(IncidentRow).where(
                     IncidentRow.table_name == table,
@@ -129,7 +135,16 @@ class Incidents(Schemas):
             IncidentNotFoundError.
             InvalidFieldError: it was closed in another way.
             ConflictError: there is a newer schema version than `outcome` was made for.
+            NameTakenError: the new table's name is in use.
         """
+        try:
+            return self._settled(incident_id, outcome, actor)
+        except IntegrityError:
+            if outcome.continued_in is None:
+                raise
+            raise NameTakenError(outcome.continued_in.table) from None
+
+    def _settled(self, incident_id: int, outcome: Outcome, actor: str) -> Incident:
         with self._write() as session:
             row = _incident_row(session, incident_id)
             dataset = self._row(session, row.table_name, lock=True)
@@ -151,9 +166,32 @@ class Incidents(Schemas):
                 self._add_version(session, row.table_name, outcome.version, actor)
             if outcome.columns is not None:
                 self._change_columns(session, row.table_name, outcome.columns, actor)
+            if outcome.continued_in is not None:
+                self._end(session, dataset, outcome.continued_in, outcome.resolution, actor)
             self._close(session, row, outcome.resolution, actor)
             self._unblock(session, dataset, actor)
             return _incident(row)
+
+    def _end(
+        self, session: Session, row: DatasetRow, new: Dataset, resolution: str, actor: str
+    ) -> None:
+        """The table ends with what is in it, and `new` begins with the raw commits behind that.
+        What else stopped it is over."""
+        table = row.table_name
+        self._check_still(session, table)
+        last = session.get_one(ProgressRow, table).applied_seq
+        if not last:
+            raise InvalidFieldError(
+                "resolution", resolution, f"there is nothing in table {table} yet",
+                "resolve the incident in another way, or retire the dataset and register another",
+            )  # fmt: skip
+        for incident in self._open_incidents(session, table):
+            self._close(session, incident, resolution, actor)
+        row.raw_until, row.continued_in = last, new.table
+        begun = self._add_dataset(session, part_of(new, RawSpan(after=last)))
+        said = {"ends_at": last, "continued_in": new.table}
+        self._audit(session, "end_table", table, None, said, actor)
+        self._audit(session, "register", new.table, None, begun.definition, actor)
 
     def decisions(self, table: str) -> list[Decision]:
         """Oldest first."""
@@ -230,6 +268,11 @@ class Incidents(Schemas):
             actor=actor,
             decided_at=self._clock(),
         )
+
+
+def _newest(session: Session, table: str) -> int:
+    query = select(IncidentRow.id).where(IncidentRow.table_name == table)
+    return session.scalar(query.order_by(IncidentRow.id.desc()).limit(1)) or 0
 
 
 def of_table(table: str) -> Select[Any]:

@@ -67,7 +67,7 @@ class Rebuilds(Incidents, Statistics):
             ConflictError: the live definition is not at `base_version`.
             InvalidFieldError: a rebuild is under way, or the table is retired.
         """
-        table, keeps_columns = wanted.table, first is not None
+        table, keeps_columns, span = wanted.table, first is not None, wanted.raw_span
         row = DatasetRow(
             table_name=name,
             table_fold=name.casefold(),
@@ -76,6 +76,8 @@ class Rebuilds(Incidents, Statistics):
             status=Status.BOOTSTRAPPING,
             registered_at=self._clock(),
             rebuild_of=table,
+            raw_after=span.after,
+            raw_until=span.until,
             rebuild={
                 "begins_after": begins_after,
                 "keeps_columns": keeps_columns,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision, column_of
 from lake_platform.domain.mapping import Path, paths_of, shown
+from lake_platform.domain.part import definition_of
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.resolutions import Asked, Plan, broken, plan
 from lake_platform.domain.schema import Struct, retyped
-from lake_platform.errors import InvalidFieldError
+from lake_platform.errors import InvalidFieldError, NameTakenError
 from lake_platform.metastore.ddl import without_columns
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.repository import Repository
@@ -48,6 +50,8 @@ def rebuilding(store: Repository, incident: Incident, asked: Asked) -> Rebuildin
 def outcome(store: Repository, incident: Incident, asked: Asked) -> Outcome:
     """Raises: InvalidFieldError."""
     planned = _planned(store, incident, asked)
+    if asked.new_table:
+        return _ended(store, incident, asked)
     if planned.retyped and incident.status == "OPEN":
         raise InvalidFieldError(
             "resolution", str(asked), "makes the table anew of its raw, which takes its time",
@@ -59,6 +63,21 @@ def outcome(store: Repository, incident: Incident, asked: Asked) -> Outcome:
     record, active = changeable(store, incident.table)
     new, columns = without_columns(record.dataset, active, planned.dropped)
     return Outcome(str(asked), planned.decisions, new, columns)
+
+
+def _ended(store: Repository, incident: Incident, asked: Asked) -> Outcome:
+    """Asked for again without a name, the table it was given is meant."""
+    said = incident.resolution
+    if incident.status != "OPEN":
+        return Outcome(said if said.startswith(f"{asked} ") else str(asked))
+    before = store.get(incident.table).dataset
+    name = asked.table or next(
+        name for n in count(2) if not store.name_taken(name := f"{incident.table}_{n}")
+    )
+    if store.name_taken(name):
+        raise NameTakenError(name)
+    values = definition_of(before) | {"table": name, "raw_from": before.raw_table}
+    return Outcome(str(replace(asked, table=name)), continued_in=Dataset(**values))
 
 
 def tried(

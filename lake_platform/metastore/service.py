@@ -13,8 +13,10 @@ from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
+from lake_platform.domain.part import part_of
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
+from lake_platform.domain.raw_span import RawSpan
 from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import (
     Struct,
@@ -47,6 +49,8 @@ MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
 HasRawLog = Callable[[str], bool]
 """Whether the raw log of a table is in the storage."""
+ExpiredSeq = Callable[[str], int]
+"""The newest raw commit of a table whose objects raw retention took (raw.log.expired_seq)."""
 Notify = Callable[[str], None]
 """Told the table after its definition changed; must not raise."""
 
@@ -76,6 +80,7 @@ class UseCases:
     raw_of: RawOf = lambda _table, _topic_id: {}
     has_raw_log: HasRawLog = lambda _: True
     check_rules: CheckSteps = lambda _: None
+    expired_seq: ExpiredSeq = lambda _: 0
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
         """Keeps the dataset with schema version 1.
@@ -90,8 +95,9 @@ class UseCases:
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
         found = self.look(dataset)
-        sight = found.sight
-        record = self.store.register(dataset, sight.source if sight else None, actor, sight)
+        sight, span = found.sight, RawSpan(after=self._first_kept(dataset))
+        part = part_of(dataset, span)
+        record = self.store.register(part, sight.source if sight else None, actor, sight)
         self.notify(dataset.table)
         active = self.store.active_schema(dataset.table)
         return Registration(record, active, sight.mapped if sight else (), found.warnings)
@@ -101,6 +107,7 @@ class UseCases:
 
         Raises: as `register_dataset`; nothing is kept.
         """
+        self.store.check_raw_from(dataset)
         found = self.infer(self.kafka, dataset)
         source = found.sight.source if found.sight else None
         warnings = list(found.warnings)
@@ -150,8 +157,9 @@ class UseCases:
 
         Raises: InvalidFieldError when it is not retired, or its raw log is gone.
         """
-        head = self.store.progress(table).head_seq
-        if head and self.store.get(table).status is Status.RETIRED and not self.has_raw_log(table):
+        head, record = self.store.progress(table).head_seq, self.store.get(table)
+        gone = head and not self.has_raw_log(record.dataset.raw_table)
+        if gone and record.status is Status.RETIRED:
             raise InvalidFieldError(
                 "table",
                 table,
@@ -206,7 +214,17 @@ class UseCases:
         outcome = resolving.outcome(self.store, found, asked)
         closed = self.store.settle(incident, outcome, actor)
         self.notify(found.table)
+        if outcome.continued_in is not None:
+            self.notify(outcome.continued_in.table)
         return closed
+
+    def beginning(self, incident: int, asked: Asked) -> str:
+        """The table that would begin with what is held; empty where none would.
+
+        Raises: as `resolve_incident`.
+        """
+        new = resolving.outcome(self.store, self.store.incident(incident), asked).continued_in
+        return new.table if new is not None else ""
 
     def rebuilding(self, incident: int, asked: Asked) -> Rebuilding | None:
         """What a rebuild is to do, where a resolution needs one. Raises: as `resolve_incident`."""
@@ -279,9 +297,23 @@ class UseCases:
             if _rows_change(before, after):
                 self.check_source(after, schema.source)
 
+    def _first_kept(self, dataset: Dataset) -> int:
+        return self.expired_seq(dataset.raw_from) if dataset.raw_from else 0
+
     def _beginning_gone(self, dataset: Dataset) -> list[str]:
+        if gone := self._first_kept(dataset):
+            return [
+                f"raw retention took the objects of raw commits 1 to {gone} of {dataset.raw_from}, "
+                f"so table {dataset.table} starts behind them"
+            ]
+        if dataset.raw_from:
+            return []
         others = self.store.list_all(include_retired=True, on_broken=lambda _table, _error: None)
-        same = [r.dataset.table for r in others if r.dataset.topic == dataset.topic]
+        same = {
+            r.dataset.table: r.status is Status.RETIRED
+            for r in others
+            if r.dataset.topic == dataset.topic and not r.dataset.raw_from
+        }
         return beginning_gone(dataset, self.kafka.describe(dataset.topic), same, self.raw_of)
 
     def _notified(self, record: DatasetRecord) -> DatasetRecord:

@@ -24,7 +24,14 @@ from lake_platform.metastore.batch_rows import (
 from lake_platform.metastore.tables import BatchRow, DatasetRow, GapRow, ProgressRow
 from lake_platform.metastore.unit import Unit
 
-_NAMES = frozenset(f.name for f in fields(Progress))
+_NAMES = frozenset(f.name for f in fields(Progress)) - {"ends_at", "continued_in"}
+_OF_RAW = (
+    "head_seq", "records_ingested", "bytes_ingested", "backlog", "complete_as_of", "dumped_at",
+    "looked_at", "loss_at", "kept_ms", "dump_error", "dump_error_kind",
+)  # fmt: skip
+_SELECT = select(
+    ProgressRow, DatasetRow.raw_from, DatasetRow.raw_until, DatasetRow.continued_in
+).join(DatasetRow, DatasetRow.table_name == ProgressRow.table_name)
 # Two processes report in any order; these only ever grow.
 _GROWING = frozenset(
     [
@@ -47,20 +54,23 @@ class Statistics(Unit):
 
     def progress(self, table: str) -> Progress:
         with self._read() as session:
-            row = session.get(ProgressRow, table)
-            if row is None:
+            found = session.execute(_SELECT.where(ProgressRow.table_name == table)).first()
+            if found is None:
                 raise DatasetNotFoundError(table)
-            return _progress(row)
+            row, raw_from, raw_until, continued_in = found
+            owner = session.get(ProgressRow, raw_from) if raw_from else None
+            return _progress(row, owner, raw_until, continued_in)
 
     def all_progress(self) -> dict[str, Progress]:
         """Of every dataset, retired ones too, in one read."""
-        query = (
-            select(ProgressRow)
-            .join(DatasetRow, DatasetRow.table_name == ProgressRow.table_name)
-            .where(DatasetRow.rebuild_of.is_(None))
-        )
+        query = _SELECT.where(DatasetRow.rebuild_of.is_(None))
         with self._read() as session:
-            return {row.table_name: _progress(row) for row in session.scalars(query)}
+            found = list(session.execute(query).tuples())
+        rows = {row.table_name: row for row, *_ in found}
+        return {
+            row.table_name: _progress(row, rows.get(raw_from or ""), until, continued_in)
+            for row, raw_from, until, continued_in in found
+        }
 
     def update_progress(self, table: str, **values: int | str) -> None:
         unknown = values.keys() - _NAMES
@@ -232,5 +242,10 @@ class Statistics(Unit):
         return list(session.scalars(query))
 
 
-def _progress(row: ProgressRow) -> Progress:
-    return Progress(**{name: getattr(row, name) for name in _NAMES})
+def _progress(
+    row: ProgressRow, owner: ProgressRow | None, until: int, continued_in: str | None
+) -> Progress:
+    """`owner`: whose raw is read."""
+    values = {name: getattr(row, name) for name in _NAMES}
+    values |= {name: getattr(owner, name) for name in _OF_RAW} if owner is not None else {}
+    return Progress(**values, ends_at=until, continued_in=continued_in or "")

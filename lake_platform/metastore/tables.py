@@ -27,10 +27,16 @@ class DatasetRow(Base):
     `paused_from` is the status a paused dataset goes back to, `retired_from` the one a retired one
     does. `rebuild_of`: this is no dataset but what a rebuild of that one loads (domain/rebuild),
     with `definition` as the live one gets it.
+
+    `raw_from` is that of the definition; a shadow has none of its own. The table is made of the raw
+    commits behind `raw_after`, up to `raw_until` (0: to the end), where `continued_in` goes on.
     """
 
     __tablename__ = "datasets"
-    __table_args__ = (Index("one_rebuild_at_a_time", "rebuild_of", unique=True),)
+    __table_args__ = (
+        Index("one_rebuild_at_a_time", "rebuild_of", unique=True),
+        Index("readers_of_raw", "raw_from"),
+    )
 
     table_name: Mapped[str] = mapped_column(String(249), primary_key=True)
     table_fold: Mapped[str] = mapped_column(String(249), unique=True)
@@ -42,6 +48,10 @@ class DatasetRow(Base):
     registered_at: Mapped[int]
     rebuild_of: Mapped[str | None] = mapped_column(String(249))
     rebuild: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    raw_from: Mapped[str | None] = mapped_column(String(249))
+    raw_after: Mapped[int] = mapped_column(default=0, server_default="0")
+    raw_until: Mapped[int] = mapped_column(default=0, server_default="0")
+    continued_in: Mapped[str | None] = mapped_column(String(249))
 
 
 class SchemaVersionRow(Base):

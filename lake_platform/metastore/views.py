@@ -82,7 +82,7 @@ def stats_view(record: DatasetRecord, progress: Progress, now: int) -> dict[str,
         "status": record.status.value,
         "lag_seconds": lag_seconds(record, progress, now),
         "time_to_data_loss_seconds": None if left is None or math.isinf(left) else left,
-        "pending_commits": max(0, progress.head_seq - progress.applied_seq),
+        "pending_commits": progress.waiting,
         "concerns": concerns(progress),
     } | asdict(progress)
 

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from isal import igzip
 
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import raw_log_prefix, raw_log_snapshot_prefix, seq_name
 from lake_platform.domain.offsets import OffsetRange, RawCommit
 from lake_platform.domain.ports import ObjectStore
@@ -109,6 +110,20 @@ def iter_commits_after(store: ObjectStore, table: str, seq: int) -> Iterator[Raw
             return
         seq += 1
         yield held
+
+
+def of_table(store: ObjectStore, dataset: Dataset, seq: int = 0) -> Iterator[RawCommit]:
+    """Those behind `seq` that the table of `dataset` is made of, in order."""
+    span = dataset.raw_span
+    for commit in iter_commits_after(store, dataset.raw_table, max(seq, span.after)):
+        if not span.holds(commit.seq):
+            return
+        yield commit
+
+
+def expired_seq(store: ObjectStore, table: str) -> int:
+    """The newest commit whose objects raw retention removed; 0 when there is none."""
+    return max((c.seq for c in read_snapshot(store, table) if c.expired_at), default=0)
 
 
 def held(store: ObjectStore, table: str, topic_id: str) -> dict[int, OffsetRange]:

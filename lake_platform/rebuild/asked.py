@@ -58,13 +58,13 @@ def _set(columns: dict[str, Any], text: str, hint: Any) -> None:
 
 def _check(before: Dataset, after: Dataset) -> None:
     table = before.table
-    for name in ("table", "topic"):
+    for name in ("table", "topic", "raw_from"):
         if getattr(before, name) != getattr(after, name):
             raise InvalidFieldError(
                 name, getattr(after, name), f"a rebuild is made of the raw of {table}, of topic "
                 f"{before.topic}", "leave it as it is, or register another dataset",
             )  # fmt: skip
-    if before == after:
+    if dataset_to_dict(before) == dataset_to_dict(after):
         raise InvalidFieldError(
             "change", {}, f"nothing of the definition of {table} would differ",
             f"say what is to change: lake rebuild {table} --change field=JSON",

@@ -50,7 +50,7 @@ class Comparison:
 
 
 def compared(shadow: Shadow, metastore: Repository, ports: Ports) -> Comparison:
-    live = metastore.get(shadow.raw_from).dataset
+    live = metastore.get(shadow.rebuild_of).dataset
     profile = _profile(shadow, ports)
     return Comparison(
         _numbers(metastore.progress(live.table), _profile(live, ports)),

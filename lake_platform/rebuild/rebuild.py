@@ -19,6 +19,7 @@ from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import diff
 from lake_platform.domain.fitness import check_places
 from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.part import part_of
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow, next_generation
 from lake_platform.domain.schema import Struct
@@ -101,7 +102,9 @@ class Rebuilder:
         if record.status is Status.RETIRED:
             raise NotRunnableError(table, record.status)
         known = self.metastore.rebuild(table)
-        after = wanted(record.dataset, changes) if changes or known is None else known.shadow.live
+        after = known.shadow.live if known else record.dataset
+        if changes or known is None:
+            after = part_of(wanted(record.dataset, changes), record.dataset.raw_span)
         if known is not None:
             return self._resumed(known, record.dataset, after)
         return self._begun(record, after, actor, source, resolving or Resolving())
@@ -176,8 +179,8 @@ class Rebuilder:
                 "table", table, f"is being rebuilt with another {fields}",
                 f"go on with that: lake rebuild {table}; or drop it: lake rebuild {table} --abort",
             )  # fmt: skip
-        log = raw_log.commits_after(self.ports.store, table, 0)
-        return Begun(known, len(log), differing(before, under_way), resumed=True)
+        log = raw_log.of_table(self.ports.store, known.shadow)
+        return Begun(known, sum(1 for _ in log), differing(before, under_way), resumed=True)
 
     def _begun(
         self,
@@ -188,7 +191,7 @@ class Rebuilder:
         resolving: Resolving,
     ) -> Begun:
         table, before = after.table, record.dataset
-        commits = self._raw(table)
+        commits = self._raw(before)
         made = self._columns(before, after, source)
         warnings = self.check(after, made.source if made else None)
         self.metastore.begin_rebuild(
@@ -201,12 +204,14 @@ class Rebuilder:
         known = self._known(table)
         return Begun(known, len(commits), differing(before, after), tuple(warnings))
 
-    def _raw(self, table: str) -> Sequence[RawCommit]:
-        commits = raw_log.commits_after(self.ports.store, table, 0)
+    def _raw(self, dataset: Dataset) -> Sequence[RawCommit]:
+        table = dataset.table
+        commits = list(raw_log.of_table(self.ports.store, dataset))
         if not commits:
             raise InvalidFieldError(
-                "table", table, "has no raw to be made of", f"dump it first: lake dump {table}"
-            )
+                "table", table, "has no raw to be made of",
+                f"dump it first: lake dump {dataset.raw_table}",
+            )  # fmt: skip
         gone = [c for c in commits if c.expired_at]
         if gone:
             windows = sorted({w for c in gone for w in c.windows})
@@ -245,7 +250,7 @@ class Rebuilder:
         return max(newest.epoch if newest else 0, last.epoch if last else 0)
 
     def _catch_up(self, shadow: Shadow) -> None:
-        for _ in self.build(shadow.raw_from):
+        for _ in self.build(shadow.rebuild_of):
             pass
 
     @staticmethod
@@ -257,7 +262,7 @@ class Rebuilder:
 
 
 def _stopped(shadow: Shadow, error: StopDatasetError) -> RebuildStoppedError:
-    table = shadow.raw_from
+    table = shadow.rebuild_of
     again = f"drop it (lake rebuild {table} --abort), and begin again with"
     if isinstance(error, SchemaBlockedError):
         return RebuildStoppedError(

@@ -159,6 +159,11 @@ class Trial:
         """Every open incident in the same way, as a trial has one at most."""
         given = {name: values[name] for name in ("columns", "always") if name in values}
         asked, bench = Asked(values.get("resolution", ""), **given), self.bench
+        if asked.new_table:
+            raise InvalidFieldError(
+                "resolution", str(asked), "lake try follows one table",
+                "leave it out, and try the records that are held as a table of their own",
+            )  # fmt: skip
         held = bench.metastore.incidents(self.table, "OPEN")
         if not held:
             raise InvalidFieldError(

@@ -336,12 +336,23 @@ def test_a_topic_whose_beginning_is_gone_says_who_has_it(orders: Stack) -> None:
     [warning] = orders.client.post("/datasets", json=BODY).json()["warnings"]
     assert "offsets p0 [0, 3) aged out" in warning
     assert "raw of dataset orders has p0 [0, 3)" in warning
+    assert "register one with raw_from: orders (lake datasets add --raw-from orders)," in warning
+    body = {**BODY, "table": "whole", "raw_from": "orders"}
+    whole = orders.client.post("/datasets", json=body).json()
+    assert whole["warnings"] == []
+    assert whole["raw_from"] == "orders"
+    assert orders.client.get("/datasets/whole/stats").json()["pending_commits"] == 1
+    refused = orders.client.delete("/datasets/orders")
+    assert refused.status_code == 422
+    assert "read by whole" in refused.text
+    orders.client.delete("/datasets/whole")
     orders.kafka.expire("orders", 0, 6)
     orders.kafka.produce("orders", None, b'{"id":78}', partition=0)
     orders.client.delete("/datasets/orders")
     [warning] = orders.client.post("/datasets", json={**BODY, "table": "third"}).json()["warnings"]
     assert "p0 [0, 6) aged out" in warning
     assert "raw of dataset orders has p0 [0, 5)" in warning  # of retired ones too
+    assert "after lake datasets unretire orders" in warning
 
 
 def test_a_beginning_that_nobody_read_is_told_as_lost(orders: Stack) -> None:

@@ -15,7 +15,7 @@ from assets.translator import asset_key
 from lake_platform.compose import clock
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits
-from lake_platform.domain.dataset import Status
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.dump.dump import dump
 from lake_platform.load.load import load
@@ -24,7 +24,7 @@ from sensors.due import Memory, dump_due, load_due
 from sensors.live import busy_tables, end_dead_runs
 from sensors.phases import ingest_sensor, load_sensor
 from sensors.watchdog import watchdog_sensor
-from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions, fake_platform
+from tests.dagster.fakes import HOUR_MS, SOURCE, START_MS, World, definitions, fake_platform
 from tests.dagster.test_translator import record
 
 MINUTE_MS = 60_000
@@ -118,6 +118,28 @@ def test_all_due_datasets_are_dumped_in_one_run(world: World, instance: dg.Dagst
     world.metastore.pause("paused", "test")
     ticks = Ticks(world, instance, ingest_sensor({"a", "b", "paused"}))
     assert ticks.asked() == {"a", "b"}
+
+
+def test_a_reader_of_raw_is_loaded_when_that_grew_and_never_dumped(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a")
+    world.metastore.register(
+        Dataset(topic="topic.a", table="b", format="parquet", raw_from="a"), SOURCE, "test"
+    )
+    dumps = Ticks(world, instance, ingest_sensor({"a", "b"}))
+    loads = Ticks(world, instance, load_sensor({"a", "b"}))
+    assert dumps.asked() == {"a"}
+    assert loads.asked() == set()
+    world.produce("a", {"id": 1})
+    list(dump("a", world.ports, Limits()))
+    result = loads.tick()
+    [request] = result.run_requests or []
+    assert {k.path[1] for k in request.asset_selection or ()} == {"a", "b"}
+    assert {e.asset_key for e in result.asset_events} == {asset_key("raw", "a")}
+    graph = definitions(world).get_repository_def().asset_graph
+    assert not graph.has(asset_key("raw", "b"))
+    assert graph.get(asset_key("lake", "b")).parent_keys == {asset_key("raw", "a")}
 
 
 def test_a_dataset_without_assets_waits_for_the_reload(

@@ -243,7 +243,7 @@ class DictMetastore:
 
     def rebuild(self, table: str) -> Rebuild | None:
         found = (h.rebuild for h in self._tables.values() if h.rebuild is not None)
-        return next((r for r in found if r.shadow.raw_from == table), None)
+        return next((r for r in found if r.shadow.rebuild_of == table), None)
 
     @_whole
     def begin_rebuild(
@@ -589,6 +589,9 @@ class DictMetastore:
             )
             for b in held[:limit]
         ]  # fmt: skip
+
+    def readers(self, _table: str) -> Sequence[DatasetRecord]:
+        return ()
 
     def accepted_gaps(self, table: str) -> Sequence[Gap]:
         held = self._tables.get(table)

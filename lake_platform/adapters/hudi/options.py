@@ -71,7 +71,7 @@ def table_type(dataset: Dataset) -> str:
 def key_options(dataset: Dataset, key: Sequence[str]) -> dict[str, str]:
     kind = "MERGE_ON_READ" if table_type(dataset) == "mor" else "COPY_ON_WRITE"
     options = {
-        "hoodie.table.name": dataset.raw_table.replace(".", "_").replace("-", "_"),
+        "hoodie.table.name": dataset.live_table.replace(".", "_").replace("-", "_"),
         "hoodie.datasource.write.table.type": kind,
         "hoodie.datasource.write.recordkey.field": ",".join(key),
     }
