@@ -114,7 +114,7 @@ def resolve(
     text         text; numbers and booleans as theirs
     json         the text of any value, as the records have it
     """
-    asked = Asked(resolution, _columns(column or ()), always)
+    asked = Asked(resolution, columns_of(column or ()), always)
     with open_shell(home, as_json=as_json) as shell:
         use_cases = shell.use_cases()
         if dry_run:
@@ -178,7 +178,7 @@ def _view(shell: Shell, found: Incident) -> dict[str, Any]:
     return incident_view(found, record, progress, held, compose.clock())
 
 
-def _columns(given: Sequence[str]) -> dict[str, str]:
+def columns_of(given: Sequence[str]) -> dict[str, str]:
     found = {}
     for text in given:
         path, equals, resolution = text.rpartition("=")

@@ -21,6 +21,7 @@ from lake_platform.cli import (
     jars,
     operations,
     phases,
+    preview,
     quarantine,
     rebuild,
     schema,
@@ -60,7 +61,20 @@ def lake() -> None:
     structlog.configure(logger_factory=log_to_stderr)
 
 
-_PARTS = (stack, demo, code, phases, again, try_, rebuild, compact, audit, operations, jars)
+_PARTS = (
+    stack,
+    demo,
+    code,
+    phases,
+    again,
+    try_,
+    preview,
+    rebuild,
+    compact,
+    audit,
+    operations,
+    jars,
+)
 schema_check.add_to(schema.app)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
