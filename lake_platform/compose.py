@@ -207,28 +207,32 @@ def build_check_bench(settings: Settings, *, steps: bool = False) -> CheckBench:
 
 
 def build_preview_bench(
-    settings: Settings, at_work: Settings, metastore: Repository, kafka: Kafka
+    settings: Settings,
+    at_work: Settings,
+    metastore: Repository,
+    kafka: Kafka,
+    session: Callable[[], SparkSession] | None = None,
 ) -> PreviewBench:
     """What a preview works on: the storage of `settings` is read, all else is in the home of
-    `at_work` (bench_settings). Spark starts when a side needs it."""
+    `at_work` (bench_settings). Spark starts when a side needs it, unless there is a `session`."""
     from lake_platform.adapters.engines import spark_engines
     from lake_platform.adapters.process import LocalWorkers
     from lake_platform.audit.files import open_files
     from lake_platform.trial.preview import PreviewBench
     from lake_platform.trial.rows import read_rows
 
-    once, session = build_store(at_work), spark_session(at_work)
+    once, opened = build_store(at_work), session or spark_session(at_work)
 
     def rows(dataset: Dataset, columns: Struct) -> Sequence[Mapping[str, Any]]:
         files = open_files(at_work.storage_root, {}, {})
-        return read_rows(dataset, columns, files, partial(_rows_by_spark, session, once)).rows
+        return read_rows(dataset, columns, files, partial(_rows_by_spark, opened, once)).rows
 
     return PreviewBench(
-        use_cases=build_use_cases(metastore, kafka, analyse=partial(_analysed_here, session)),
+        use_cases=build_use_cases(metastore, kafka, analyse=partial(_analysed_here, opened)),
         kafka=kafka,
         real=build_store(settings),
         once=once,
-        engine=spark_engines(session, once),
+        engine=spark_engines(opened, once),
         rows=rows,
         clock=clock,
         workers=LocalWorkers(),
@@ -246,14 +250,12 @@ def _rows_by_spark(
 
 
 def _analysed_here(
-    session: Callable[[], SparkSession], dataset: Dataset, source: Struct
+    session: Callable[[], SparkSession], dataset: Dataset, source: Struct, held: Struct | None
 ) -> Sequence[str]:
     from lake_platform.adapters.spark import analysis
     from lake_platform.adapters.spark.registration import has_sql
 
-    if has_sql(dataset):
-        analysis.analyse(session(), dataset, source)
-    return ()
+    return analysis.told(session(), dataset, source, held) if has_sql(dataset) else ()
 
 
 def forget_spark(ended: Collection[int]) -> None:
@@ -314,7 +316,7 @@ def build_use_cases(
     notify: Notify = lambda _: None,
     settings: Settings | None = None,
     store: Callable[[], ObjectStore] | None = None,
-    analyse: Analyse = lambda _, __: (),
+    analyse: Analyse = lambda *_: (),
 ) -> UseCases:
     """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
     the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
@@ -324,9 +326,9 @@ def build_use_cases(
     from lake_platform.raw.log import head, held
     from lake_platform.sight.infer import look
 
-    def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
+    def check_source(dataset: Dataset, source: Struct, held: Struct | None) -> Sequence[str]:
         check_names(dataset, source, lambda: look(kafka, dataset).seen)
-        return analyse(dataset, source)
+        return analyse(dataset, source, held)
 
     opened = store or (partial(build_store, settings) if settings else None)
 

@@ -88,8 +88,9 @@ def _previewed(
     shell.metastore.get(table)
     with home_for_once() as once:
         at_work = compose.bench_settings(shell.settings, once.path)
-        kafka = compose.build_kafka(shell.settings)
-        bench = compose.build_preview_bench(shell.settings, at_work, shell.metastore, kafka)
+        bench = compose.build_preview_bench(
+            shell.settings, at_work, shell.metastore, compose.build_kafka(shell.settings)
+        )
         return run(table, question, bench, tell)
 
 
