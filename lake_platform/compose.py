@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lake_platform.domain.resolutions import Asked
     from lake_platform.load.held import Held, LookAhead
     from lake_platform.trial.check import CheckBench
+    from lake_platform.trial.preview import PreviewBench
     from lake_platform.trial.trial import Bench
 
 
@@ -179,29 +180,15 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
     metastore = build_metastore(settings, ACTOR)
     opened = session or spark_session(settings)
 
-    def spark_rows(dataset: Dataset) -> Sequence[Mapping[str, Any]]:
-        from lake_platform.adapters.spark.show import all_rows
-
-        url = store.url(table_prefix(dataset.table).rstrip("/"))
-        return all_rows(opened(), dataset.table, dataset.format, url)
-
-    def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
-        from lake_platform.adapters.spark import analysis
-        from lake_platform.adapters.spark.registration import has_sql
-
-        if has_sql(dataset):
-            analysis.analyse(opened(), dataset, source)
-        return ()
-
     engine = spark_engines(opened, store)
     return Bench(
         topic=topic,
         ports=Ports(topic, store, metastore, engine, clock, LocalWorkers()),
         # Nothing is left for a next run: there is none.
         limits=replace(build_limits(settings), load_budget_seconds=math.inf),
-        use_cases=build_use_cases(metastore, topic, analyse=analyse),
+        use_cases=build_use_cases(metastore, topic, analyse=partial(_analysed_here, opened)),
         files=open_files(settings.storage_root, {}, {}),
-        spark_rows=spark_rows,
+        spark_rows=partial(_rows_by_spark, opened, store),
     )
 
 
@@ -217,6 +204,58 @@ def build_check_bench(settings: Settings, *, steps: bool = False) -> CheckBench:
     engine = spark_engines(spark_session(settings), store) if steps else None
     limits = build_limits(settings)
     return CheckBench(MemoryKafka(), store, engine, clock, LocalWorkers(), limits)
+
+
+def build_preview_bench(
+    settings: Settings,
+    at_work: Settings,
+    metastore: Repository,
+    kafka: Kafka,
+    session: Callable[[], SparkSession] | None = None,
+) -> PreviewBench:
+    """What a preview works on: the storage of `settings` is read, all else is in the home of
+    `at_work` (bench_settings). Spark starts when a side needs it, unless there is a `session`."""
+    from lake_platform.adapters.engines import spark_engines
+    from lake_platform.adapters.process import LocalWorkers
+    from lake_platform.audit.files import open_files
+    from lake_platform.trial.preview import PreviewBench
+    from lake_platform.trial.rows import read_rows
+
+    once, opened = build_store(at_work), session or spark_session(at_work)
+
+    def rows(dataset: Dataset, columns: Struct) -> Sequence[Mapping[str, Any]]:
+        files = open_files(at_work.storage_root, {}, {})
+        return read_rows(dataset, columns, files, partial(_rows_by_spark, opened, once)).rows
+
+    return PreviewBench(
+        use_cases=build_use_cases(metastore, kafka, analyse=partial(_analysed_here, opened)),
+        kafka=kafka,
+        real=build_store(settings),
+        once=once,
+        engine=spark_engines(opened, once),
+        rows=rows,
+        clock=clock,
+        workers=LocalWorkers(),
+        limits=build_limits(settings),
+    )
+
+
+def _rows_by_spark(
+    session: Callable[[], SparkSession], store: ObjectStore, dataset: Dataset
+) -> Sequence[Mapping[str, Any]]:
+    from lake_platform.adapters.spark.show import all_rows
+
+    url = store.url(table_prefix(dataset.table).rstrip("/"))
+    return all_rows(session(), dataset.table, dataset.format, url)
+
+
+def _analysed_here(
+    session: Callable[[], SparkSession], dataset: Dataset, source: Struct, held: Struct | None
+) -> Sequence[str]:
+    from lake_platform.adapters.spark import analysis
+    from lake_platform.adapters.spark.registration import has_sql
+
+    return analysis.told(session(), dataset, source, held) if has_sql(dataset) else ()
 
 
 def forget_spark(ended: Collection[int]) -> None:
@@ -280,7 +319,7 @@ def build_use_cases(
     notify: Notify = lambda _: None,
     settings: Settings | None = None,
     store: Callable[[], ObjectStore] | None = None,
-    analyse: Analyse = lambda _, __: (),
+    analyse: Analyse = lambda *_: (),
 ) -> UseCases:
     """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
     the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
@@ -290,9 +329,9 @@ def build_use_cases(
     from lake_platform.raw.log import expired_seq, head, held
     from lake_platform.sight.infer import look
 
-    def check_source(dataset: Dataset, source: Struct) -> Sequence[str]:
+    def check_source(dataset: Dataset, source: Struct, held: Struct | None) -> Sequence[str]:
         check_names(dataset, source, lambda: look(kafka, dataset).seen)
-        return analyse(dataset, source)
+        return analyse(dataset, source, held)
 
     opened = store or (partial(build_store, settings) if settings else None)
 

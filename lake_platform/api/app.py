@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import compose
-from lake_platform.api import again, datasets, operations, schema_check
+from lake_platform.api import again, datasets, operations, preview, schema_check
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
@@ -50,6 +50,7 @@ def create_app() -> FastAPI:
         limits=compose.build_limits(settings),
         launch=compose.build_dagster(settings).launch,
         bench=lambda: compose.build_check_bench(sample_settings),
+        preview=preview.apart(settings),
         close=close,
     )
     return create_app_with(settings, parts)
@@ -72,7 +73,8 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     app.state.health = health
     add_error_handlers(app)
     for router in (
-        datasets.router, schema_check.router, operations.router, again.router, _system,
+        datasets.router, schema_check.router, preview.router, operations.router, again.router,
+        _system,
     ):  # fmt: skip
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way

@@ -88,12 +88,14 @@ def change(
     response: Response,
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """Replaces fields. The version (body or If-Match) must be the current one."""
+    """Replaces fields. The version (body or If-Match) must be the current one. `schema_changes`:
+    how other steps change the columns; a change of a column's type is refused."""
     changes = {name: value for name, value in body.items() if name != "version"}
     version = _expected_version(body.get("version"), if_match)
-    record = parts.use_cases.change_dataset(table, changes, version, who.name)
+    told: list[str] = []
+    record = parts.use_cases.change_dataset(table, changes, version, who.name, told.append)
     response.headers["ETag"] = _etag(record.version)
-    return dataset_view(record)
+    return dataset_view(record) | {"schema_changes": told}
 
 
 @router.delete("/{table}")

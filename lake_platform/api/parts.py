@@ -13,11 +13,17 @@ from fastapi import Path as PathParameter
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.ports import Clock, Kafka, ObjectStore
-from lake_platform.errors import BodyTooLargeError, DagsterUnavailableError, InvalidFieldError
+from lake_platform.errors import (
+    BodyTooLargeError,
+    DagsterUnavailableError,
+    InvalidFieldError,
+    UnsupportedError,
+)
 from lake_platform.load.held import LookAhead
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import MissingRanges, UseCases
 from lake_platform.trial.check import CheckBench
+from lake_platform.trial.preview import Question
 
 MAX_BODY_BYTES = 1 << 20
 Launch = Callable[[str, Mapping[str, Any]], str]
@@ -26,6 +32,10 @@ Launch = Callable[[str, Mapping[str, Any]], str]
 
 def _no_dagster(job: str, _run_config: Mapping[str, Any]) -> str:
     raise DagsterUnavailableError(f"there is no Dagster to run the job {job}")
+
+
+def _no_preview(_table: str, _question: Question) -> dict[str, Any]:
+    raise UnsupportedError("previews are not made here; make one with lake preview")
 
 
 _JSON, _NDJSON = "application/json", "application/x-ndjson"
@@ -42,6 +52,7 @@ class Parts:
     bench: Callable[[], CheckBench]
     limits: Limits = field(default_factory=Limits)
     launch: Launch = _no_dagster
+    preview: Callable[[str, Question], dict[str, Any]] = _no_preview
     close: Callable[[], None] = lambda: None
 
     @property

@@ -87,6 +87,8 @@ def _show(shell: Shell, found: Plan, warned: Mapping[str, Sequence[str]]) -> Non
             if step.action == "change":
                 shell.say(f"    - {difference.field}: {json.dumps(difference.before)}")
             shell.say(f"    + {difference.field}: {json.dumps(difference.after)}")
+        for told in step.told:
+            shell.say(f"    {told}")
         for warning in warned.get(step.table, ()):
             shell.say(f"    warning: {warning}")
     same = sum(step.action == "none" for step in found.steps)
@@ -137,4 +139,5 @@ def _step_as_json(step: Step) -> dict[str, Any]:
         "action": step.action,
         "error": step.error,
         "differences": [asdict(d) for d in step.differences],
+        "schema_changes": list(step.told),
     }

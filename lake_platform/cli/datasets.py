@@ -134,8 +134,11 @@ def set_(
     values = {name: value_of(text) for name, text in (pair("change", c) for c in changes)}
     with open_shell(home, as_json=as_json) as shell:
         expected = shell.metastore.get(table).version if version is None else version
-        record = shell.use_cases().change_dataset(table, values, expected, shell.actor)
-        _show_dataset(shell, record)
+        told: list[str] = []
+        record = shell.use_cases().change_dataset(table, values, expected, shell.actor, told.append)
+        for text in told:
+            shell.say(text)
+        _show_fields(shell, dataset_view(record) | ({"schema_changes": told} if as_json else {}))
 
 
 @app.command("pause")

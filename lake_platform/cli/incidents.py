@@ -120,7 +120,7 @@ def resolve(
     \b
     new_table    this table ends here; another one begins with what waits
     """
-    asked = Asked(resolution, _columns(column or ()), always, table)
+    asked = Asked(resolution, columns_of(column or ()), always, table)
     with open_shell(home, as_json=as_json) as shell:
         use_cases = shell.use_cases()
         if dry_run:
@@ -187,7 +187,7 @@ def _view(shell: Shell, found: Incident) -> dict[str, Any]:
     return incident_view(found, record, progress, held, compose.clock())
 
 
-def _columns(given: Sequence[str]) -> dict[str, str]:
+def columns_of(given: Sequence[str]) -> dict[str, str]:
     found = {}
     for text in given:
         path, equals, resolution = text.rpartition("=")

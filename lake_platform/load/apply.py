@@ -138,18 +138,17 @@ def _check_goes_on(loading: Loading, claim: Claim, work: Work) -> None:
     """
     record = loading.ports.metastore.get(loading.table)
     stopped = record.status is Status.BLOCKED and not work.replay
-    if record.dataset != loading.dataset and record.dataset.raw_span.holds(work.batch.last_seq):
-        claims.release(loading.table, loading.ports, claim, done=False)
-        raise CommitRaceError(
-            f"table {loading.table!r}: its definition was changed since this load looked at it; "
-            f"nothing was written, load again"
-        )
     if stopped or not record.dataset.raw_span.holds(work.batch.last_seq):
-        claims.release(loading.table, loading.ports, claim, done=False)
-        raise CommitRaceError(
-            f"table {loading.table!r} was stopped since this load began; nothing was written, see "
+        why = (
+            f"was stopped since this load began; nothing was written, see "
             f"lake incidents list --all --table {loading.table}"
         )
+    elif record.dataset != loading.dataset:
+        why = "has another definition since this load looked at it; nothing was written, load again"
+    else:
+        return
+    claims.release(loading.table, loading.ports, claim, done=False)
+    raise CommitRaceError(f"table {loading.table!r} {why}")
 
 
 def _give_up(loading: Loading, claim: Claim, staged: bool) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -40,7 +40,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What applying would do to one table. `error` says why nothing can be done."""
+    """What applying would do to one table. `error` says why nothing can be done, `told` how columns
+    change."""
 
     table: str
     source: str
@@ -48,6 +49,7 @@ class Step:
     differences: tuple[Difference, ...] = ()
     version: int = 0
     error: str = ""
+    told: tuple[str, ...] = ()
     dataset: Dataset | None = field(default=None, repr=False)
 
 
@@ -78,11 +80,12 @@ class Outcome:
     mapped: tuple[Mapped, ...] = ()
 
 
-Check = Callable[[Dataset], None]
-"""Raises InvalidFieldError for a definition that could not be applied (UseCases.check)."""
+Check = Callable[[Dataset], Sequence[str]]
+"""Raises InvalidFieldError for a definition that could not be applied; returns how the columns of
+its table change (UseCases.check)."""
 
 
-def make_plan(directory: Path, metastore: Repository, check: Check = lambda _: None) -> Plan:
+def make_plan(directory: Path, metastore: Repository, check: Check = lambda _: ()) -> Plan:
     """Compares; changes nothing. A file that cannot be read is one step with an error.
 
     Raises:
@@ -119,7 +122,7 @@ def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]
             except LakeError as error:
                 yield Outcome(step.table, step.action, str(error))
             else:
-                told = (tuple(done.warnings), tuple(done.mapped)) if done else ((), ())
+                told = (tuple(done.warnings), tuple(done.mapped)) if done else (step.told, ())
                 yield Outcome(step.table, step.action, "", *told)
 
 
@@ -172,7 +175,7 @@ def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check:
     try:
         # A Python file can hold any type; the same strict check as the API's.
         checked = parse_dataset(dataclasses.asdict(dataset))
-        check(checked)
+        told = tuple(check(checked))
         wanted = dataset_to_dict(checked)
         if record is None:
             if dataset.table.casefold() in {table.casefold() for table in known}:
@@ -195,7 +198,7 @@ def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check:
         Difference(name, now[name], value) for name, value in wanted.items() if now[name] != value
     )
     action: Action = "change" if changed else "none"
-    return Step(dataset.table, source, action, changed, record.version, dataset=checked)
+    return Step(dataset.table, source, action, changed, record.version, told=told, dataset=checked)
 
 
 def _not_default(dataset: Dataset, plain: dict[str, Any]) -> dict[str, Any]:

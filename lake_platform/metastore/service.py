@@ -21,6 +21,7 @@ from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import (
     Struct,
 )
+from lake_platform.domain.steps_change import check_steps_change
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore import resolving
 from lake_platform.metastore.beginning import RawOf, beginning_gone
@@ -42,9 +43,11 @@ CheckSteps = Callable[[Dataset], None]
 """Raises InvalidFieldError for a transform that cannot run, or a rule that cannot be."""
 Advise = Callable[[Dataset, Struct | None], Sequence[str]]
 """Warnings about a definition and the schema of its topic (load.advice)."""
-CheckSource = Callable[[Dataset, Struct], Sequence[str]]
-"""Raises InvalidFieldError for SQL that can never work on records of this schema, and for a rule
-over a column that is not there; returns warnings (adapters.spark.registration)."""
+CheckSource = Callable[[Dataset, Struct, Struct | None], Sequence[str]]
+"""Raises InvalidFieldError for SQL that can never work on records of this schema, for a rule over a
+column that is not there, and for steps that give columns a table, where there is one, cannot take;
+returns warnings, and how the table's columns change (adapters.spark.registration)."""
+Tell = Callable[[str], None]
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
 HasRawLog = Callable[[str], bool]
@@ -76,7 +79,7 @@ class UseCases:
     check_steps: CheckSteps = lambda _: None
     advise: Advise = lambda *_: ()
     notify: Notify = lambda _: None
-    check_source: CheckSource = lambda _, __: ()
+    check_source: CheckSource = lambda *_: ()
     raw_of: RawOf = lambda _table, _topic_id: {}
     has_raw_log: HasRawLog = lambda _: True
     check_rules: CheckSteps = lambda _: None
@@ -113,7 +116,7 @@ class UseCases:
         warnings = list(found.warnings)
         if source is not None:
             check_against_schema(dataset, source)
-            warnings += self.check_source(dataset, source)
+            warnings += self.check_source(dataset, source, None)
         elif not warnings:
             warnings = [
                 f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first"
@@ -122,14 +125,24 @@ class UseCases:
         return replace(found, warnings=warnings)
 
     def change_dataset(
-        self, table: str, changes: Mapping[str, Any], expected_version: int, actor: str
+        self,
+        table: str,
+        changes: Mapping[str, Any],
+        expected_version: int,
+        actor: str,
+        tell: Tell = lambda _: None,
     ) -> DatasetRecord:
-        """Replaces fields by JSON values. Raises: ConflictError, InvalidFieldError."""
+        """Replaces fields by JSON values; `tell` hears how other steps change the columns.
+
+        Raises: ConflictError, InvalidFieldError.
+        """
         before = self.store.get(table)
         after = changed(before.dataset, changes)
         self._check_form(after, before.dataset)
-        self._check_rows(before.dataset, after)
+        told = self._check_rows(before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
+        for text in told:
+            tell(text)
         if record.version != before.version:
             if _rows_change(before.dataset, after):
                 self._look_again(table, actor)
@@ -257,9 +270,9 @@ class UseCases:
         self.store.accept_gaps(table, gaps)
         return gaps
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: Dataset) -> Sequence[str]:
         """What can be said of a definition before it is applied; of SQL that changes, on the schema
-        the table has.
+        the table has. Returns how its columns change.
 
         Raises: InvalidFieldError.
         """
@@ -267,8 +280,7 @@ class UseCases:
         with suppress(DatasetNotFoundError):
             before = self.store.get(dataset.table).dataset
         self._check_form(dataset, before)
-        if before is not None:
-            self._check_rows(before, dataset)
+        return self._check_rows(before, dataset) if before is not None else ()
 
     def check_on(self, dataset: Dataset, source: Struct | None) -> Sequence[str]:
         """What a registration would refuse of `dataset`, where its records have the columns
@@ -280,7 +292,7 @@ class UseCases:
         if source is None:
             return self.advise(dataset, None)
         check_against_schema(dataset, source)
-        return [*self.check_source(dataset, source), *self.advise(dataset, source)]
+        return [*self.check_source(dataset, source, None), *self.advise(dataset, source)]
 
     def _check_form(self, dataset: Dataset, before: Dataset | None) -> None:
         """Rules of an older release may be what no new one can be."""
@@ -289,13 +301,20 @@ class UseCases:
         if before is None or before.rules != dataset.rules:
             self.check_rules(dataset)
 
-    def _check_rows(self, before: Dataset, after: Dataset) -> None:
+    def _check_rows(self, before: Dataset, after: Dataset) -> Sequence[str]:
         schema = self.store.active_schema(after.table)
-        if schema is not None:
-            check_hints(before, after, schema.source)
-            check_against_schema(after, schema.source)
-            if _rows_change(before, after):
-                self.check_source(after, schema.source)
+        if schema is None:
+            return ()
+        check_hints(before, after, schema.source)
+        check_against_schema(after, schema.source)
+        if not _rows_change(before, after):
+            return ()
+        there = self.store.progress(after.table).applied_seq
+        held = schema.columns if there and before.transforms != after.transforms else None
+        told = self.check_source(after, schema.source, held)
+        if held is not None and not after.transformed:
+            told = [*told, *check_steps_change(after, held, schema.source)]
+        return told
 
     def _first_kept(self, dataset: Dataset) -> int:
         return self.expired_seq(dataset.raw_from) if dataset.raw_from else 0

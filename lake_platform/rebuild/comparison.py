@@ -55,7 +55,7 @@ def compared(shadow: Shadow, metastore: Repository, ports: Ports) -> Comparison:
     return Comparison(
         _numbers(metastore.progress(live.table), _profile(live, ports)),
         _numbers(metastore.progress(shadow.table), profile),
-        tuple(_columns(_struct(live, metastore), _struct(shadow, metastore))),
+        tuple(differing_columns(_struct(live, metastore), _struct(shadow, metastore))),
         tuple(_problems(shadow, metastore, ports, profile)),
     )
 
@@ -77,7 +77,7 @@ def _numbers(progress: Progress, profile: TableProfile) -> Numbers:
     )  # fmt: skip
 
 
-def _columns(before: Struct, after: Struct) -> Iterator[Column]:
+def differing_columns(before: Struct, after: Struct) -> Iterator[Column]:
     old, new = ({name: str(kind) for name, kind in columns(s)} for s in (before, after))
     for name in dict.fromkeys((*old, *new)):
         if old.get(name) != new.get(name):

@@ -192,12 +192,12 @@ class Rebuilder:
     ) -> Begun:
         table, before = after.table, record.dataset
         commits = self._raw(before)
-        made = self._columns(before, after, source)
+        made = self.columns_of(before, after, source)
         warnings = self.check(after, made.source if made else None)
         self.metastore.begin_rebuild(
             after, f"{table}.rebuild-{uuid.uuid4().hex[:6]}", record.version, actor,
             begins_after=next_generation(self._newest_epoch(before)),
-            first=self._first_version(before, after, made) if made else None,
+            first=self.first_version(before, after, made) if made else None,
             decisions=resolving.decisions,
             resolution=resolving.said,
         )  # fmt: skip
@@ -222,7 +222,7 @@ class Rebuilder:
             )  # fmt: skip
         return commits
 
-    def _columns(self, before: Dataset, after: Dataset, source: Struct | None) -> Reshaped | None:
+    def columns_of(self, before: Dataset, after: Dataset, source: Struct | None) -> Reshaped | None:
         """Of the records; None where they are to be made of these anew."""
         active = self.metastore.active_schema(before.table)
         if source is not None:
@@ -232,7 +232,7 @@ class Rebuilder:
         _, exported = columns.export(self.metastore, before.table)
         return reshaped(before, after, active.source, exported, self.ports)
 
-    def _first_version(self, before: Dataset, after: Dataset, made: Reshaped) -> SchemaVersion:
+    def first_version(self, before: Dataset, after: Dataset, made: Reshaped) -> SchemaVersion:
         active = self.metastore.active_schema(before.table)
         said = [
             f"rebuilt: {name} {old!r} became {new!r}"

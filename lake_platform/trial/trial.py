@@ -148,8 +148,9 @@ class Trial:
             return use_cases.drop_column(self.table, values["name"], ACTOR).changes
         if act.op == "change":
             version = self.bench.metastore.get(self.table).version
-            use_cases.change_dataset(self.table, values["fields"], version, ACTOR)
-            return ()
+            told: list[str] = []
+            use_cases.change_dataset(self.table, values["fields"], version, ACTOR, told.append)
+            return tuple(told)
         if act.op == "compact":
             return self._compacted()
         {"pause": use_cases.pause, "resume": use_cases.resume}[act.op](self.table, ACTOR)

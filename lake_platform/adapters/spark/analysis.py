@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark import steps
@@ -18,6 +19,8 @@ from lake_platform.domain.fitness import check_columns, check_places, unstorable
 from lake_platform.domain.rules import root_of
 from lake_platform.domain.rules_fit import check_fit
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema_json import struct_from_json
+from lake_platform.domain.steps_change import check_steps_change
 from lake_platform.errors import InvalidFieldError, LakeError
 
 if TYPE_CHECKING:
@@ -90,17 +93,28 @@ def _check_columns(dataset: Dataset, source: Struct, columns: Struct) -> None:
             )
 
 
+def told(
+    spark: SparkSession, dataset: Dataset, source: Struct, held: Struct | None
+) -> Sequence[str]:
+    """How the steps change the columns that a table has. Raises: InvalidFieldError."""
+    made = analyse(spark, dataset, source)
+    if held is None or not dataset.transformed:
+        return ()
+    return check_steps_change(dataset, held, made)
+
+
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     dataset, source = asked(question)
     try:
         config = analysis_config(question["config"])
         spark = open_session(config, "local[1]", question["remote"], app="lake-check")
-        analyse(spark, dataset, source)
+        held = question.get("held")
+        found = told(spark, dataset, source, None if held is None else struct_from_json(held))
     except InvalidFieldError as error:
         return {"refused": [error.field, error.value, error.reason, error.remedy]}
     except LakeError as error:
         return {"failed": str(error)}
-    return {}
+    return {"told": list(found)}
 
 
 if __name__ == "__main__":

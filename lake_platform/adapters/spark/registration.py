@@ -27,7 +27,8 @@ from lake_platform.errors import InvalidFieldError
 
 Seen = Callable[[], Struct]
 """What the topic's first records had, also what was only null; asked only when it matters."""
-Analyse = Callable[[Dataset, Struct], Sequence[str]]
+Analyse = Callable[[Dataset, Struct, Struct | None], Sequence[str]]
+"""Of a definition, the columns of the records, and those of the table where it is to keep them."""
 _SECONDS = 90.0
 
 
@@ -108,11 +109,12 @@ def analyse_apart(environ: Mapping[str, str], config: Mapping[str, str], remote:
     """The engine's analysis in a child process. What keeps it from an answer is a warning: the
     first load checks the same."""
 
-    def analyse(dataset: Dataset, source: Struct) -> Sequence[str]:
+    def analyse(dataset: Dataset, source: Struct, held: Struct | None) -> Sequence[str]:
         if not has_sql(dataset):
             return ()
         ask = {
             "dataset": dataclasses.asdict(dataset), "source": to_json(source),
+            "held": None if held is None else to_json(held),
             "config": dict(config), "remote": remote,
         }  # fmt: skip
         try:
@@ -136,7 +138,7 @@ def _answered(done: subprocess.CompletedProcess[str]) -> Sequence[str]:
         return [_unchecked(said[-1] if said else f"exit code {done.returncode}")]
     if refused := answer.get("refused"):
         raise InvalidFieldError(*refused)
-    return [_unchecked(answer["failed"])] if "failed" in answer else ()
+    return [_unchecked(answer["failed"])] if "failed" in answer else answer.get("told", ())
 
 
 def _unchecked(why: str) -> str:
