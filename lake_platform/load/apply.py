@@ -7,7 +7,6 @@ from dataclasses import replace
 import structlog
 
 from lake_platform.domain.batches import BatchJob, Claim, Exclusion, TableState
-from lake_platform.domain.mapping import shown
 from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,
@@ -61,7 +60,7 @@ def apply(
     released: tuple[str, ...] = ()
     if work.replay or left:
         released = settle(ports.store, table, work.commits, job.quarantine_keys, claim.epoch)
-    rescued = {shown(path): r.count for path, r in report.rescued.items()}
+    rescued = report.rescued_counts
     ports.metastore.record_batch(table, result, work.windows, rescued)
     publish_applied(loading, result.applied.applied, work.commits)
     claims.release(table, ports, claim, done=True)
