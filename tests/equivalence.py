@@ -117,7 +117,12 @@ class _Reader:
                 if not kept and same_text(said[other]) != same_text(said[first]):
                     return f"{place}: {said[other]!r} is lost"
         known = {key for f in kind.fields for key in f.keys}
-        lost = [k for k, v in said.items() if k not in known and not _nothing(v)]
+        lost = []
+        for key in (k for k, v in said.items() if k not in known and not _nothing(v)):
+            place = f"{at}/{_escaped(key)}"
+            self.used.add(place)
+            if self._rescued.get(place) != same_text(said[key]):
+                lost.append(key)
         return f"{at}: {lost} have no column" if lost else ""
 
     def _array(self, stored: Any, said: Any, kind: Array, at: str) -> str:

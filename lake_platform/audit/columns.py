@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from lake_platform.audit.scalars import Number, Read, UnfitError, scalar, since_1970
+from lake_platform.domain.data_keys import looks_like_data
+from lake_platform.domain.hints import Node
 from lake_platform.domain.schema import JSON, RESCUED, Array, Field, Map, Scalar, Struct, Type
 
 Rescued = dict[str, Any]
@@ -50,16 +52,43 @@ class Column:
         return not rescued
 
 
-def columns_of(fields: Sequence[pa.Field], source: Struct, *, rescue: bool) -> list[Column]:
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What is known of an object. Of its keys without a column the record keeps, in `_rescued`,
+    those that look like data, and all where it is `closed`; but none of which hints speak."""
+
+    columns: Sequence[Column]
+    hints: Node
+    closed: bool
+
+    def project(self, record: Mapping[str, Any], at: str, rescued: Rescued) -> dict[str, Any]:
+        """Raises: UnfitError."""
+        found = {c.name: c.value_of(record, at, rescued) for c in self.columns}
+        known = {key for c in self.columns for key in c.keys}
+        for key in record.keys() - known:
+            if self.stays_out(key) and not nothing(record[key]):
+                rescued[f"{at}/{_escaped(key)}"] = record[key]
+        return found
+
+    def stays_out(self, key: str) -> bool:
+        if not (self.closed or looks_like_data(key)):
+            return False
+        return self.hints.owner(key) is None and self.hints.twin(key) is None
+
+
+def object_of(
+    fields: Sequence[pa.Field], source: Struct, hints: Node, *, closed: bool, rescue: bool
+) -> Object:
     """`rescue`: what does not fit is kept, and no reason to quarantine the record."""
-    return [_column(f, source.get(f.name), rescue=rescue) for f in fields]
+    columns = [_column(f, source.get(f.name), hints, rescue=rescue) for f in fields]
+    return Object(columns, hints, closed)
 
 
-def project(
-    record: Mapping[str, Any], columns: Sequence[Column], at: str, rescued: Rescued
-) -> dict[str, Any]:
-    """Raises: UnfitError."""
-    return {c.name: c.value_of(record, at, rescued) for c in columns}
+def nothing(value: Any) -> bool:
+    """Null, or [] and {} in any shape."""
+    if isinstance(value, dict):
+        return all(map(nothing, value.values()))
+    return all(map(nothing, value)) if isinstance(value, list) else value is None
 
 
 def of_row(kind: pa.DataType, source: Type | None) -> Read:
@@ -77,15 +106,29 @@ def loads(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Number.of)
 
 
-def _column(field: pa.Field, known: Field | None, *, rescue: bool) -> Column:
+def _column(field: pa.Field, known: Field | None, hints: Node, *, rescue: bool) -> Column:
     keys = known.keys if known else (field.name,)
     kind = known.type if known else None
-    return Column(field.name, keys, _of_record(field.type, kind, rescue=rescue))
+    said = _Said(hints.of(keys), known is not None and known.closed, rescue)
+    return Column(field.name, keys, _of_record(field.type, kind, said))
 
 
-def _of_record(kind: pa.DataType, source: Type | None, *, rescue: bool) -> OfRecord:
-    read = _unguarded(kind, source, rescue=rescue)
-    if not rescue:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Of a column and what is in it."""
+
+    hints: Node
+    closed: bool
+    rescue: bool
+
+    @property
+    def each(self) -> _Said:
+        return replace(self, hints=self.hints.elements)
+
+
+def _of_record(kind: pa.DataType, source: Type | None, said: _Said) -> OfRecord:
+    read = _unguarded(kind, source, said)
+    if not said.rescue:
         return read
     plain = not pa.types.is_nested(kind)
 
@@ -102,30 +145,32 @@ def _of_record(kind: pa.DataType, source: Type | None, *, rescue: bool) -> OfRec
     return guarded
 
 
-def _unguarded(kind: pa.DataType, source: Type | None, *, rescue: bool) -> OfRecord:
+def _unguarded(kind: pa.DataType, source: Type | None, said: _Said) -> OfRecord:
     types = pa.types
     if source == JSON:
         return lambda value, _, __: canonical(value)
     if types.is_struct(kind):
         inner = source if isinstance(source, Struct) else Struct()
-        return _struct(columns_of(list(kind), inner, rescue=rescue))
+        return _struct(
+            object_of(list(kind), inner, said.hints, closed=said.closed, rescue=said.rescue)
+        )
     if types.is_list(kind) or types.is_large_list(kind):
         element = source.element if isinstance(source, Array) else None
-        return _list(_of_record(kind.value_type, element, rescue=rescue))
+        return _list(_of_record(kind.value_type, element, said.each))
     if types.is_map(kind):
         value = source.value if isinstance(source, Map) else None
-        return _map(_of_record(kind.item_type, value, rescue=rescue))
+        return _map(_of_record(kind.item_type, value, said.each))
     read = since_1970(source) if isinstance(source, Scalar) and source.format else scalar(kind)
     return lambda value, _, __: read(value)
 
 
-def _struct(columns: Sequence[Column]) -> OfRecord:
+def _struct(known: Object) -> OfRecord:
     def read(value: Any, at: str, rescued: Rescued) -> dict[str, Any] | None:
         if value == []:
             return None
         if not isinstance(value, dict):
             raise UnfitError("no object")
-        return _without_nothing(project(value, columns, at, rescued))
+        return _without_nothing(known.project(value, at, rescued))
 
     return read
 

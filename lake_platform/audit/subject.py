@@ -55,8 +55,9 @@ class Subject:
     def projector(self) -> Projector:
         dataset = self.dataset
         schema = self.reader.schema(dataset)
-        dropped = [key for key, node in dataset.hints.keys.items() if node.hint.drop]
-        return Projector(schema, dataset.primary_key, dataset.ordering_field, self.source, dropped)
+        return Projector(
+            schema, dataset.primary_key, dataset.ordering_field, self.source, dataset.hints
+        )
 
     def report(self, *, deep: bool) -> AuditReport:
         """The report with nothing counted yet."""

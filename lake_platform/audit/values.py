@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,12 +19,13 @@ from lake_platform.audit.columns import (
     Column,
     Rescued,
     canonical,
-    columns_of,
     loads,
+    nothing,
+    object_of,
     of_row,
-    project,
 )
 from lake_platform.audit.scalars import UnfitError
+from lake_platform.domain.hints import NONE, Node
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 
 _RANK_BYTES = 40
@@ -34,7 +35,7 @@ _WRAPPED = {"schema", "payload"}  # of Kafka Connect, with schemas enabled
 
 class Projector:
     """Turns JSON documents and rows of one table into comparable values. `source` says which keys
-    of the documents mean which column; those in `dropped` mean none, in any case."""
+    of the documents mean which column; those that `hints` drop mean none, in any case."""
 
     def __init__(
         self,
@@ -42,8 +43,9 @@ class Projector:
         key: tuple[str, ...],
         ordering: str | None,
         source: Struct,
-        dropped: Iterable[str] = (),
+        hints: Node = NONE,
     ) -> None:
+        dropped = (key for key, node in hints.keys.items() if node.hint.drop)
         self._dropped = {key.casefold() for key in dropped}
         fields = [f for f in schema if not f.name.startswith(_OURS)]
         self.schema = pa.schema(fields)
@@ -51,7 +53,9 @@ class Projector:
         types = {f.name: f.type for f in source.fields}
         self._of_rows = {f.name: of_row(f.type, types.get(f.name)) for f in fields}
         own = [f for f in fields if f.name != RESCUED_FIELD.name]
-        self._columns = columns_of(own, source, rescue=RESCUED_FIELD.name in self._of_rows)
+        rescue = RESCUED_FIELD.name in self._of_rows
+        self._root = object_of(own, source, hints, closed=source.closed, rescue=rescue)
+        self._columns = self._root.columns
         self._known = {key for column in self._columns for key in column.keys}
 
     def parse(self, value: bytes) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class Projector:
     def project(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Of a record. Raises: UnfitError."""
         rescued: Rescued = {}
-        found = project(document, self._columns, "", rescued)
+        found: dict[str, Any] = self._root.project(document, "", rescued)
         if rescued and RESCUED_FIELD.name not in self._of_rows:
             raise UnfitError("something to rescue, and no column for it")
         found[RESCUED_FIELD.name] = canonical(rescued) if rescued else None
@@ -96,10 +100,14 @@ class Projector:
     def hash_of(self, values: Mapping[str, Any], document: Mapping[str, Any] | None = None) -> str:
         """Of a document, what the table has no column for counts, too: it would be lost."""
         said = (document or {}).items()
-        unknown = (n for n, v in said if n not in self._known and not _nothing(v))
-        extra = sorted(n for n in unknown if n.casefold() not in self._dropped)
+        unknown = (n for n, v in said if n not in self._known and not nothing(v))
+        extra = sorted(n for n in unknown if not self._is_elsewhere(n))
         text = repr((list(values.values()), extra))
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def _is_elsewhere(self, key: str) -> bool:
+        """Whether a key without a column is dropped, or what it says is in `_rescued`."""
+        return key.casefold() in self._dropped or self._root.stays_out(key)
 
     def key_of_tombstone(self, key: str | None) -> str | None:
         """The Kafka key as JSON object with the key's columns, or as the value of its only one."""
@@ -137,13 +145,6 @@ def _key_values(columns: Sequence[Column], document: Mapping[str, Any]) -> dict[
         rescued: Rescued = {}
         found[column.name] = column.value_of(said, "", rescued)
     return found
-
-
-def _nothing(value: Any) -> bool:
-    """What no column comes of: null, and arrays and objects of nothing else."""
-    if isinstance(value, dict):
-        return all(map(_nothing, value.values()))
-    return value is None or (isinstance(value, list) and all(map(_nothing, value)))
 
 
 def rank(value: Any) -> str:

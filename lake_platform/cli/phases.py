@@ -96,7 +96,8 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
     for change in result.changes:
         shell.say(f"    {change}")
     for path, count in result.rescued.items():
-        shell.say(f"    {count} values of {path} are in _rescued: they do not fit the column")
+        why = "have no column" if path.endswith("*") else "do not fit the column"
+        shell.say(f"    {count} values of {path} are in _rescued: they {why}")
     for name, broken in result.broken.items():
         first = broken.samples[0]["value"] if broken.samples else ""
         policy = broken.condition.policy

@@ -32,6 +32,10 @@ _FIRST_SIGHT_VALUES = {
     "mixed_scalars": ("string", "json"),
     "single_or_array": ("wrap", "json"),
 }
+_LIMITS = {
+    "max_columns": (1, 10_000), "max_depth": (1, 40),
+    "max_object_keys": (0, 10_000), "max_new_keys": (0, 10_000),
+}  # fmt: skip
 _PLAIN_COLUMN = re.compile(r"[^\x00-\x1f]{1,249}\Z")
 
 
@@ -103,10 +107,17 @@ class Dataset:
         maps: `auto` makes a map of an object whose keys are data, `off` always a struct.
         mixed_scalars: texts beside numbers or booleans become `string`, or `json`.
         single_or_array: single values beside arrays of such become elements (`wrap`), or `json`.
-        max_columns: leaf columns; beyond them the deepest and rarest objects become `json`.
+        max_columns: leaf columns; beyond them the deepest and rarest objects become `json`. In a
+            table that is there, further keys go to `_rescued`.
         max_depth: objects and arrays in each other, with the record; deeper ones become `json`.
         columns: hints, by the path of what records have; they beat all of the above, and hold for
             columns that come later too (domain/hints).
+
+    What becomes of new keys in a table that is there (records/newcomers):
+        max_new_keys: an object that brings more of them in a batch is closed: the most frequent
+            become columns, the rest and all that come later go to `_rescued`.
+        max_object_keys: so is an object that would pass so many keys; of the record itself
+            `max_columns` counts instead.
 
     What becomes of values that do not fit the columns of a table that is there:
         on_conflict: `block` stops the table, `rescue` keeps the value in `_rescued` and NULL in its
@@ -150,6 +161,8 @@ class Dataset:
     single_or_array: Literal["wrap", "json"] = "wrap"
     max_columns: int = 1000
     max_depth: int = 12
+    max_object_keys: int = 200
+    max_new_keys: int = 50
     on_conflict: OnConflict | None = None
     max_rescued_ratio: float = 0.05
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -240,10 +253,10 @@ class Dataset:
                 raise InvalidFieldError(
                     name, getattr(self, name), "no such choice", f"give {' or '.join(values)}"
                 )
-        for name, most in (("max_columns", 10_000), ("max_depth", 40)):
+        for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= most:
-                raise InvalidFieldError(name, value, "out of range", f"give 1 to {most}")
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise InvalidFieldError(name, value, "out of range", f"give {least} to {most}")
 
     def named_columns(self) -> list[tuple[str, str]]:
         """Field and column of every column that a field names."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from lake_platform.domain.mapping import Mapped, Path, Rule, paths_of
+from lake_platform.domain.mapping import Mapped, Path, Rule, paths_of, shown
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 
+_CLOSED = "it brought more keys than it may have: those without a column go to _rescued"
 Line = tuple[int, Mapped]
 """With the schema version that says so."""
 
@@ -33,12 +34,19 @@ def in_force(lines: Iterable[Line]) -> dict[Path, Line]:
 
 
 def described(
-    source: Struct, lines: Iterable[Line], came: Mapping[str, int] | None = None
+    source: Struct,
+    lines: Iterable[Line],
+    came: Mapping[str, int] | None = None,
+    table: str = "TABLE",
 ) -> list[Line]:
     """A line for every column of `source` and every other spelling, parents before children, then
-    what is pending or has no column. `came`: the version each column came with."""
-    walk = _Walk({m.path: (v, m) for v, m in lines}, came or {})
+    what is pending or has no column. `came`: the version each column came with; `table`: its
+    name, for commands to type."""
+    walk = _Walk({m.path: (v, m) for v, m in lines}, came or {}, table)
     found = list(walk.struct(source, (), ""))
+    if source.closed:
+        found.append((0, Mapped((None,), "", "", ("closed",), _CLOSED, None, "")))
+        walk.met[(None,)] = source
     rest = (line for path, line in walk.told.items() if path not in walk.met)
     return found + [line for line in rest if not line[1].column and walk.stands(line[1])]
 
@@ -54,10 +62,11 @@ def renamed(before: Struct, after: Struct) -> list[tuple[str, str]]:
 class _Walk:
     told: dict[Path, Line]
     came: Mapping[str, int]
+    table: str
     met: dict[Path, Type]
 
-    def __init__(self, told: dict[Path, Line], came: Mapping[str, int]) -> None:
-        self.told, self.came, self.met = told, came, {}
+    def __init__(self, told: dict[Path, Line], came: Mapping[str, int], table: str) -> None:
+        self.told, self.came, self.table, self.met = told, came, table, {}
 
     def struct(self, struct: Struct, path: Path, column: str) -> Iterator[Line]:
         for field in struct.fields:
@@ -65,7 +74,8 @@ class _Walk:
                 continue
             own, *others = ((*path, key) for key in field.keys)
             below = f"{column}.{field.name}" if column else field.name
-            yield self._line(own, below, field.type, _rules_of(field))
+            line = self._line(own, below, field.type, _rules_of(field))
+            yield (line[0], _closed(line[1], self.table)) if field.closed else line
             for other in others:
                 yield self._line(other, below, field.type, ("alias",))
             yield from self._inside(field.type, own, below)
@@ -103,6 +113,16 @@ class _Walk:
             return isinstance(kind, Struct if line.path[-1] is not None else Array | Map)
         above = self.told.get(parent)
         return above is not None and self.stands(above[1])
+
+
+def _closed(line: Mapped, table: str) -> Mapped:
+    why = (
+        f"{_CLOSED}; if its keys are data, make it a map: lake rebuild {table} --change "
+        f'\'columns.{shown(line.path)}={{"type":"map"}}\''
+    )
+    rules = (*(r for r in line.rules if r != "closed"), "closed")
+    reason = f"{line.reason}; {why}" if line.reason else why
+    return replace(line, rules=rules, reason=reason)  # type: ignore[arg-type]
 
 
 def _rules_of(field: Field) -> tuple[Rule, ...]:

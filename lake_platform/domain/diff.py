@@ -28,7 +28,7 @@ class Change:
     path: str
     kind: Literal[
         "add", "widen", "absent", "alias", "narrow", "type", "required", "case_twin", "name",
-        "flood",
+        "flood", "closed",
     ]  # fmt: skip
     verdict: Verdict
     before: str = ""
@@ -37,6 +37,8 @@ class Change:
     def __str__(self) -> str:
         if self.kind == "flood":
             return f"{self.path}: {self.after}"
+        if self.kind == "closed":
+            return f"{self.path or 'the record'} takes no more keys: new ones go to _rescued"
         if self.kind == "type" and not self.before:
             return f"new column {self.path} has {self.after}"
         if self.kind == "add":
@@ -69,6 +71,8 @@ def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -
         old = active.same(new)
         if old is not None:
             yield from _aliases(old, new, prefix)
+            if new.closed and not old.closed:
+                yield Change(path if new.keys else "", "closed", "automatic", "", str(old.type))
             yield from _diff_type(old.type, new.type, path, partial)
             continue
         # `_rescued` comes of no key, and a record may have that one.
@@ -84,6 +88,8 @@ def _diff_struct(active: Struct, observed: Struct, prefix: str, partial: bool) -
             yield Change(path, "type", "breaking", "", why)
         elif known is not None:
             yield Change(path, "add", "automatic", "", str(known))
+            if new.closed and not new.keys:
+                yield Change("", "closed", "automatic", "", str(active))
     if not partial:
         for old in active.fields:
             if observed.same(old) is None:

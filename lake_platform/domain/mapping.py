@@ -19,6 +19,7 @@ Rule = Literal[
     "map",  # an object whose keys are data
     "json",  # values of several kinds, kept as they are
     "rescue",  # what does not fit goes to _rescued
+    "closed",  # an object that brought too many keys: further ones go to _rescued
     "pending",  # only null, {} or [] so far: no column yet
     "hint",  # the definition says so
 ]
@@ -158,6 +159,7 @@ def summary(mapped: Iterable[Mapped]) -> str:
         "json": _number(lines, "json"),
         "by hint": _number([m for m in lines if "alias" not in m.rules], "hint"),
         "partly rescued": _number(lines, "rescue"),
+        "closed to new keys": _number(lines, "closed"),
         # An array of nulls is pending once, not once more for its elements.
         "pending": _number([m for m in lines if m.path[-1] is not None], "pending"),
     }

@@ -67,7 +67,9 @@ class Map:
 @dataclass(frozen=True, slots=True)
 class Field:
     """`key` is what records call it where the column's name is another, `aliases` are other keys
-    that mean the same. With `rescue` a value that does not fit goes to `_rescued`."""
+    that mean the same. With `rescue` a value that does not fit goes to `_rescued`; with `closed` so
+    does what the objects in it have under keys without a column: they take no more of them. Of
+    `_rescued` itself, `closed` means the record."""
 
     name: str
     type: Type
@@ -75,6 +77,7 @@ class Field:
     key: str | None = None
     aliases: tuple[str, ...] = ()
     rescue: bool = False
+    closed: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -104,6 +107,11 @@ class Struct:
         if not keys:
             return next((f for f in self.fields if not f.keys), None)
         return self._by_key.get(keys[0])
+
+    @property
+    def closed(self) -> bool:
+        """Of a record: whether keys without a column make none."""
+        return any(f.closed for f in self.fields if not f.keys)
 
     def twin_of(self, key: str) -> Field | None:
         """The field of a key that differs from `key` in case only."""
@@ -160,7 +168,8 @@ def _merge_field(held: Field, seen: Field | None) -> Field:
     if seen is None:
         return held
     aliases = dict.fromkeys((*held.aliases, *seen.aliases))
-    return replace(held, type=merge(held.type, seen.type), aliases=tuple(aliases))
+    kind, closed = merge(held.type, seen.type), held.closed or seen.closed
+    return replace(held, type=kind, aliases=tuple(aliases), closed=closed)
 
 
 def without_unknown(kind: Type) -> Type | None:

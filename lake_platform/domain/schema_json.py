@@ -50,6 +50,8 @@ def _field_to_json(field: Field) -> dict[str, Any]:
         ours["aliases"] = list(field.aliases)
     if field.rescue:
         ours["rescue"] = True
+    if field.closed:
+        ours["closed"] = True
     written = leaf(field.type)
     if isinstance(written, Scalar) and written.format:
         ours["format"] = written.format
@@ -67,6 +69,7 @@ def _field_from_json(data: Any) -> Field:
         ours.get("key"),
         tuple(ours.get("aliases", ())),
         ours.get("rescue", False),
+        ours.get("closed", False),
     )
 
 

@@ -17,6 +17,7 @@ from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import MAX_LEVELS, Struct, columns, levels, merge
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.evolution import first, naming
+from lake_platform.evolution.admitted import leaves
 
 
 def ensure_schema(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:
@@ -111,8 +112,11 @@ def _grown(
     if not isinstance(grown, Struct):
         return held
     new = set(naming.new_keys(held, grown))
-    if new and batch:
-        grown = first.with_new(dataset, ports, grown, held, batch, None if mixed else new)
+    crowded = any(c.kind == "closed" for c in diff(held, grown, partial=True))
+    crowded = crowded or (bool(new) and leaves(grown) > dataset.max_columns)
+    if (new or crowded) and batch:
+        some = None if mixed or crowded else new
+        grown = first.with_new(dataset, ports, grown, held, batch, some)
     gone = [f.name for f in active.columns.fields if grown.same(f) is None]
     lower = dataset.names == "lower"
     return naming.named(held, grown, gone, dataset.hints, lower=lower)

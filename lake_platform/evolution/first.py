@@ -14,6 +14,7 @@ from lake_platform.domain.fitness import check_against_schema, check_places
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
+from lake_platform.evolution.admitted import admitted
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
@@ -82,12 +83,17 @@ def with_new(
     keys: Collection[str] | None,
 ) -> Struct:
     """`grown`, which has what is new beyond `held`, with types for that from the batch: all of it,
-    or the records that have one of `keys` as it is usually written."""
+    or the records that have one of `keys` as it is usually written. Objects that `grown` closes get
+    what they may have still."""
     marks = [json.dumps(key, ensure_ascii=False).encode() for key in keys or ()]
     values = values_of(ports, commits)
     chosen = values if keys is None else (v for v in values if any(m in v for m in marks))
-    found = settled(chosen, dataset, Profile())
-    return _retyped(grown, held, found.sight.source) if found.sight else grown
+    profile = Profile()
+    found = settled(chosen, dataset, profile, held)
+    if found.sight is None:
+        return grown
+    now = found.sight.source
+    return admitted(dataset, _retyped(grown, held, now), held, now, profile.root)
 
 
 def _retyped(grown: Struct, held: Struct, seen: Struct) -> Struct:

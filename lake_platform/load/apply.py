@@ -9,7 +9,6 @@ import structlog
 
 from lake_platform.domain.batches import BatchJob, Claim, Exclusion, TableState
 from lake_platform.domain.dataset import Status
-from lake_platform.domain.mapping import shown
 from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,
@@ -61,7 +60,7 @@ def apply(
     if report.changes or loading.engine.layout(loading.dataset) is None:
         _clear(loading, claim)  # else the staged files are the table's by now
     released: tuple[str, ...] = ()
-    rescued = {shown(path): r.count for path, r in report.rescued.items()}
+    rescued = report.rescued_counts
     # We may have slept since the commit, and what is on record be of another table by now.
     ours = partial(claims.is_same_table, ports.store, table, claim)
     if ours():

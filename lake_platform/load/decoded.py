@@ -11,7 +11,7 @@ from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.rules import is_rule
-from lake_platform.domain.schema import Struct
+from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import ReplayRefusedError
 from lake_platform.evolution import evolve, first
 from lake_platform.load.judged import check_rejected
@@ -19,6 +19,12 @@ from lake_platform.load.plan import Loading, Work
 from lake_platform.load.quarantine import may_be_put_aside, place_of
 from lake_platform.load.rules import Aside
 from lake_platform.load.stage import Question, Staged, together
+
+_CROWDED = (
+    "more new keys than it may have (max_new_keys, max_object_keys, max_columns), and the steps do "
+    "not select `_rescued`, where the others go: select it, or have a map made of the object, by a "
+    "rebuild with the hint {type: map}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,15 @@ class _Rounds:
             parts.append(loading.decoders.stage(question, objects, len(parts)))
         return parts[0] if len(parts) == 1 else together(usual, parts, loading.ports.store)
 
+    def _unseen(self) -> list[Change]:
+        """Objects that are closed, of a table whose steps do not hand `_rescued` on: what goes
+        there now would be nowhere."""
+        if not self._loading.dataset.transformed or self.schema.columns.same(RESCUED_FIELD):
+            return []
+        found = diff(self.base.source, self.schema.source, partial=True)
+        paths = [c.path for c in found if c.kind == "closed" and not self._accepted(c.path)]
+        return [Change(path, "flood", "breaking", "", _CROWDED) for path in paths]
+
     def _accepted(self, path: str) -> bool:
         return any(held.decided(path) for held, _ in self._rulings)
 
@@ -128,7 +143,7 @@ class _Rounds:
     def _check(self) -> None:
         loading, report = self._loading, self.staged.report
         flooded = report.flooded(loading.dataset.max_rescued_ratio, self._accepted)
-        breaking = [*report.breaking, *flooded]
+        breaking = [*report.breaking, *flooded, *self._unseen()]
         if breaking and self._work.asked:
             raise ReplayRefusedError(
                 loading.table, self._work.batch.id, "; ".join(map(str, breaking)),
@@ -144,5 +159,5 @@ class _Rounds:
 
 def _is_late(loading: Loading, work: Work, changes: Sequence[Change]) -> bool:
     """Whether this batch keeps the old columns. What was widened does not fit into those."""
-    only_new = bool(changes) and all(c.kind == "add" for c in changes)
+    only_new = {c.kind for c in changes} in ({"add"}, {"add", "closed"})
     return only_new and loading.dataset.evolution == "next_batch" and not work.replay

@@ -12,7 +12,6 @@ from lake_platform.domain.batches import BatchRange, Claim
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
-from lake_platform.domain.mapping import shown
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.ports import Metastore, ObjectStore
 from lake_platform.domain.progress import SchemaVersion
@@ -129,8 +128,7 @@ def _add(found: Held, batch: Decoded) -> SchemaVersion:
     found.rows += sum(f.rows for f in batch.staged.files)
     found.deletes += len(report.deletes)
     found.dropped += report.dropped
-    rescued = {shown(path): r.count for path, r in report.rescued.items()}
-    found.rescued = dict(Counter(found.rescued) + Counter(rescued))
+    found.rescued = dict(Counter(found.rescued) + Counter(report.rescued_counts))
     found.quarantined = dict(Counter(found.quarantined) + Counter(report.by_reason))
     found.changes += map(str, batch.changes)
     return batch.schema

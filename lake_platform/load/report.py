@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake_platform.domain.batches import Delete
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import Struct
 from lake_platform.records.conform import head_of, value_bytes
+from lake_platform.records.newcomers import closing
 from lake_platform.records.observe import merge_observed
 
 SAMPLES = 5
@@ -40,13 +42,15 @@ class Found:
 
 @dataclass
 class ScanReport:
-    """`source` is what the records were judged by, `observed` that with everything new merged in;
-    `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
-    path; `rescued` is by path, and counts values; `broken` by that of a change that breaks, and
-    counts records; `rules` are broken ones by the name of their condition."""
+    """`source` is what the records were judged by, `observed` that with everything new merged in,
+    as far as `limits` allow; `rows` counts the records that were decoded, `passed_over` the values
+    that a hint drops, by its path; `rescued` is by path, and counts values; `kept_out` counts those
+    of keys that make no column, by the path of their object; `broken` by that of a change that
+    breaks, and counts records; `rules` are broken ones by the name of their condition."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
+    limits: Dataset | None = None
     records: int = 0
     rows: int = 0
     rejected: list[Rejected] = field(default_factory=list)
@@ -56,12 +60,19 @@ class ScanReport:
     changes: dict[str, Change] = field(default_factory=dict)
     samples: list[Mapping[str, Any]] = field(default_factory=list)
     rescued: dict[Path, Found] = field(default_factory=dict)
+    kept_out: dict[Path, Found] = field(default_factory=dict)
     broken: dict[str, Found] = field(default_factory=dict)
     rules: dict[str, Broken] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:
         return dict(Counter(r.reason for r in self.rejected))
+
+    @property
+    def rescued_counts(self) -> dict[str, int]:
+        """All that is in `_rescued`, by path; `a.*` are keys of `a` that have no column."""
+        found = {shown(path): r.count for path, r in self.rescued.items()}
+        return found | {keys_of(p): r.count for p, r in self.kept_out.items()}
 
     @property
     def breaking(self) -> list[Change]:
@@ -78,12 +89,14 @@ class ScanReport:
         merged = merge_observed(self.observed, seen)
         if not isinstance(merged, Struct):
             return [], []
+        if self.limits is not None:
+            merged = closing(self.source, merged, self.limits)
         changes = diff(self.source, seen, partial=True)
         # Columns that are new in this batch must agree among its records too.
         changes += [c for c in diff(merged, seen, partial=True) if c.kind == "type"]
         if merged != self.observed:
             whole = diff(self.source, merged, partial=True)
-            changes += [c for c in whole if c.kind == "case_twin"]
+            changes += [c for c in whole if c.kind in ("case_twin", "closed")]
         self.observed = merged
         news = [c for c in changes if self._is_news(c)]
         self.changes |= {c.path: c for c in news}
@@ -126,6 +139,9 @@ class ScanReport:
     def note_rescued(self, path: Path, first: Mapping[str, Any], count: int = 1) -> None:
         self.rescued.setdefault(path, Found(0, first)).count += count
 
+    def note_kept_out(self, path: Path, first: Mapping[str, Any], count: int = 1) -> None:
+        self.kept_out.setdefault(path, Found(0, first)).count += count
+
     def flooded(self, ratio: float, accepted: Callable[[str], bool]) -> list[Change]:
         """Paths of which more is rescued than is fine, and not accepted, as changes that break."""
         most = max(_FEW_RESCUED, ratio * self.rows)
@@ -146,6 +162,8 @@ class ScanReport:
         self.changes |= {c.path: c for c in later.changes.values() if self._is_news(c)}
         for path, rescued in later.rescued.items():
             self.note_rescued(path, rescued.first, rescued.count)
+        for path, kept in later.kept_out.items():
+            self.note_kept_out(path, kept.first, kept.count)
         for column, broken in later.broken.items():
             self.broken.setdefault(column, Found(0, broken.first)).count += broken.count
         self.rules = added(self.rules, later.rules)
@@ -156,6 +174,11 @@ class ScanReport:
         """A column's first change, or the first that breaks it after one that did not."""
         known = self.changes.get(change.path)
         return known is None or (known.verdict != "breaking" and change.verdict == "breaking")
+
+
+def keys_of(path: Path) -> str:
+    """Of keys of the object there that have no column, for people: `a.b.*`."""
+    return f"{shown(path)}.*" if path else "*"
 
 
 def place_of(raw: RawObject, line: bytes) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from lake_platform.records.conform import (
     parse_value,
     value_bytes,
 )
+from lake_platform.records.newcomers import Newcomers
 from lake_platform.records.observe import merge_observed, observe
 from lake_platform.records.passed_over import PassedOver
 from lake_platform.records.verbatim import Record
@@ -72,7 +73,11 @@ class Scanner:
         self._tombstone_keys = TombstoneKeys(dataset, source, columns or source)
         self._upsert = dataset.mode == "upsert"
         self._quarantine_tombstones = not self._upsert and dataset.tombstones == "quarantine"
-        self.report = ScanReport(source=source, observed=source)
+        # What no step hands on would be lost in `_rescued`.
+        keeps = not dataset.transformed or (columns or source).same(RESCUED_FIELD) is not None
+        growing = self._ruling.usual != "report"
+        self._newcomers = Newcomers(dataset.hints, growing and keeps)
+        self.report = ScanReport(source, source, dataset if growing else None)
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)
         self._use(source)
@@ -142,7 +147,9 @@ class Scanner:
         except LongNumberError:
             self._reject(raw, line, Reason.NUMBER_TOO_LONG)
             return
+        record = Record(value_bytes(line) or b"null")
         value, passed_over = self._passed_over.without(value, self._conformer.schema)
+        value = self._newcomers.without(value, self._conformer.schema, record)
         seen = observe(value, self._conformer.schema)
         if isinstance(seen, Struct):  # else an empty object: all columns absent
             if ends := self._conflict(seen):
@@ -150,7 +157,6 @@ class Scanner:
                 return
             if not self._projecting:
                 self._note(raw, line, value, seen)
-        record = Record(value_bytes(line) or b"null")
         try:
             row = build_record(value, self._conformer.schema, record)
         except ValueError:
@@ -162,7 +168,7 @@ class Scanner:
             return
         self._found[-1].slow.append((head, row))
         self.report.passed_over += passed_over
-        if record.rescued:
+        if record.rescued or record.kept_out:
             self._note_rescued(raw, line, value, record)
 
     def _note_rescued(
@@ -172,6 +178,8 @@ class Scanner:
             self._note(raw, line, value, Struct((RESCUED_FIELD,)))
         for path, text in zip(record.paths, record.rescued.values(), strict=True):
             self.report.note_rescued(path, place_of(raw, line) | {"value": text[:_SHOWN_CHARS]})
+        for path, text in record.kept_out.values():
+            self.report.note_kept_out(path, place_of(raw, line) | {"value": text[:_SHOWN_CHARS]})
 
     def _conflict(self, seen: Struct) -> Reason | Literal["reject"] | None:
         """How the record ends for a value of another type; None where it goes on."""

@@ -73,7 +73,8 @@ def stage(question: Question, objects: Sequence[RawObject], store: ObjectStore) 
 
 def together(question: Question, parts: Sequence[Staged], store: ObjectStore) -> Staged:
     """One batch of its shares, in their order."""
-    report = ScanReport(source=question.source, observed=question.source)
+    limits = None if question.ruling.usual == "report" else question.dataset
+    report = ScanReport(question.source, question.source, limits)
     for part in parts:
         report.add(part.report)
     files = tuple(f for part in parts for f in part.files)

@@ -45,6 +45,7 @@ _WHAT = {
     "widen": "widened",
     "absent": "gone",
     "alias": "alias",
+    "closed": "closed",
     "narrow": "narrowed",
     "type": "type changed",
 }
@@ -64,7 +65,7 @@ def describe(store: Repository, table: str, number: int | None = None) -> Descri
     for earlier in versions[: version.version]:
         for column, _ in columns(earlier.source):
             came.setdefault(column, earlier.version)
-    lines = described(version.source, store.mapping(table, version.version), came)
+    lines = described(version.source, store.mapping(table, version.version), came, table)
     return Described(version, tuple(lines), dataset.transformed)
 
 

@@ -12,6 +12,7 @@ from lake_platform.metastore.model import changed, dataset_to_dict
 
 FIRST_SIGHT = (
     "names", "case_twins", "maps", "mixed_scalars", "single_or_array", "max_columns", "max_depth",
+    "max_object_keys", "max_new_keys",
 )  # fmt: skip
 _HINT = "columns."
 

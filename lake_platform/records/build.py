@@ -28,9 +28,9 @@ def build_record(value: dict[str, Any], struct: Struct, record: Record) -> tuple
     Raises: ValueError when a value does not fit.
     """
     row = _row(value, struct, record)
-    if not record.rescued:
-        return row
     rescued = record.rescued_text
+    if rescued is None:
+        return row
     return tuple(
         rescued if f.type == RESCUED else v for f, v in zip(struct.fields, row, strict=True)
     )
@@ -67,7 +67,7 @@ def _build(value: Any, kind: Type, at: Verbatim, rescue: bool) -> Any:
         return [build(item, kind.element, at.child(n), rescue) for n, item in items]
     if isinstance(kind, Map):
         pairs = _of(value, dict).items()
-        return {name: build(v, kind.value, at.child(name), rescue) for name, v in pairs}
+        return {name: build(v, kind.value, at.child(name, each=True), rescue) for name, v in pairs}
     if isinstance(kind, Decimal):
         return numeric(value, kind.precision, kind.scale)
     return _scalar(value, kind, at)

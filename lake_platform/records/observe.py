@@ -226,7 +226,8 @@ def _merge_structs(first: Struct, second: Struct, like: Struct) -> Struct:
         kind = merge_observed(held[own.keys].type, f.type, known.type if known else None)
         aliases = dict.fromkeys((*held[own.keys].aliases, *f.keys))
         aliases.pop(own.keys[0] if own.keys else "", None)
-        held[own.keys] = replace(held[own.keys], type=kind, aliases=tuple(aliases))
+        closed = held[own.keys].closed or f.closed
+        held[own.keys] = replace(held[own.keys], type=kind, aliases=tuple(aliases), closed=closed)
     return Struct((*held.values(), *new))
 
 

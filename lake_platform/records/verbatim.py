@@ -18,14 +18,16 @@ class Verbatim:
     """The place of a value: `root.child("a").child(0)`. Nothing is parsed before it is asked for,
     and each container once."""
 
-    __slots__ = ("_inside", "_parent", "_part")
+    __slots__ = ("_each", "_inside", "_parent", "_part")
 
-    def __init__(self, parent: Verbatim | None, part: str | int) -> None:
+    def __init__(self, parent: Verbatim | None, part: str | int, *, each: bool = False) -> None:
         self._parent, self._part = parent, part
+        self._each = each or not isinstance(part, str)
         self._inside: Mapping[str, msgspec.Raw] | Sequence[msgspec.Raw] | None = None
 
-    def child(self, part: str | int) -> Verbatim:
-        return Verbatim(self, part)
+    def child(self, part: str | int, *, each: bool = False) -> Verbatim:
+        """`each`: the part is the key of a map."""
+        return Verbatim(self, part, each=each)
 
     @property
     def text(self) -> str:
@@ -47,17 +49,23 @@ class Verbatim:
 
     @property
     def path(self) -> Path:
-        """None stands for each element of an array."""
+        """None stands for each element of an array or value of a map."""
         if self._parent is None:
             return ()
-        part = self._part
-        return (*self._parent.path, part if isinstance(part, str) else None)
+        return (*self._parent.path, None if self._each else str(self._part))
 
     def rescue(self) -> None:
         """Keeps the value in the record's `_rescued`."""
-        record = self.record
-        record.rescued[self.pointer] = self.text
+        record, pointer = self.record, self.pointer
+        record.rescued[pointer] = self.text
         record.paths.append(self.path)
+        for inside in [p for p in record.kept_out if p.startswith(f"{pointer}/")]:
+            del record.kept_out[inside]
+
+    def keep_out(self) -> None:
+        """As `rescue`, of a value whose key is to have no column."""
+        assert self._parent is not None  # noqa: S101 - for mypy: a record has no key
+        self.record.kept_out[self.pointer] = self._parent.path, self.text
 
     def _raw(self) -> bytes:
         assert self._parent is not None  # noqa: S101 - for mypy
@@ -72,15 +80,17 @@ class Verbatim:
 
 
 class Record(Verbatim):
-    """The whole value. `rescued`: JSON by pointer of what fits no column; `paths`: where it was."""
+    """The whole value. `rescued`: JSON by pointer of what fits no column; `paths`: where it was;
+    `kept_out`: the same of keys that have none, with the path of the object they are in."""
 
-    __slots__ = ("_bytes", "paths", "rescued")
+    __slots__ = ("_bytes", "kept_out", "paths", "rescued")
 
     def __init__(self, value: bytes) -> None:
         super().__init__(None, "")
         self._bytes = value
         self.rescued: dict[str, str] = {}
         self.paths: list[Path] = []
+        self.kept_out: dict[str, tuple[Path, str]] = {}
 
     @property
     def record(self) -> Record:
@@ -89,9 +99,10 @@ class Record(Verbatim):
     @property
     def rescued_text(self) -> str | None:
         """What the column `_rescued` holds."""
-        if not self.rescued:
+        kept = self.rescued | {p: text for p, (_, text) in self.kept_out.items()}
+        if not kept:
             return None
-        pairs = (f"{json.dumps(p, ensure_ascii=False)}:{text}" for p, text in self.rescued.items())
+        pairs = (f"{json.dumps(p, ensure_ascii=False)}:{text}" for p, text in kept.items())
         return f"{{{','.join(pairs)}}}"
 
     def _raw(self) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lake_platform.domain.hints import NO_HINT, Hint, Node
+from lake_platform.domain.schema import Array, Map, Struct
 from lake_platform.sight.seen import Group, Seen, only, union
 
 
@@ -76,3 +77,16 @@ def shape_below(seen: Seen, node: Node) -> Group | None:
     if node.each is None or not (seen.arrays or seen.objects):
         return None
     return "array" if seen.arrays else "object"
+
+
+def fields_of_objects(held: Struct, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Fields of objects, by their keys. Not of those in maps: to name them would make an object of
+    the map."""
+    for field in held.fields:
+        kind = field.type
+        while isinstance(kind, Array):
+            kind = kind.element
+        if field.keys and not isinstance(kind, Map):
+            yield (own := (*at, field.keys[0].lower()))
+            if isinstance(kind, Struct):
+                yield from fields_of_objects(kind, own)

@@ -17,7 +17,7 @@ from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch
 from lake_platform.sight.profile import Profile
-from lake_platform.sight.settle import settle
+from lake_platform.sight.settle import NOTHING, settle
 
 MOST_RECORDS = 20_000
 _TRIES = 3
@@ -47,13 +47,15 @@ def look(
     raise AssertionError("unreachable")
 
 
-def settled(values: Iterable[bytes | None], dataset: Dataset, profile: Profile) -> Look:
+def settled(
+    values: Iterable[bytes | None], dataset: Dataset, profile: Profile, held: Struct = NOTHING
+) -> Look:
     """First sight of values, added to `profile`. Null values and what phase 1 would reject are
-    passed over."""
+    passed over. Objects of `held` stay what they are there."""
     for value in values:
         if value is not None and reject_reason(value) is None:
             profile.add(value)
-    found = settle(profile, dataset)
+    found = settle(profile, dataset, held)
     source = _all_inside(found.struct) if dataset.columns else found.struct
     if any("rescue" in line.rules for line in found.mapped):
         source = Struct((*source.fields, RESCUED_FIELD))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Self
 
+from lake_platform.domain.data_keys import looks_like_data
 from lake_platform.sight.examples import brief
-from lake_platform.sight.map_keys import KeySample, looks_like_data
+from lake_platform.sight.map_keys import KeySample
 
 Kind = Literal["text", "number", "boolean", "object", "array"]
 Group = Literal["scalar", "object", "array"]

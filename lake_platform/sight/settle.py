@@ -14,7 +14,7 @@ from lake_platform.domain.hints import NO_HINT, Hint
 from lake_platform.domain.mapping import Mapped, Path, parse_path
 from lake_platform.domain.names import assign, column_name, is_ours, never
 from lake_platform.domain.schema import JSON, MAX_LEVELS, Scalar, Struct, without_unknown
-from lake_platform.sight.hinted import Spelled, grouped, held_by, shape_below
+from lake_platform.sight.hinted import Spelled, fields_of_objects, grouped, held_by, shape_below
 from lake_platform.sight.numbers import number_type
 from lake_platform.sight.places import (
     TEXT,
@@ -37,6 +37,7 @@ _RARE = 0.01
 _LOST = "not looked into: too many paths"
 _TOO_NESTED = f"nested deeper than {MAX_LEVELS} groups of Parquet"
 _NOTHING = Seen()
+NOTHING = Struct()
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Settled:
     unmet: tuple[Path, ...] = ()
 
 
-def settle(profile: Profile, dataset: Dataset) -> Settled:
-    """The source schema, version 1, and a line for each path seen, parents before children.
+def settle(profile: Profile, dataset: Dataset, held: Struct = NOTHING) -> Settled:
+    """The source schema, version 1, and a line for each path seen, parents before children. What is
+    an object with names in `held` stays one.
 
     What is below a map that is no struct, below `json`, or below another spelling of a key has no
     lines of its own.
@@ -58,6 +60,7 @@ def settle(profile: Profile, dataset: Dataset) -> Settled:
     named = [column for _, column in dataset.named_columns()]
     named += [dataset.explode] if dataset.explode else []
     paths = {tuple(c.lower().split(".")) for c in named} | {(c.lower(),) for c in named}
+    paths |= set(fields_of_objects(held))
     settler = _Settler(dataset)
     root = settler.struct(profile.root, At(frozenset(paths), dataset.hints))
     narrow(root, dataset.max_columns)

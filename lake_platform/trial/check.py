@@ -28,7 +28,7 @@ from lake_platform.errors import (
 )
 from lake_platform.load.apply import prepare
 from lake_platform.load.plan import Loading, Work
-from lake_platform.load.report import Rejected, ScanReport
+from lake_platform.load.report import Rejected, ScanReport, keys_of
 from lake_platform.raw import log as raw_log
 from lake_platform.records.conform import head_of
 from lake_platform.trial.evidence import Place, Seen, evidence, text_of
@@ -185,6 +185,10 @@ class _Check:
             rescued=[
                 (shown(path), self._at(_place(r.first), r.count, str(r.first["value"])))
                 for path, r in report.rescued.items()
+            ]
+            + [
+                (keys_of(path), self._at(_place(r.first), r.count, str(r.first["value"])))
+                for path, r in report.kept_out.items()
             ],
             quarantined=quarantined,
             mapped=self._mapped() if self._fresh else (),

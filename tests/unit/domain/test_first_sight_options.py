@@ -23,6 +23,9 @@ from lake_platform.errors import InvalidFieldError
         ("max_columns", 1.5, "1 to 10000"),
         ("max_depth", 0, "1 to 40"),
         ("max_depth", 41, "1 to 40"),
+        ("max_object_keys", -1, "0 to 10000"),
+        ("max_new_keys", 10_001, "0 to 10000"),
+        ("max_new_keys", True, "0 to 10000"),
     ],
 )
 def test_bad_values_are_refused(field: str, bad: Any, remedy: str) -> None:

@@ -391,8 +391,7 @@ def _check_whole(records: list[dict[str, Any]], dataset: Dataset) -> None:
     source, whole, rows = _grown(texts, sight.source, dataset)
     assert whole.report.unaccounted == 0
     assert len(rows) == len(records)
-    roots = [str(path[0]) for path in dropped_by(dataset) if len(path) == 1]
-    audited = Projector(_schema(rows, source), (), None, source, roots)
+    audited = Projector(_schema(rows, source), (), None, source, dataset.hints)
     for row, text in zip(rows, texts, strict=True):
         assert difference(row, text, source, dropped=dropped_by(dataset)) == ""
         document = audited.parse(text)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from lake_platform.domain.data_keys import looks_like_data
 from lake_platform.domain.dataset import Dataset
 from lake_platform.sight import profile as profiles
-from lake_platform.sight.map_keys import KeySample, looks_like_data
+from lake_platform.sight.map_keys import KeySample
 from lake_platform.sight.profile import MAX_PATHS, Profile
 from lake_platform.sight.seen import MAX_KEYS, Seen
 from lake_platform.sight.settle import settle
