@@ -63,8 +63,8 @@ def lake() -> None:
 
 
 _PARTS = (
-    stack, demo, schema_demo, code, phases, again, try_, preview, rebuild, compact, audit, operations,
-    jars,
+    stack, demo, schema_demo, code, phases, again, try_, preview, rebuild, compact, audit,
+    operations, jars,
 )  # fmt: skip
 schema_check.add_to(schema.app)
 for part in (module.app for module in _PARTS):

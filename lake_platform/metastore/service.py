@@ -10,7 +10,6 @@ from typing import Any
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import STEPS, Decision
 from lake_platform.domain.fitness import check_against_schema
-from lake_platform.domain.hints_fit import check_hints
 from lake_platform.domain.mapping import Look, Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange
 from lake_platform.domain.part import part_of
@@ -21,7 +20,6 @@ from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import (
     Struct,
 )
-from lake_platform.domain.steps_change import check_steps_change
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore import resolving
 from lake_platform.metastore.beginning import RawOf, beginning_gone
@@ -35,6 +33,7 @@ from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable
+from lake_platform.metastore.rows_change import CheckSource, check_rows, rows_change
 from lake_platform.metastore.schedules import check_schedule
 
 Infer = Callable[[Kafka, Dataset], Look]
@@ -43,10 +42,6 @@ CheckSteps = Callable[[Dataset], None]
 """Raises InvalidFieldError for a transform that cannot run, or a rule that cannot be."""
 Advise = Callable[[Dataset, Struct | None], Sequence[str]]
 """Warnings about a definition and the schema of its topic (load.advice)."""
-CheckSource = Callable[[Dataset, Struct, Struct | None], Sequence[str]]
-"""Raises InvalidFieldError for SQL that can never work on records of this schema, for a rule over a
-column that is not there, and for steps that give columns a table, where there is one, cannot take;
-returns warnings, and how the table's columns change (adapters.spark.registration)."""
 Tell = Callable[[str], None]
 MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
 """Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
@@ -139,12 +134,12 @@ class UseCases:
         before = self.store.get(table)
         after = changed(before.dataset, changes)
         self._check_form(after, before.dataset)
-        told = self._check_rows(before.dataset, after)
+        told = check_rows(self.store, self.check_source, before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
         for text in told:
             tell(text)
         if record.version != before.version:
-            if _rows_change(before.dataset, after):
+            if rows_change(before.dataset, after):
                 self._look_again(table, actor)
             self.notify(table)
         return record
@@ -280,7 +275,9 @@ class UseCases:
         with suppress(DatasetNotFoundError):
             before = self.store.get(dataset.table).dataset
         self._check_form(dataset, before)
-        return self._check_rows(before, dataset) if before is not None else ()
+        if before is None:
+            return ()
+        return check_rows(self.store, self.check_source, before, dataset)
 
     def check_on(self, dataset: Dataset, source: Struct | None) -> Sequence[str]:
         """What a registration would refuse of `dataset`, where its records have the columns
@@ -300,21 +297,6 @@ class UseCases:
         self.check_steps(dataset)
         if before is None or before.rules != dataset.rules:
             self.check_rules(dataset)
-
-    def _check_rows(self, before: Dataset, after: Dataset) -> Sequence[str]:
-        schema = self.store.active_schema(after.table)
-        if schema is None:
-            return ()
-        check_hints(before, after, schema.source)
-        check_against_schema(after, schema.source)
-        if not _rows_change(before, after):
-            return ()
-        there = self.store.progress(after.table).applied_seq
-        held = schema.columns if there and before.transforms != after.transforms else None
-        told = self.check_source(after, schema.source, held)
-        if held is not None and not after.transformed:
-            told = [*told, *check_steps_change(after, held, schema.source)]
-        return told
 
     def _first_kept(self, dataset: Dataset) -> int:
         return self.expired_seq(dataset.raw_from) if dataset.raw_from else 0
@@ -343,9 +325,3 @@ class UseCases:
         version = self.store.change_columns(table, new, columns, actor)
         self.notify(table)
         return version
-
-
-def _rows_change(before: Dataset, after: Dataset) -> bool:
-    """Whether what is made of the records, or asked of the rows, is something else."""
-    names = ("transforms", "delete_when", "explode", "filtered", "rules", "ordering_field")
-    return any(getattr(before, n) != getattr(after, n) for n in names)

@@ -16,6 +16,7 @@ from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.own_columns import PLACE
 from lake_platform.domain.ports import Clock, Kafka, ObjectStore, Workers
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.resolutions import Asked
@@ -146,7 +147,10 @@ class _Preview:
         side = load_side(name, wanted, found, self._bench.ports, self._bench.once,
                          self._bench.limits, self._tell)  # fmt: skip
         self._tell(f"{name} the change: reading the rows")
-        rows = self._bench.rows(side.shadow, side.columns)
+        # Besides there is what a table's folders are named by.
+        names = {*(f.name for f in side.columns.fields), *PLACE}
+        held = self._bench.rows(side.shadow, side.columns)
+        rows = [{n: v for n, v in row.items() if n in names} for row in held]
         side.rescued = with_samples(side, rows)
         return side, rows
 

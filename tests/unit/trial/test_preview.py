@@ -298,3 +298,11 @@ def test_an_incident_of_another_table(lab: Lab) -> None:
 def test_a_table_that_is_not_there(lab: Lab) -> None:
     with pytest.raises(DatasetNotFoundError):
         look(lab, changes={"owner": "x"})
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.RETIRED])
+def test_a_table_that_is_not_loaded_now(lab: Lab, status: Status) -> None:
+    loaded(lab, {"id": 1, "n": 5})
+    lab.metastore.set_status("t", status, "ann")
+    found = look(lab, changes={"columns.n": {"type": "string"}})
+    assert found.rows.counts == {"updated": 1}
