@@ -25,6 +25,7 @@ from lake_platform.cli import (
     rebuild,
     schema,
     schema_check,
+    schema_ddl,
     stack,
     try_,
 )
@@ -62,6 +63,7 @@ def lake() -> None:
 
 _PARTS = (stack, demo, code, phases, again, try_, rebuild, compact, audit, operations, jars)
 schema_check.add_to(schema.app)
+schema.app.registered_commands.extend(schema_ddl.app.registered_commands)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")
