@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import TypeAdapter
 
-from lake_platform.api.parts import Body, PartsOf, Table, take
+from lake_platform.api.parts import Body, PartsOf, Table, take, take_one
 from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import InvalidFieldError
@@ -21,6 +22,8 @@ from lake_platform.metastore.views import (
     schema_view,
     stats_view,
 )
+from lake_platform.rebuild.altering import in_place
+from lake_platform.rebuild.proposals import proposals
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -48,6 +51,16 @@ _COLUMN_BODY = _documented(
         "type": "object",
         "required": ["name", "type"],
         "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+    }
+)
+
+_ALTER_BODY = _documented(
+    {
+        "type": "object",
+        "description": "One of these.",
+        "properties": {name: {"type": "string"} for name in ("type", "name", "alias")},
+        "minProperties": 1,
+        "maxProperties": 1,
     }
 )
 
@@ -163,6 +176,13 @@ def schema_export(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
     return {"table": table, "version": version.version, "columns": found}
 
 
+@router.get("/{table}/schema/proposals")
+def schema_proposals(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
+    """New columns that may be old ones whose key was renamed, best first; looked up in raw."""
+    found = proposals(table, parts.metastore, parts.store)
+    return {"table": table, "proposals": [asdict(proposal) for proposal in found]}
+
+
 @router.post("/{table}/schema/columns", status_code=201, openapi_extra=_COLUMN_BODY)
 def add_column(who: Editor, table: Table, body: Body, parts: PartsOf) -> dict[str, Any]:
     """ADD COLUMN: nullable, loaded from the next batch on."""
@@ -176,6 +196,28 @@ def drop_column(who: Admin, table: Table, name: str, parts: PartsOf) -> dict[str
     """DROP COLUMN: no longer loaded from the next batch on."""
     version = parts.use_cases.drop_column(table, name, who.name)
     return {"table": table, "schema": schema_view(version)}
+
+
+@router.patch("/{table}/schema/columns/{name:path}", openapi_extra=_ALTER_BODY)
+def alter_column(
+    who: Editor, table: Table, name: str, body: Body, parts: PartsOf
+) -> dict[str, Any]:
+    """One of: `type`, a wider one, from the next batch on; `name`, for all rows, which is a rebuild
+    and not begun from here; `alias`, another key of the records."""
+    [(what, value)] = take_one(body, "type", "name", "alias").items()
+    use_cases = parts.use_cases
+    if what == "type":
+        version = use_cases.widen_column(table, name, value, who.name)
+        return {"table": table, "schema": schema_view(version)}
+    renames = what == "name"
+    asked = (use_cases.renaming if renames else use_cases.aliasing)(table, name, value)
+    if not in_place(use_cases, asked, who.name):
+        command = f"lake schema {'rename' if renames else 'alias'}"
+        raise InvalidFieldError(
+            what, value, "makes the table anew of its raw, which takes its time",
+            f"let it be done by {command} {shlex.join([table, name, value])}",
+        )  # fmt: skip
+    return {"table": table, "schema": schema_view(parts.metastore.active_schema(table))}
 
 
 def _etag(version: int) -> str:

@@ -121,15 +121,30 @@ def _object(data: bytearray) -> dict[str, Any]:
 
 def take(body: dict[str, Any], *names: str) -> list[str]:
     """Exactly the named text fields of a small body. Raises: InvalidFieldError."""
+    _check_known(body, names)
+    for name in names:
+        if not isinstance(body.get(name), str):
+            raise InvalidFieldError(name, body.get(name), "missing or not text", "give a text")
+    return [body[name] for name in names]
+
+
+def take_one(body: dict[str, Any], *names: str) -> dict[str, str]:
+    """Exactly one of the named text fields. Raises: InvalidFieldError."""
+    _check_known(body, names)
+    if len(body) != 1:
+        raise InvalidFieldError(
+            "body", sorted(body), "not one field", f"give one of {', '.join(names)}"
+        )
+    take(body, *body)
+    return body
+
+
+def _check_known(body: dict[str, Any], names: tuple[str, ...]) -> None:
     for name, value in body.items():
         if name not in names:
             raise InvalidFieldError(
                 name, value, "unknown field", f"known fields are: {', '.join(names)}"
             )
-    for name in names:
-        if not isinstance(body.get(name), str):
-            raise InvalidFieldError(name, body.get(name), "missing or not text", "give a text")
-    return [body[name] for name in names]
 
 
 PartsOf = Annotated[Parts, Depends(parts)]

@@ -27,6 +27,7 @@ from lake_platform.cli import (
     schema,
     schema_check,
     schema_demo,
+    schema_ddl,
     stack,
     try_,
 )
@@ -67,6 +68,7 @@ _PARTS = (
     operations, jars,
 )  # fmt: skip
 schema_check.add_to(schema.app)
+schema.app.registered_commands.extend(schema_ddl.app.registered_commands)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")

@@ -1,4 +1,4 @@
-"""Columns that an operator adds."""
+"""Columns that an operator adds and drops."""
 
 from __future__ import annotations
 
@@ -17,6 +17,34 @@ from lake_platform.errors import InvalidFieldError
 Hints = Mapping[str, Mapping[str, Any]]
 
 
+def with_added(
+    dataset: Dataset, active: SchemaVersion, name: str, kind: str
+) -> tuple[SchemaVersion, Hints]:
+    """The version with one more nullable root column, and the hints that go with it.
+
+    Raises: InvalidFieldError.
+    """
+    column = new_column(name, kind, active)
+    columns, own = active.columns, not dataset.transformed
+    folded = name.casefold()
+    dropped = next((f for f in columns.fields if f.name.casefold() == folded), None)
+    if dropped is not None and (dropped.name, dropped.type) == (name, column.type):
+        column = dropped  # with the keys that it had
+    if own and dropped is not None and dropped != column:
+        raise InvalidFieldError(
+            "type" if dropped.name == name else "name", str(column.type),
+            f"the table has a column {dropped.name} {dropped.type} of before it was dropped, "
+            f"and its values stay", f"add it as {dropped.name} {dropped.type}, or choose "
+            f"another name",
+        )  # fmt: skip
+    source = Struct((*active.source.fields, column))
+    widened = columns if dropped else Struct((*columns.fields, column))
+    derived = widened if own else active.table
+    change = f"ADD COLUMN {column.name} {column.type}"
+    new = SchemaVersion(active.version + 1, source, derived, changes=(change,))
+    return new, with_column(dataset.columns, column)
+
+
 def new_column(key: str, kind: str, active: SchemaVersion) -> Field:
     """For a key of the records; one that is no name of a column gets one as at first sight.
 
@@ -31,9 +59,9 @@ def new_column(key: str, kind: str, active: SchemaVersion) -> Field:
     if is_ours(key) or not key:
         raise InvalidFieldError("name", key, "reserved or empty", "choose another name")
     if column_name(key) == key:
-        return Field(key, _column_type(kind))
+        return Field(key, column_type(kind))
     taken = [f.name for f in (*active.source.fields, *active.columns.fields)]
-    return Field(assign([key], taken)[key], _column_type(kind), key=key)
+    return Field(assign([key], taken)[key], column_type(kind), key=key)
 
 
 def without_column(
@@ -100,7 +128,7 @@ def _root(text: str) -> str:
 _NO_COLUMN = ("unknown", "rescued", "dropped")
 
 
-def _column_type(kind: str) -> Type:
+def column_type(kind: str) -> Type:
     try:
         found = from_json(kind)
     except (ValueError, IndexError):

@@ -40,7 +40,7 @@ def rebuilding(store: Repository, incident: Incident, asked: Asked) -> Rebuildin
     hints = record.dataset.columns
     changes = {}
     for column, kind in planned.retyped.items():
-        path, said = _hint(active.source, column, str(kind), hints)
+        path, said = type_hint(active.source, column, str(kind), hints)
         kept = {n: v for n, v in hints.get(path, {}).items() if n in ("name", "aliases")}
         changes[f"columns.{path}"] = kept | said
     decisions = [replace(d, incident=incident.id) for d in planned.decisions]
@@ -116,7 +116,7 @@ def _planned(store: Repository, incident: Incident, asked: Asked) -> Plan:
     return plan(broken(incident.changes), asked, dataset, incident.batch, held)
 
 
-def _hint(
+def type_hint(
     source: Struct, column: str, kind: str, hints: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """The path in the records, as hints write it, and what to say of it."""

@@ -22,13 +22,9 @@ from lake_platform.domain.schema import (
 )
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore import resolving
+from lake_platform.metastore.altering import Altering, aliased, renamed, widened
 from lake_platform.metastore.beginning import RawOf, beginning_gone
-from lake_platform.metastore.ddl import (
-    Hints,
-    new_column,
-    with_column,
-    without_column,
-)
+from lake_platform.metastore.ddl import Hints, with_added, without_column
 from lake_platform.metastore.incidents import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
@@ -179,25 +175,7 @@ class UseCases:
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
         """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
         record, active = changeable(self.store, table)
-        column = new_column(name, kind, active)
-        columns, own = active.columns, not record.dataset.transformed
-        folded = name.casefold()
-        dropped = next((f for f in columns.fields if f.name.casefold() == folded), None)
-        if dropped is not None and (dropped.name, dropped.type) == (name, column.type):
-            column = dropped  # with the keys that it had
-        if own and dropped is not None and dropped != column:
-            raise InvalidFieldError(
-                "type" if dropped.name == name else "name", str(column.type),
-                f"the table has a column {dropped.name} {dropped.type} of before it was dropped, "
-                f"and its values stay", f"add it as {dropped.name} {dropped.type}, or choose "
-                f"another name",
-            )  # fmt: skip
-        source = Struct((*active.source.fields, column))
-        widened = columns if dropped else Struct((*columns.fields, column))
-        derived = widened if own else active.table
-        change = f"ADD COLUMN {column.name} {column.type}"
-        new = SchemaVersion(active.version + 1, source, derived, changes=(change,))
-        return self._changed(table, new, with_column(record.dataset.columns, column), actor)
+        return self._changed(table, *with_added(record.dataset, active, name, kind), actor)
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
         """DROP COLUMN: no longer loaded; what records have for it is passed over, and counted.
@@ -206,6 +184,27 @@ class UseCases:
         """
         record, active = changeable(self.store, table)
         return self._changed(table, *without_column(record.dataset, active, name), actor)
+
+    def widen_column(self, table: str, column: str, kind: str, actor: str) -> SchemaVersion:
+        """The next batch is loaded with it. Raises: InvalidFieldError, which names the rebuild
+        where files that are there do not do."""
+        record, active = changeable(self.store, table)
+        new, hints = widened(record.dataset, active, column, kind)
+        self.check_source(record.dataset, new.source)
+        return self._changed(table, new, hints, actor)
+
+    def renaming(self, table: str, column: str, name: str) -> Altering:
+        """What a rebuild is to do. Raises: InvalidFieldError."""
+        record, active = changeable(self.store, table)
+        return renamed(record.dataset, active, column, name)
+
+    def aliasing(self, table: str, column: str, key: str) -> Altering:
+        """What is to be done so that another key of records means this column.
+
+        Raises: InvalidFieldError.
+        """
+        record, active = changeable(self.store, table)
+        return aliased(record.dataset, active, column, key)
 
     def resolve_incident(self, incident: int, asked: Asked, actor: str) -> Incident:
         """Says what becomes of each change of an incident; once nothing else stops the table, the

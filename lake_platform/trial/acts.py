@@ -14,6 +14,9 @@ from lake_platform.errors import InvalidFieldError
 OPERATIONS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
     "add_column": ({"name": str, "type": str}, {}),
     "drop_column": ({"name": str}, {}),
+    "widen_column": ({"name": str, "type": str}, {}),
+    "rename_column": ({"name": str, "to": str}, {}),
+    "alias": ({"column": str, "key": str}, {}),
     "change": ({"fields": dict}, {}),
     "resolve": ({}, {"resolution": str, "columns": dict, "always": bool}),
     "replay": ({}, {"windows": list}),

@@ -21,9 +21,11 @@ from lake_platform.errors import FixConfigError, InvalidFieldError, LakeError
 from lake_platform.load import checks
 from lake_platform.load.load import load
 from lake_platform.maintain.compaction import compact_table
+from lake_platform.metastore.altering import Altering
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import Registration, UseCases
 from lake_platform.raw import log as raw_log
+from lake_platform.rebuild.altering import alter
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.rebuild.resolving import resolve
 from lake_platform.trial.acts import Act
@@ -130,7 +132,7 @@ class Trial:
             return self._load(step, act.values.get("windows") or self.windows(), replay=True)
         resolving = act.op == "resolve"
         try:
-            step.changes = self._resolve(step, act.values) if resolving else self._asked(act)
+            step.changes = self._resolve(step, act.values) if resolving else self._asked(step, act)
             step.outcome = "done"
         except FixConfigError as error:
             step.error, step.outcome = error, "refused"
@@ -139,13 +141,21 @@ class Trial:
         # In production the next load follows by itself.
         return self._load(step) if resolving and not step.error else step
 
-    def _asked(self, act: Act) -> tuple[str, ...]:
+    def _asked(self, step: Step, act: Act) -> tuple[str, ...]:
         use_cases, values = self.bench.use_cases, act.values
         if act.op == "add_column":
             made = use_cases.add_column(self.table, values["name"], values["type"], ACTOR)
             return made.changes
         if act.op == "drop_column":
             return use_cases.drop_column(self.table, values["name"], ACTOR).changes
+        if act.op == "widen_column":
+            kind = values["type"]
+            return use_cases.widen_column(self.table, values["name"], kind, ACTOR).changes
+        if act.op == "rename_column":
+            return self._altered(step, use_cases.renaming(self.table, values["name"], values["to"]))
+        if act.op == "alias":
+            asked = use_cases.aliasing(self.table, values["column"], values["key"])
+            return self._altered(step, asked)
         if act.op == "change":
             version = self.bench.metastore.get(self.table).version
             told: list[str] = []
@@ -170,11 +180,18 @@ class Trial:
             raise InvalidFieldError(
                 "resolve", self.table, "no incident is open", "leave it out, or load before"
             )
-        rebuilder = Rebuilder(bench.metastore, bench.ports, bench.limits, bench.use_cases.check_on)
         for incident in held:
-            step.loads += resolve(bench.use_cases, rebuilder, incident.id, asked, ACTOR)
+            step.loads += resolve(bench.use_cases, self._rebuilder(), incident.id, asked, ACTOR)
         closed = [bench.metastore.incident(i.id) for i in held]
         return tuple(f"incident {i.id}: {i.resolution}" for i in closed)
+
+    def _altered(self, step: Step, asked: Altering) -> tuple[str, ...]:
+        step.loads += alter(self.bench.use_cases, self._rebuilder(), asked, ACTOR)
+        return self.schema.changes if self.schema and step.loads else ()
+
+    def _rebuilder(self) -> Rebuilder:
+        bench = self.bench
+        return Rebuilder(bench.metastore, bench.ports, bench.limits, bench.use_cases.check_on)
 
     def _compacted(self) -> tuple[str, ...]:
         found = compact_table(self.table, self.bench.ports, self.bench.limits, after=1)

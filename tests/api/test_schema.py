@@ -113,3 +113,46 @@ def test_a_table_without_schema_has_nothing_to_export(stack: Stack) -> None:
     assert (reply.status_code, reply.json()["reason"]) == (
         422, "has no schema yet: its topic is empty",
     )  # fmt: skip
+
+
+def test_columns_are_widened_and_get_other_keys(events: Stack) -> None:
+    client, path = events.client, "/datasets/t/schema/columns"
+    assert client.post(path, json={"name": "n", "type": "int"}).status_code == 201
+    found = client.patch(f"{path}/n", json={"type": "long"}).json()
+    assert found["schema"]["version"] == 3
+    assert {"path": "n", "type": "long"} in found["schema"]["columns"]
+    for _ in range(2):
+        assert client.patch(f"{path}/odd.a", json={"alias": "b"}).status_code == 200
+    assert client.get("/datasets/t").json()["columns"] == {"odd.a": {"aliases": ["b"]}}
+    assert [e.action for e in events.metastore.audit_log("t")][:2] == ["update", "schema_version"]
+
+
+@pytest.mark.parametrize(
+    ("column", "body", "field", "said"),
+    [
+        ("at_at", {"type": "double"}, "type", "lake rebuild t --change "),
+        ("at_at", {"name": "ident"}, "name", "lake schema rename t at_at ident"),
+        ("at_at", {"alias": "odd"}, "alias", "lake schema alias t at_at odd"),
+        ("zz", {"name": "ident"}, "column", "no such column"),
+        ("id", {}, "body", "give one of type, name, alias"),
+        ("id", {"type": "long", "name": "x"}, "body", "give one of type, name, alias"),
+        ("id", {"type": 5}, "type", "missing or not text"),
+        ("id", {"nullable": "yes"}, "nullable", "unknown field"),
+    ],
+)
+def test_what_a_request_cannot_do_to_a_column(
+    events: Stack, column: str, body: dict[str, object], field: str, said: str
+) -> None:
+    reply = events.client.patch(f"/datasets/t/schema/columns/{column}", json=body)
+    assert reply.status_code == 422
+    assert reply.json()["field"] == field, reply.json()
+    assert said in reply.json()["message"]
+    assert len(events.metastore.schema_versions("t")) == 1
+    assert events.metastore.get("t").version == 1
+
+
+def test_proposals_of_a_table_without_news(events: Stack) -> None:
+    assert events.client.get("/datasets/t/schema/proposals").json() == {
+        "table": "t", "proposals": [],
+    }  # fmt: skip
+    assert events.client.get("/datasets/zz/schema/proposals").status_code == 404

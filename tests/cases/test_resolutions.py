@@ -122,3 +122,23 @@ def test_a_number_that_holds_both(tried: Open, layout: dict[str, Any]) -> None:
     broken(one, "widen", record(2, "2.5"))
     one.load(record(3, "3"))
     assert {id_: row["n"] for id_, row in rows_of(one).items()} == {1: 1.0, 2: 2.5, 3: 3.0}
+
+
+@pytest.mark.parametrize("layout", KINDS)
+def test_columns_by_hand(tried: Open, layout: dict[str, Any]) -> None:
+    """Widened over old files, renamed, and with another key for the one that rows have."""
+    one = tried(**layout)
+    one.load(record(1, "1"))
+    one.act("add_column", name="w", type="int")
+    one.load(record(2, "2", w="5"))
+    one.act("widen_column", name="w", type="long")
+    one.load(record(3, "3", w=str(2**40)), record(4, "4", n2="40"))
+    one.act("rename_column", name="w", to="weight")
+    one.act("alias", column="n", key="n2")
+    one.load(text('{"id":5,"n2":50,"w":7,"day":"d1"}', key="5"))
+    expected = {1: (1, None), 2: (2, 5), 3: (3, 2**40), 4: (4, None), 5: (50, 7)}
+    assert {r["id"]: (r["n"], r["weight"]) for r in one.rows()} == expected
+    in_spark = one.spark_frame().select("id", "n", "weight").collect()
+    assert {row["id"]: (row["n"], row["weight"]) for row in in_spark} == expected
+    one.replay()
+    assert {r["id"]: (r["n"], r["weight"]) for r in one.rows()} == expected
