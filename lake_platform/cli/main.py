@@ -26,8 +26,8 @@ from lake_platform.cli import (
     rebuild,
     schema,
     schema_check,
-    schema_demo,
     schema_ddl,
+    schema_demo,
     stack,
     try_,
 )

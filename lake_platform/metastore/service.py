@@ -190,7 +190,7 @@ class UseCases:
         where files that are there do not do."""
         record, active = changeable(self.store, table)
         new, hints = widened(record.dataset, active, column, kind)
-        self.check_source(record.dataset, new.source)
+        self.check_source(record.dataset, new.source, None)
         return self._changed(table, new, hints, actor)
 
     def renaming(self, table: str, column: str, name: str) -> Altering:
