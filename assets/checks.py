@@ -23,7 +23,7 @@ from lake_platform.domain.progress import (
 from lake_platform.domain.quality import Balance
 from lake_platform.load import checks as ingest_checks
 from lake_platform.load.results import LoadResult
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "schema": "New records fit the table, or change it in a way that loses nothing.",

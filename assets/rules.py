@@ -11,7 +11,7 @@ from assets.metadata import rows_table
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.rules import Broken
 from lake_platform.load.results import LoadResult
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 
 
 def rules_of(

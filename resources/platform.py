@@ -25,7 +25,7 @@ from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import LakeError
 from lake_platform.load.held import Held
 from lake_platform.metastore.batch_rows import BatchStatistics
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.rebuild.rebuild import Rebuilder

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from lake_platform import compose
+from lake_platform import benches, compose
 from lake_platform.api import again, datasets, operations, preview, schema_check
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
@@ -49,7 +49,7 @@ def create_app() -> FastAPI:
         clock=ports.clock,
         limits=compose.build_limits(settings),
         launch=compose.build_dagster(settings).launch,
-        bench=lambda: compose.build_check_bench(sample_settings),
+        bench=lambda: benches.build_check_bench(sample_settings),
         preview=preview.apart(settings),
         close=close,
     )

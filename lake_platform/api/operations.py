@@ -13,7 +13,7 @@ from lake_platform.domain.layout import check_name
 from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import InvalidFieldError
 from lake_platform.load.held import waits
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.views import incident_view
 
 router = APIRouter(tags=["operations"])

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lake_platform import compose
+from lake_platform import benches, compose
 from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import LakeError
 from lake_platform.settings import load_settings
@@ -24,9 +24,9 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
     settings = load_settings(Path(asked["home"]))
     metastore = compose.build_metastore(settings)
     try:
-        at_work = compose.bench_settings(settings, Path(asked["work"]))
+        at_work = benches.bench_settings(settings, Path(asked["work"]))
         kafka = compose.build_kafka(settings)
-        bench = compose.build_preview_bench(settings, at_work, metastore, kafka)
+        bench = benches.build_preview_bench(settings, at_work, metastore, kafka)
         return {"found": preview_view(preview(asked["table"], question, bench))}
     except LakeError as error:
         fields = {name: getattr(error, name, None) for name in _FIELDS}

@@ -18,7 +18,7 @@ from lake_platform.domain.decisions import Decision
 from lake_platform.domain.resolutions import RESOLUTIONS, Asked
 from lake_platform.errors import InvalidFieldError
 from lake_platform.load.held import Held, waits
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.resolving import Rebuilding
 from lake_platform.metastore.views import incident_view
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from lake_platform import compose
+from lake_platform import benches, compose
 from lake_platform.cli.datasets import pair, value_of
 from lake_platform.cli.incidents import columns_of
 from lake_platform.cli.mapping import safe
@@ -87,8 +87,8 @@ def _previewed(
 
     shell.metastore.get(table)
     with home_for_once() as once:
-        at_work = compose.bench_settings(shell.settings, once.path)
-        bench = compose.build_preview_bench(
+        at_work = benches.bench_settings(shell.settings, once.path)
+        bench = benches.build_preview_bench(
             shell.settings, at_work, shell.metastore, compose.build_kafka(shell.settings)
         )
         return run(table, question, bench, tell)

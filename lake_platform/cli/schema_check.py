@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from lake_platform import compose
+from lake_platform import benches
 from lake_platform.cli.mapping import grid, safe
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.cli.try_home import engines_quiet, home_for_once
@@ -66,7 +66,7 @@ def check(
         redirect_stderr(err),
         home_for_once() as once,
     ):
-        at_work = compose.bench_settings(shell.settings, once.path)
+        at_work = benches.bench_settings(shell.settings, once.path)
         found = _checked(shell, at_work, table, sample, schema, whole=whole)
         _show(shell, found)
     raise typer.Exit(found.exit_code)
@@ -85,7 +85,7 @@ def _checked(
     records = (
         records_of(read_schema(schema)) if schema else read_records(Path(sample or ""), whole=whole)
     )
-    bench = compose.build_check_bench(at_work, steps=True)
+    bench = benches.build_check_bench(at_work, steps=True)
     with shell.console.status(f"checking against {table}"):
         return run(table, shell.metastore, bench, records)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from lake_platform import compose
+from lake_platform import benches
 from lake_platform.cli.try_home import (
     Once,
     OutOfTime,
@@ -48,7 +48,7 @@ class Run:
 
     def carried_out(self, settings: Settings) -> int:
         with engines_quiet() as (out, err), home_for_once() as home:
-            at_work = compose.bench_settings(settings, home.path)
+            at_work = benches.bench_settings(settings, home.path)
             console = Console(file=out, markup=False, highlight=False, emoji=False)
             report = self._tried(at_work, home, console, err)
             if self._out is not None:
@@ -66,7 +66,7 @@ class Run:
         from lake_platform.trial.report import Report, finish
         from lake_platform.trial.trial import Trial
 
-        trial = Trial(compose.build_bench(settings), self._dataset)
+        trial = Trial(benches.build_bench(settings), self._dataset)
         try:
             with at_most(self._seconds, home, err):
                 self._all_steps(trial, console)

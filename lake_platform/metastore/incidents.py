@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -18,42 +18,12 @@ from lake_platform.domain.part import part_of
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.raw_span import RawSpan
 from lake_platform.errors import IncidentNotFoundError, InvalidFieldError, NameTakenError
+from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict, parse_dataset
 from lake_platform.metastore.schemas import Schemas
 from lake_platform.metastore.tables import DatasetRow, DecisionRow, IncidentRow, ProgressRow
 
 _GREATEST_ID = (1 << 63) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """A break waiting for an operator. `changes` are `domain.diff.Change` as dicts, with how many
-    records bring each and the first one; `kind` and `reason` as `Metastore.block` has them."""
-
-    id: int
-    table: str
-    status: str
-    batch: str
-    changes: tuple[dict[str, Any], ...]
-    samples: tuple[dict[str, Any], ...]
-    opened_at: int
-    resolved_at: int | None
-    resolution: str
-    resolved_by: str
-    kind: str = "schema"
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What resolving an incident puts on record: decisions, a schema version, and hints of the
-    definition, whole, where those change; or the table that goes on with what is held."""
-
-    resolution: str
-    decisions: Sequence[Decision] = field(default_factory=tuple)
-    version: SchemaVersion | None = None
-    columns: Mapping[str, Mapping[str, Any]] | None = None
-    continued_in: Dataset | None = None
 
 
 class Incidents(Schemas):

@@ -15,10 +15,10 @@ from lake_platform.domain.layout import quarantine_prefix
 from lake_platform.domain.progress import Progress, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow, shadow_of
 from lake_platform.errors import ConflictError, InvalidFieldError
-from lake_platform.metastore.definitions import shadow_in
 from lake_platform.metastore.incidents import Incidents
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.statistics import Statistics
+from lake_platform.metastore.statuses import shadow_in
 from lake_platform.metastore.tables import (
     Base,
     BatchRow,

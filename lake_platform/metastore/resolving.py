@@ -16,7 +16,7 @@ from lake_platform.domain.resolutions import Asked, Plan, broken, plan
 from lake_platform.domain.schema import Struct, retyped
 from lake_platform.errors import InvalidFieldError, NameTakenError
 from lake_platform.metastore.ddl import without_columns
-from lake_platform.metastore.incidents import Incident, Outcome
+from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.repository import Repository
 
 

@@ -25,7 +25,7 @@ from lake_platform.metastore import resolving
 from lake_platform.metastore.altering import Altering, aliased, renamed, widened
 from lake_platform.metastore.beginning import RawOf, beginning_gone
 from lake_platform.metastore.ddl import Hints, with_added, without_column
-from lake_platform.metastore.incidents import Incident, Outcome
+from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable

@@ -19,7 +19,7 @@ from lake_platform.domain.progress import (
 from lake_platform.domain.resolutions import broken, possible
 from lake_platform.domain.schema import Struct, columns
 from lake_platform.metastore.columns import Described
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.service import Registration
 

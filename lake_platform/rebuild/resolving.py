@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lake_platform.domain.resolutions import Asked
 from lake_platform.load.results import LoadResult
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.resolving import Rebuilding
 from lake_platform.metastore.service import UseCases
 from lake_platform.rebuild.rebuild import Begun, Rebuilder, Resolving

@@ -42,7 +42,7 @@ ACTOR = "lake try"
 
 @dataclass(frozen=True)
 class Bench:
-    """What a trial works on; see compose.build_bench."""
+    """What a trial works on; see benches.build_bench."""
 
     topic: Topic
     ports: Ports

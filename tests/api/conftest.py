@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.exceptions import StarletteDeprecationWarning
 
-from lake_platform import compose
+from lake_platform import benches, compose
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.adapters.storage.object_store import open_store
@@ -88,7 +88,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             look_ahead=compose.build_look_ahead(ports, Limits(), use_cases),
             clock=lambda: NOW + 60_000,
             launch=launch,
-            bench=lambda: compose.build_check_bench(sample_settings),
+            bench=lambda: benches.build_check_bench(sample_settings),
             close=metastore.close,
         )
         app = create_app_with(settings, parts)

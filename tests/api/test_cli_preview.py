@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lake_platform import compose
+from lake_platform import benches
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.api.preview import apart
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError
@@ -100,8 +100,8 @@ def test_ctrl_c_leaves_nothing(lake: Lake, tmp_path: Path, monkeypatch: pytest.M
         assert any(homes[0].rglob("*.parquet"))
         raise KeyboardInterrupt
 
-    real = compose.bench_settings
-    monkeypatch.setattr(compose, "bench_settings", remembered)
+    real = benches.bench_settings
+    monkeypatch.setattr(benches, "bench_settings", remembered)
     monkeypatch.setattr(use_case, "side_by_side", pressed)
     before = snapshot(tmp_path / "home")
     done = lake("preview", "t", "--change", "owner=x")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lake_platform import compose
+from lake_platform import benches
 from lake_platform.settings import load_settings
 from lake_platform.trial.trial import Trial
 from tests.cases.runner import Open, Tried, dataset_of
@@ -40,9 +40,9 @@ def tried(tmp_path: Path, session: Callable[[], SparkSession]) -> Iterator[Open]
 
     def open_(**fields: Any) -> Tried:
         home = tmp_path / str(len(opened))
-        settings = compose.bench_settings(load_settings(home), home)
+        settings = benches.bench_settings(load_settings(home), home)
         shutil.copy(migrated_metastore(), home / "metastore.db")
-        bench = compose.build_bench(settings, session)
+        bench = benches.build_bench(settings, session)
         opened.append(Tried(Trial(bench, dataset_of(fields)), home, session))
         return opened[-1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lake_platform import compose
+from lake_platform import benches
 from lake_platform.settings import load_settings
 from lake_platform.trial.preview import Question, preview
 from tests.cases.runner import Open, value
@@ -41,9 +41,9 @@ def test_a_preview_runs_the_steps_and_keeps_nothing(tried: Open, tmp_path: Path)
     one.load(value(id=1, v=5), value(id=2, v=-1), value(id=1, v=6))
     changes = {"transforms": [{"sql": "SELECT id, CAST(v AS STRING) AS v FROM input WHERE v > 0"}]}
     bench, once = one.trial.bench, tmp_path / "once"
-    real = compose.bench_settings(load_settings(one.home), one.home)
-    at_work = compose.bench_settings(load_settings(once), once)
-    looking = compose.build_preview_bench(real, at_work, bench.metastore, bench.topic, one.session)
+    real = benches.bench_settings(load_settings(one.home), one.home)
+    at_work = benches.bench_settings(load_settings(once), once)
+    looking = benches.build_preview_bench(real, at_work, bench.metastore, bench.topic, one.session)
     held = {i.key: i.modified_at for i in bench.ports.store.list("")}
     found = preview("t", Question(changes), looking)
     assert {i.key: i.modified_at for i in bench.ports.store.list("")} == held

@@ -41,7 +41,7 @@ from lake_platform.errors import (
 )
 from lake_platform.metastore import migrations
 from lake_platform.metastore.engine import open_engine, upgrade
-from lake_platform.metastore.incidents import Outcome
+from lake_platform.metastore.incident import Outcome
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.tables import Base

@@ -12,7 +12,7 @@ from assets.phases import TRIGGER_TAG
 from assets.translator import asset_key
 from lake_platform.domain.batches import TableProfile, TableState
 from lake_platform.maintain.cleaner import compact_log
-from lake_platform.metastore.incidents import Outcome
+from lake_platform.metastore.incident import Outcome
 from tests.dagster.fakes import HOUR_MS, START_MS, World, definitions
 
 H0, H1, H2 = "2026-11-01-00:00", "2026-11-01-01:00", "2026-11-01-02:00"

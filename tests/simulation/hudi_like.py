@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lake_platform.adapters.hudi.timeline import doubled
-from lake_platform.adapters.memory.engine import MemoryEngine, Row, _applied, _Commit, _Event
+from lake_platform.adapters.memory.engine import MemoryEngine
+from lake_platform.adapters.memory.events import Commit, Event, Row, applied
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
@@ -23,18 +24,18 @@ from lake_platform.errors import CommitRaceError, StorageUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
-class _Timed(_Commit):
+class _Timed(Commit):
     """A commit on the timeline; `undone` are instants whose rows it deleted."""
 
     undone: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
-        plain = json.loads(_Commit.to_bytes(self))
+        plain = json.loads(Commit.to_bytes(self))
         return json.dumps({**plain, "undone": self.undone}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> _Timed:
-        held = _Commit.from_bytes(data)
+        held = Commit.from_bytes(data)
         undone = tuple(json.loads(data)["undone"])
         return cls(held.nonce, held.batch, held.events, undone)
 
@@ -67,7 +68,7 @@ class HudiLikeEngine(MemoryEngine):
         instant = self._start(job.dataset, job.claim)
         events = tuple(self._events(job))
         before = self._upserted(job.dataset) if job.dataset.mode == "upsert" else {}
-        batch = _applied(job, instant, events, before)
+        batch = applied(job, instant, events, before)
         self._complete(table, job.claim, _Timed(job.claim.nonce, batch, events))
         return WriteResult(batch, job.table_schema, files=1, bytes=1)
 
@@ -119,18 +120,18 @@ class HudiLikeEngine(MemoryEngine):
         keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
         return [_Timed.from_bytes(self._commit(key)) for key in keys]
 
-    def _upserted(self, dataset: Dataset) -> dict[Any, _Event]:
+    def _upserted(self, dataset: Dataset) -> dict[Any, Event]:
         """As a MOR table merges: by order, deletes too, as long as no compaction dropped them."""
-        held: dict[Any, _Event] = {}
+        held: dict[Any, Event] = {}
         events = [e for c in self._timeline(dataset.table) for e in c.events]
         for event in sorted(events, key=lambda e: e.place):
             held[event.key] = event
         return held
 
-    def _appended(self, table: str) -> Sequence[_Event]:
+    def _appended(self, table: str) -> Sequence[Event]:
         """`bulk_insert` adds, a replay replaces by coordinates, an undo deletes by coordinates
         what still carries the undone instant."""
-        held: list[tuple[str, _Event]] = []
+        held: list[tuple[str, Event]] = []
         for commit in self._timeline(table):
             gone = {(e.partition, e.offset) for at, e in held if at in commit.undone}
             if commit.batch.replay:

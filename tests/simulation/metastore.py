@@ -33,7 +33,7 @@ from lake_platform.errors import (
     NameTakenError,
 )
 from lake_platform.metastore.batch_rows import BatchStatistics
-from lake_platform.metastore.incidents import Incident, Outcome
+from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
 from lake_platform.metastore.rebuilds import _CLEARED, _OF_THE_TABLE, REBUILT
 from lake_platform.metastore.statistics import _GROWING

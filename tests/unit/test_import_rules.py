@@ -46,10 +46,15 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "domain", "settings", "metastore", "adapters", "embedded", "audit", "trial",
         *_USE_CASES,
     },
-    "api": {"errors", "domain", "settings", "metastore", "compose", "trial", *_USE_CASES},
+    "benches": {
+        "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "trial",
+    },
+    "api": {
+        "errors", "domain", "settings", "metastore", "compose", "benches", "trial", *_USE_CASES,
+    },
     "cli": {
-        "errors", "domain", "settings", "metastore", "compose", "embedded", "api", "audit",
-        "trial", *_USE_CASES,
+        "errors", "domain", "settings", "metastore", "compose", "benches", "embedded", "api",
+        "audit", "trial", *_USE_CASES,
     },
     "resources": {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", *_USE_CASES,
@@ -59,7 +64,13 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 # Heavy libraries, and the only modules that may name them.
 HEAVY: dict[str, tuple[str, ...]] = {
-    "pyspark": ("lake_platform.adapters.", "lake_platform.compose", "resources.", "bench."),
+    "pyspark": (
+        "lake_platform.adapters.",
+        "lake_platform.compose",
+        "lake_platform.benches",
+        "resources.",
+        "bench.",
+    ),
     "py4j": ("lake_platform.adapters.",),
     "confluent_kafka": (
         "lake_platform.adapters.kafka.",

@@ -9,14 +9,12 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import decimal
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from lake_platform.adapters.memory.events import Commit, Event, Row, applied, merge
 from lake_platform.adapters.moving import move, remove
 from lake_platform.domain.batches import (
-    AppliedBatch,
     BatchJob,
     BatchRange,
     Claim,
@@ -30,7 +28,6 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
 from lake_platform.domain.own_columns import ORDER, PLACE
 from lake_platform.domain.ports import ObjectStore, Still, put_first
-from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Array, Map, Struct, Type
 from lake_platform.errors import (
     CommitRaceError,
@@ -39,41 +36,6 @@ from lake_platform.errors import (
 )
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """What one record does to the table: `row` is None for a delete of `key`."""
-
-    partition: int
-    offset: int
-    order: int
-    key: tuple[Any, ...]
-    row: Row | None
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """The record's place in Kafka's order."""
-        return self.order, self.offset
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    nonce: str
-    batch: AppliedBatch
-    events: tuple[_Event, ...]
-
-    def to_bytes(self) -> bytes:
-        events = [[e.partition, e.offset, e.order, e.key, e.row] for e in self.events]
-        plain = {"nonce": self.nonce, "batch": self.batch.to_dict(), "events": events}
-        return json.dumps(plain).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> _Commit:
-        plain = json.loads(data)
-        events = tuple(_Event(p, o, at, tuple(k), row) for p, o, at, k, row in plain["events"])
-        return cls(plain["nonce"], AppliedBatch.from_dict(plain["batch"]), events)
 
 
 class MemoryEngine:
@@ -109,10 +71,10 @@ class MemoryEngine:
         number = int(last.batch.instant) + 1 if last else job.dataset.first_epoch + 1
         events = tuple(self._events(job))
         before = self._fold(job.dataset)
-        commit = _Commit(job.claim.nonce, _applied(job, number, events, before), events)
+        commit = Commit(job.claim.nonce, applied(job, number, events, before), events)
         key, data = _commit_key(table, number), commit.to_bytes()
         won = put_first(self._store, key, data)
-        if not won and _Commit.from_bytes(self._store.get(key)).nonce != commit.nonce:
+        if not won and Commit.from_bytes(self._store.get(key)).nonce != commit.nonce:
             raise _lost(job)
         return WriteResult(commit.batch, job.table_schema, files=1, bytes=len(data))
 
@@ -156,12 +118,12 @@ class MemoryEngine:
         """The table as a reader sees it."""
         return [e.row for e in self._fold(dataset).values() if e.row is not None]
 
-    def _fold(self, dataset: Dataset) -> dict[Any, _Event]:
-        held: dict[Any, _Event] = {}
+    def _fold(self, dataset: Dataset) -> dict[Any, Event]:
+        held: dict[Any, Event] = {}
         for commit in self._commits(dataset.table):
             for event in sorted(commit.events, key=lambda e: e.place):
                 if dataset.mode == "upsert":
-                    _merge(held, event, dataset.ordering_field)
+                    merge(held, event, dataset.ordering_field)
                 else:
                     # A batch that comes twice must show as doubled, a replay must not.
                     place = (event.partition, event.offset)
@@ -172,11 +134,11 @@ class MemoryEngine:
     def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
         return None
 
-    def _events(self, job: BatchJob) -> Iterator[_Event]:
+    def _events(self, job: BatchJob) -> Iterator[Event]:
         refused = {(e.partition, e.offset) for e in job.refused}
         for d in job.deletes:
             key = tuple(d.key[c] for c in job.dataset.primary_key)
-            yield _Event(d.partition, d.offset, d.order, key, None)
+            yield Event(d.partition, d.offset, d.order, key, None)
         for staged in job.staged:
             for row in self._rows(staged.key):
                 given = row.pop(ORDER, None)  # upsert tables have it
@@ -187,9 +149,9 @@ class MemoryEngine:
                 place = (known["_kafka_partition"], known["_kafka_offset"])
                 if place in refused:
                     continue
-                yield _Event(*place, order, key, {**shaped, **known})
+                yield Event(*place, order, key, {**shaped, **known})
         for gone in job.removed:
-            yield _Event(gone.partition, gone.offset, 0, (), None)
+            yield Event(gone.partition, gone.offset, 0, (), None)
 
     def _rows(self, key: str) -> list[Row]:
         import pyarrow as pa
@@ -208,13 +170,13 @@ class MemoryEngine:
     def _fenced(self, job: BatchJob) -> bool:
         return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None
 
-    def _last(self, table: str) -> _Commit | None:
+    def _last(self, table: str) -> Commit | None:
         keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
-        return _Commit.from_bytes(self._commit(keys[-1])) if keys else None
+        return Commit.from_bytes(self._commit(keys[-1])) if keys else None
 
-    def _commits(self, table: str) -> Iterator[_Commit]:
+    def _commits(self, table: str) -> Iterator[Commit]:
         for info in self._store.list(f"{table_prefix(table)}commits/"):
-            yield _Commit.from_bytes(self._commit(info.key))
+            yield Commit.from_bytes(self._commit(info.key))
 
     def _commit(self, key: str) -> bytes:
         try:
@@ -226,7 +188,7 @@ class MemoryEngine:
             ) from None
 
 
-def _is_next(job: BatchJob, last: _Commit | None) -> bool:
+def _is_next(job: BatchJob, last: Commit | None) -> bool:
     """Whether nobody with a later claim, and nobody with this very batch, was here before."""
     if last is None:
         return True
@@ -234,23 +196,6 @@ def _is_next(job: BatchJob, last: _Commit | None) -> bool:
         return False  # the checkpoint never goes back: what is behind it would be applied twice
     # Written without its new columns a batch is in the table, though not applied.
     return job.replay or (last.batch.applied < job.batch.first_seq and not last.batch.reapply)
-
-
-def _merge(held: dict[Any, _Event], event: _Event, ordering_field: str | None) -> None:
-    old = held.get(event.key)
-    if event.row is None:
-        if old is not None and old.place <= event.place:
-            del held[event.key]
-    elif (
-        old is None or old.row is None or _rank(old, ordering_field) <= _rank(event, ordering_field)
-    ):
-        held[event.key] = event
-
-
-def _rank(event: _Event, ordering_field: str | None) -> tuple[Any, ...]:
-    if ordering_field is None or event.row is None:
-        return event.place
-    return (event.row[ordering_field], *event.place)
 
 
 def _as_json(value: Any) -> Any:
@@ -279,31 +224,6 @@ def _shaped(value: Any, kind: Type) -> Any:
     if isinstance(kind, Map):
         return {name: _shaped(item, kind.value) for name, item in value.items()}
     return value
-
-
-def _applied(
-    job: BatchJob, number: int, events: Sequence[_Event], before: Mapping[Any, _Event]
-) -> AppliedBatch:
-    puts, deleted = sum(e.row is not None for e in events), 0
-    if job.dataset.mode == "upsert":
-        final = {e.key: e for e in sorted(events, key=lambda e: e.place)}
-        puts = sum(e.row is not None for e in final.values())
-        deleted = sum(e.row is None and e.key in before for e in final.values())
-    rest = job.records - job.quarantined - job.dropped - puts - deleted
-    balance = Balance(
-        records=job.records,
-        written=puts,
-        # In a plain append nothing may be left over, so there it stays a difference.
-        deduplicated=max(0, rest) if job.dataset.mode == "upsert" else 0,
-        deleted=deleted,
-        dropped=job.dropped,
-        quarantined=job.quarantined,
-        quarantined_deletes=job.quarantined_deletes,
-    )
-    return AppliedBatch(
-        job.batch, job.applied, job.claim.epoch, seq_name(number), job.schema_version,
-        job.replay, job.reapply, balance, job.quarantine_keys,
-    )  # fmt: skip
 
 
 def _commit_key(table: str, number: int) -> str:

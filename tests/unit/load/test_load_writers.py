@@ -22,7 +22,7 @@ from lake_platform.errors import (
 from lake_platform.load import claims
 from lake_platform.load.load import load
 from lake_platform.maintain.cleaner import compact_log
-from lake_platform.metastore.incidents import Outcome
+from lake_platform.metastore.incident import Outcome
 from tests.sleepers import Holding, Overtaken
 from tests.support import HOUR_MS, Fault, Faulty, Lab, Trap
 from tests.unit.load.test_load import SOURCE, MakeLab, make_lab

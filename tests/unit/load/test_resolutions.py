@@ -13,7 +13,7 @@ from lake_platform.domain.resolutions import Asked, Broken, possible
 from lake_platform.domain.schema import Array, Field, Map, Scalar, Struct
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
 from lake_platform.load.held import look
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.service import UseCases
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.rebuild.resolving import resolved as rebuilt

@@ -14,7 +14,7 @@ from lake_platform.audit.sources import Sources
 from lake_platform.audit.tables import open_reader
 from lake_platform.domain.decisions import Decision
 from lake_platform.errors import SchemaBlockedError
-from lake_platform.metastore.incidents import Outcome
+from lake_platform.metastore.incident import Outcome
 from lake_platform.rebuild.rebuild import Rebuilder
 from tests.audit_support import MemoryTopic, local_files, no_session
 from tests.support import Lab

@@ -11,7 +11,7 @@ import pytest
 
 from lake_platform.domain.decisions import Decision
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
-from lake_platform.metastore.incidents import Outcome
+from lake_platform.metastore.incident import Outcome
 from lake_platform.rebuild.rebuild import Rebuilder
 from tests.support import Lab
 

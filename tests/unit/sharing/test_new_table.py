@@ -12,7 +12,7 @@ from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import InvalidFieldError, NameTakenError, SchemaBlockedError
 from lake_platform.load.held import begun
 from lake_platform.maintain.cleaner import compact_log
-from lake_platform.metastore.incidents import Incident
+from lake_platform.metastore.incident import Incident
 from lake_platform.rebuild.rebuild import Rebuilder
 from tests.cleaner_support import DAY_MS
 from tests.support import Lab, check_append
