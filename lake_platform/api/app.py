@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import compose
-from lake_platform.api import again, datasets, operations, schema_check
+from lake_platform.api import again, datasets, operations, rebuilds, schema_check
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
@@ -72,7 +72,8 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     app.state.health = health
     add_error_handlers(app)
     for router in (
-        datasets.router, schema_check.router, operations.router, again.router, _system,
+        datasets.router, schema_check.router, operations.router, again.router, rebuilds.router,
+        _system,
     ):  # fmt: skip
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
