@@ -16,6 +16,7 @@ from assets.compaction import compaction_job, compaction_schedule
 from assets.factory import Built, build_assets
 from assets.health import health
 from assets.jobs import maintenance_job, phase_jobs
+from assets.rebuild import rebuild_job
 from assets.resolve import resolve_job
 from lake_platform.compose import build_metastore
 from lake_platform.settings import Settings, load_settings
@@ -49,6 +50,7 @@ def build_definitions(
             replay_job,
             redrive_job,
             resolve_job,
+            rebuild_job,
             compaction_job,
             maintenance_job,
         ],

@@ -65,7 +65,7 @@ class Statistics(Unit):
         """Of every dataset, retired ones too, in one read."""
         query = _SELECT.where(DatasetRow.rebuild_of.is_(None))
         with self._read() as session:
-            found = list(session.execute(query).tuples())
+            found = list(session.execute(query))
         rows = {row.table_name: row for row, *_ in found}
         return {
             row.table_name: _progress(row, rows.get(raw_from or ""), until, continued_in)

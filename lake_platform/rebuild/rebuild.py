@@ -14,18 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lake_platform.domain.bundle import Limits, Ports
-from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import diff
 from lake_platform.domain.fitness import check_places
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.part import part_of
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow, next_generation
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import (
     InvalidFieldError,
-    NotRunnableError,
     QuarantineRatioError,
     RawExpiredError,
     RebuildStoppedError,
@@ -42,8 +40,9 @@ from lake_platform.metastore import columns
 from lake_platform.metastore.rebuilds import REBUILT
 from lake_platform.metastore.repository import Repository
 from lake_platform.raw import log as raw_log
-from lake_platform.rebuild.asked import differing, keeps_columns, wanted
+from lake_platform.rebuild.asked import differing, keeps_columns
 from lake_platform.rebuild.comparison import Comparison, compared
+from lake_platform.rebuild.status import agreed, under_way
 
 CheckOn = Callable[[Dataset, Struct | None], Sequence[str]]
 """What a registration would refuse of a definition, on columns that are known (UseCases.check_on);
@@ -98,15 +97,9 @@ class Rebuilder:
             NotRunnableError: the dataset is retired.
         """
         self.end_left(table)
-        record = self.metastore.get(table)
-        if record.status is Status.RETIRED:
-            raise NotRunnableError(table, record.status)
-        known = self.metastore.rebuild(table)
-        after = known.shadow.live if known else record.dataset
-        if changes or known is None:
-            after = part_of(wanted(record.dataset, changes), record.dataset.raw_span)
+        record, known, after = agreed(self.metastore, table, changes)
         if known is not None:
-            return self._resumed(known, record.dataset, after)
+            return self._resumed(known, record.dataset)
         return self._begun(record, after, actor, source, resolving or Resolving())
 
     def build(self, table: str) -> Iterator[LoadResult]:
@@ -114,7 +107,7 @@ class Rebuilder:
 
         Raises: RebuildStoppedError when records do not fit it; as `load.load.load`.
         """
-        shadow = self._known(table).shadow
+        shadow = under_way(self.metastore, table).shadow
         ports = replace(self.ports, metastore=quiet(self.metastore))
         limits = replace(self.limits, load_budget_seconds=math.inf)
         try:
@@ -124,7 +117,7 @@ class Rebuilder:
 
     def compare(self, table: str) -> Comparison:
         """Reads both tables. Raises: EngineError."""
-        return compared(self._known(table).shadow, self.metastore, self.ports)
+        return compared(under_way(self.metastore, table).shadow, self.metastore, self.ports)
 
     def swap(self, table: str) -> DatasetRecord:
         """Puts the rebuilt table in the place of the live one, after it caught up with raw.
@@ -136,7 +129,7 @@ class Rebuilder:
         """
         if self.end_left(table):
             return self.metastore.get(table)
-        rebuild = self._known(table)
+        rebuild = under_way(self.metastore, table)
         shadow = rebuild.shadow
         self._check_sound(table, self.compare(table))
         swap.swap(rebuild, self.ports, self.limits, lambda: self._catch_up(shadow))
@@ -161,26 +154,9 @@ class Rebuilder:
         left = claims.abandoned(table, self.ports, self.limits)
         return bool(left and left.shadow and swap.settle_left(left, table, self.ports))
 
-    def _known(self, table: str) -> Rebuild:
-        rebuild = self.metastore.rebuild(table)
-        if rebuild is None:
-            self.metastore.get(table)
-            raise InvalidFieldError(
-                "table", table, "is not being rebuilt",
-                f"begin: lake rebuild {table} --change field=JSON",
-            )  # fmt: skip
-        return rebuild
-
-    def _resumed(self, known: Rebuild, before: Dataset, after: Dataset) -> Begun:
-        table, under_way = before.table, known.shadow.live
-        if after != under_way:
-            fields = ", ".join(differing(before, under_way))
-            raise InvalidFieldError(
-                "table", table, f"is being rebuilt with another {fields}",
-                f"go on with that: lake rebuild {table}; or drop it: lake rebuild {table} --abort",
-            )  # fmt: skip
+    def _resumed(self, known: Rebuild, before: Dataset) -> Begun:
         log = raw_log.of_table(self.ports.store, known.shadow)
-        return Begun(known, sum(1 for _ in log), differing(before, under_way), resumed=True)
+        return Begun(known, sum(1 for _ in log), differing(before, known.shadow.live), resumed=True)
 
     def _begun(
         self,
@@ -201,7 +177,7 @@ class Rebuilder:
             decisions=resolving.decisions,
             resolution=resolving.said,
         )  # fmt: skip
-        known = self._known(table)
+        known = under_way(self.metastore, table)
         return Begun(known, len(commits), differing(before, after), tuple(warnings))
 
     def _raw(self, dataset: Dataset) -> Sequence[RawCommit]:
