@@ -62,7 +62,7 @@ def apply(
     if work.replay or left:
         released = settle(ports.store, table, work.commits, job.quarantine_keys, claim.epoch)
     rescued = {shown(path): r.count for path, r in report.rescued.items()}
-    ports.metastore.record_batch(table, result, work.windows, rescued)
+    ports.metastore.record_batch(table, result, work.windows, rescued, report.lost)
     publish_applied(loading, result.applied.applied, work.commits)
     claims.release(table, ports, claim, done=True)
     return LoadResult(
@@ -80,6 +80,7 @@ def apply(
         passed_over=dict(report.passed_over),
         released=released,
         broken=dict(report.rules),
+        lost=dict(report.lost),
     )
 
 

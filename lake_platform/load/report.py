@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake_platform.domain.batches import Delete
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
@@ -43,7 +44,8 @@ class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in;
     `rows` counts the records that were decoded, `passed_over` the values that a hint drops, by its
     path; `rescued` is by path, and counts values; `broken` by that of a change that breaks, and
-    counts records; `rules` are broken ones by the name of their condition."""
+    counts records; `rules` are broken ones by the name of their condition; `lost` is what casts of
+    the steps made NULL of, by column."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -58,6 +60,7 @@ class ScanReport:
     rescued: dict[Path, Found] = field(default_factory=dict)
     broken: dict[str, Found] = field(default_factory=dict)
     rules: dict[str, Broken] = field(default_factory=dict)
+    lost: dict[str, Lost] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:
