@@ -30,6 +30,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "balance": "records (+ exploded) = written + deduplicated + deleted + dropped + quarantined, "
     "each batch, and not all of them quarantined.",
     "deletes": "No delete waits in quarantine: its row would still be in the table.",
+    "casts": "No cast in the steps made NULL of a value. Only a warning: it may be "
+    "meant so. A rule `cast` puts such records aside or stops the table.",
     "freshness": "All records older than max_lag_seconds are in the table, and neither phase has "
     "stopped.",
     "retention": "What is not read yet stays in Kafka for another while: at least twice "
@@ -39,12 +41,16 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "rules": "The dataset's own rules hold on every batch of the run, looked at before it was "
     "written; run alone, on the newest rows.",
 }
-LOAD_CHECKS = ("schema", "balance", "deletes", "freshness", "retention")
-"""Cheap ones, part of every load; `deletes` in upsert tables only."""
+LOAD_CHECKS = ("schema", "balance", "deletes", "casts", "freshness", "retention")
+"""Cheap ones, part of every load; `deletes` in upsert tables only, `casts` where steps are."""
 
 
 def check_names(dataset: Dataset) -> list[str]:
-    cheap = [n for n in LOAD_CHECKS if n != "deletes" or dataset.mode == "upsert"]
+    without = {
+        *(["deletes"] if dataset.mode != "upsert" else []),
+        *(["casts"] if not dataset.transforms else []),
+    }
+    cheap = [n for n in LOAD_CHECKS if n not in without]
     return [*cheap, "primary_key", *(["rules"] if dataset.rules else [])]
 
 

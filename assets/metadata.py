@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets.translator import Layer, asset_key, op_name, table_schema
 from assets.windows import WindowTotals, when
+from lake_platform.domain.casts import Lost, summed
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.described import Line
 from lake_platform.domain.quality import Balance
@@ -104,6 +105,9 @@ class LoadTally:
         if rescued:
             rows = ({"path": path, "values": n} for path, n in rescued.items())
             metadata["batch_rescued"] = rows_table(rows)
+        lost = lost_rows(held.results)
+        if lost:
+            metadata["batch_lost_by_cast"] = rows_table(lost)
         if newest.schema_version != self._schema_shown:
             # Once a run and version: a wide schema is many times larger than the rest.
             self._schema_shown = newest.schema_version
@@ -114,6 +118,22 @@ class LoadTally:
             )
         key = asset_key("lake", self.dataset.table)
         return dg.AssetMaterialization(key, metadata=metadata, partition=window)
+
+
+def lost_rows(results: Sequence[LoadResult]) -> list[dict[str, object]]:
+    """What casts of the steps made NULL of, a row for each column that lost something."""
+    found: dict[str, Lost] = {}
+    for result in results:
+        found = summed(found, result.lost)
+    return [
+        {
+            "column": name, "rows": one.rows, "lost": one.lost, "share": round(one.share, 4),
+            "value": one.first["value"],
+            "record": f"p{one.first['partition']}/{one.first['offset']}",
+        }
+        for name, one in found.items()
+        if one.first is not None
+    ]  # fmt: skip
 
 
 def quarantine_events(

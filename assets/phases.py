@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from assets import checks
+from assets.casts import casts_of
 from assets.metadata import (
     LoadTally,
     empty_event,
@@ -200,6 +201,9 @@ def _judge(
         yield checks.balance(table, _balances(tally, platform), progress)
     if "deletes" in want.checks:
         yield checks.deletes(table, progress)
+    if "casts" in want.checks:
+        newest = () if tally.results else platform.catalogue.batches(table, _NEWEST_BATCHES)
+        yield casts_of(table, tally.results, newest)
     if "freshness" in want.checks:
         yield checks.freshness(record, progress, ports.clock())
     if "retention" in want.checks:

@@ -10,6 +10,7 @@ import typer
 from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.bundle import Ports
+from lake_platform.domain.casts import lost_lines
 from lake_platform.domain.offsets import RawCommit
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
     for path, count in result.rescued.items():
         why = "have no column" if path.endswith("*") else "do not fit the column"
         shell.say(f"    {count} values of {path} are in _rescued: they {why}")
+    for line in lost_lines(result.lost):
+        shell.say(f"    {line}")
     for name, broken in result.broken.items():
         first = broken.samples[0]["value"] if broken.samples else ""
         policy = broken.condition.policy
@@ -108,6 +111,7 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "rescued": dict(result.rescued),
         "passed_over": dict(result.passed_over),
+        "lost_by_cast": {name: lost.to_dict() for name, lost in result.lost.items()},
         "rules": [b.to_dict() for b in result.broken.values()],
     }
     return result.applied.to_dict() | more

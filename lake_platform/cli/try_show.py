@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lake_platform.domain.casts import lost_lines
 from lake_platform.domain.own_columns import PLACE
 from lake_platform.trial.report import ERROR, WAITS, Report
 from lake_platform.trial.steps import Step
@@ -34,6 +35,8 @@ def show_step(console: Console, step: Step) -> None:
         _say(console, f"    {change['text']}")
     for path, count in told["rescued_by_path"].items():
         _say(console, f"    {count} values of {path} are in _rescued: they do not fit the column")
+    for line in lost_lines(step.lost):
+        _say(console, f"    {line}")
     for broken in told["rules"]:
         first = broken["samples"][0]["value"]
         policy, rows = broken["policy"], broken["rows"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
 from lake_platform.domain.quality import Balance
@@ -227,12 +228,15 @@ class UnfitRow:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the steps make of a batch, before anything is written. `unfit` names each record once;
-    `dropped` gave no row, `exploded` are the rows beyond one a record; `broken` rules by name."""
+    `dropped` gave no row, `exploded` are the rows beyond one a record; `broken` rules by name;
+    `lost` what casts turned into NULL, by column. A column that has casts and is not in it was not
+    counted."""
 
     unfit: tuple[UnfitRow, ...] = ()
     dropped: int = 0
     exploded: int = 0
     broken: Mapping[str, Broken] = field(default_factory=dict)
+    lost: Mapping[str, Lost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,6 +295,12 @@ class Dataset:
         """Those of `named_columns` that the records have themselves: none behind steps."""
         return frozenset(() if self.transformed else (c for _, c in self.named_columns()))
 
+    def holds_rules_as(self, before: Dataset) -> bool:
+        """Whether rules are what they were; those on casts are about the steps, too."""
+        on_casts = any(c.kind == "cast" for c in self.conditions)
+        same_steps = self.transforms == before.transforms
+        return self.rules == before.rules and (same_steps or not on_casts)
+
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """What the rules say of a row."""

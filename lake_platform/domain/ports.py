@@ -19,6 +19,7 @@ from lake_platform.domain.batches import (
     Worker,
     WriteResult,
 )
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
@@ -301,9 +302,11 @@ class Metastore(Protocol):
         result: WriteResult,
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None,
+        lost: Mapping[str, Lost] | None = None,
     ) -> None:
         """Keeps statistics of an applied batch, once per batch id; `windows`: records of each,
-        `rescued`: values by path, None where nobody knows."""
+        `rescued`: values by path, `lost`: rows that casts made NULL of, by column; None where
+        nobody knows."""
         ...
 
     def counted_batches(self, table: str, first_seq: int, last_seq: int) -> Sequence[CountedBatch]:

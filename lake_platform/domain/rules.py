@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from lake_platform.errors import InvalidFieldError
 
 Policy = Literal["warn", "quarantine", "block"]
-Kind = Literal["not_null", "min", "max", "isin", "regex", "unique", "sql"]
+Kind = Literal["not_null", "min", "max", "isin", "regex", "unique", "cast", "sql"]
 POLICIES = ("warn", "quarantine", "block")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}\Z")
 _REASON = "breaks the rule "
@@ -31,6 +31,7 @@ class Rule:
         regex: of RE2, found anywhere in the text; what is no text breaks it.
         unique: within the batch. The first row of a value, in Kafka's order, holds; of an upsert
             table rows of one key do not count against each other.
+        cast: broken by rows of which a cast in the steps makes NULL of a value for this column.
         sql: a predicate over the row; false breaks it, null does not. Needs Spark, and a `name`.
         policy: of rows that break it: `warn` counts them, `quarantine` puts their records aside,
             `block` writes nothing of the batch and stops the table.
@@ -48,6 +49,7 @@ class Rule:
     isin: tuple[str, ...] = ()
     regex: str = ""
     unique: bool = False
+    cast: bool = False
     sql: str = ""
     policy: Policy = "warn"
     name: str = ""
@@ -117,6 +119,7 @@ def _conditions(rule: Rule) -> Iterator[Condition]:
         "isin": rule.isin or None,
         "regex": rule.regex or None,
         "unique": rule.unique or None,
+        "cast": rule.cast or None,
         "sql": rule.sql or None,
     }
     own = rule.name or rule.column
@@ -170,7 +173,7 @@ def check_rules(rules: Sequence[Rule]) -> None:
         if not any(_conditions(rule)):
             raise InvalidFieldError(
                 "rules", rule.column, "says nothing of the column",
-                "give not_null, min, max, isin, regex, unique or sql",
+                "give not_null, min, max, isin, regex, unique, cast or sql",
             )  # fmt: skip
         for bound in ("min", "max"):
             if (value := getattr(rule, bound)) is not None and not math.isfinite(value):

@@ -68,7 +68,7 @@ def apply(
             released = settle(
                 ports.store, table, work.commits, job.quarantine_keys, claim.epoch, ours=ours
             )
-        ports.metastore.record_batch(table, result, work.windows, rescued)
+        ports.metastore.record_batch(table, result, work.windows, rescued, report.lost)
         publish_applied(loading, result.applied.applied, work.commits)
     claims.release(table, ports, claim, done=True)
     return LoadResult(
@@ -86,6 +86,7 @@ def apply(
         passed_over=dict(report.passed_over),
         released=released,
         broken=dict(report.rules),
+        lost=dict(report.lost),
     )
 
 

@@ -28,6 +28,7 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob, *, asked: bool =
     found = loading.engine.judge(job)
     job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
     report.rules = added(report.rules, found.broken)
+    report.lost = dict(found.lost)
     if not found.unfit:
         return job
     reasons = {(u.partition, u.offset): str(u.reason) for u in found.unfit}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake_platform.domain.batches import Delete
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.mapping import Path, shown
@@ -46,7 +47,8 @@ class ScanReport:
     as far as `limits` allow; `rows` counts the records that were decoded, `passed_over` the values
     that a hint drops, by its path; `rescued` is by path, and counts values; `kept_out` counts those
     of keys that make no column, by the path of their object; `broken` by that of a change that
-    breaks, and counts records; `rules` are broken ones by the name of their condition."""
+    breaks, and counts records; `rules` are broken ones by the name of their condition; `lost` is
+    what casts of the steps made NULL of, by column."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -63,6 +65,7 @@ class ScanReport:
     kept_out: dict[Path, Found] = field(default_factory=dict)
     broken: dict[str, Found] = field(default_factory=dict)
     rules: dict[str, Broken] = field(default_factory=dict)
+    lost: dict[str, Lost] = field(default_factory=dict)
 
     @property
     def by_reason(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lake_platform.domain.batches import AppliedBatch
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.diff import Change
 from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
@@ -16,7 +17,8 @@ class LoadResult:
     """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
     values in `_rescued` by the path they had, `passed_over` those that hints drop, by theirs;
     `released` are keys of quarantine objects that records came back from; `broken`: rules that
-    rows of the batch break, by name."""
+    rows of the batch break, by name; `lost`: what casts of the steps made NULL of, by column; one
+    with casts that is not in it could not be counted."""
 
     table: str
     applied: AppliedBatch
@@ -32,6 +34,7 @@ class LoadResult:
     passed_over: Mapping[str, int] = field(default_factory=dict)
     released: tuple[str, ...] = ()
     broken: Mapping[str, Broken] = field(default_factory=dict)
+    lost: Mapping[str, Lost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from lake_platform.domain.batches import WriteResult
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.quality import Balance
 from lake_platform.metastore.tables import BatchRow
 
@@ -13,7 +14,7 @@ from lake_platform.metastore.tables import BatchRow
 @dataclass(frozen=True, slots=True)
 class BatchStatistics:
     """One applied batch. `counted`: part of the totals; a batch applied again within a larger one
-    is not."""
+    is not. `lost`: rows by column that lost a value in a cast, None where nobody counted them."""
 
     table: str
     batch: str
@@ -29,6 +30,7 @@ class BatchStatistics:
     files: int
     bytes: int
     recorded_at: int
+    lost: Mapping[str, int] | None = None
 
 
 def within(inner: BatchRow, outer: BatchRow) -> bool:
@@ -46,6 +48,7 @@ def row_of(
     result: WriteResult,
     windows: Mapping[str, int],
     rescued: Mapping[str, int] | None,
+    lost: Mapping[str, Lost] | None,
     now: int,
 ) -> BatchRow:
     applied = result.applied
@@ -63,6 +66,7 @@ def row_of(
         windows=dict(windows),
         quarantine_keys=list(applied.quarantine_keys),
         rescued=None if rescued is None else dict(rescued),
+        lost_by_cast=None if lost is None else {name: one.lost for name, one in lost.items()},
         files=result.files,
         bytes=result.bytes,
         recorded_at=now,
@@ -85,4 +89,5 @@ def statistics_of(row: BatchRow) -> BatchStatistics:
         row.files,
         row.bytes,
         row.recorded_at,
+        row.lost_by_cast,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from lake_platform.domain.batches import BatchRange, CountedBatch, WriteResult
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.progress import Progress
 from lake_platform.domain.quality import Balance
@@ -87,6 +88,7 @@ class Statistics(Unit):
         result: WriteResult,
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None,
+        lost: Mapping[str, Lost] | None = None,
     ) -> None:
         """Counts a batch once, whatever is recorded again, late or out of order.
 
@@ -98,7 +100,9 @@ class Statistics(Unit):
         """
         with self._write() as session:
             self._row(session, table, lock=True)
-            delta = self._count(session, table, result, windows, rescued)
+            delta = self._count(
+                session, table, result, row_of(table, result, windows, rescued, lost, self._clock())
+            )
             totals = session.get_one(ProgressRow, table)
             totals.records += delta.written
             totals.quarantined += delta.quarantined
@@ -203,8 +207,7 @@ class Statistics(Unit):
         session: Session,
         table: str,
         result: WriteResult,
-        windows: Mapping[str, int],
-        rescued: Mapping[str, int] | None,
+        row: BatchRow,
     ) -> Balance:
         """Stores the batch; returns by how much the totals change."""
         applied = result.applied
@@ -217,7 +220,6 @@ class Statistics(Unit):
             session.delete(known)
             session.flush()
         overlapping = self._overlapping(session, table, result)
-        row = row_of(table, result, windows, rescued, self._clock())
         row.counted = not any(
             o.counted and (within(row, o) or (applied.replay and not within(o, row)))
             for o in overlapping

@@ -51,6 +51,9 @@ def held_against(said: Sequence[Condition], rows: pa.RecordBatch) -> Verdict:
             leaves = leaves_of(rows, one.column)
             mask = _CHECKS[one.kind](leaves[0], one.value)
             note(one, rows, leaves, mask, broken, aside)
+        elif one.kind == "cast" and cast_column(one) in rows.schema.names:
+            given = rows.column(cast_column(one))
+            note(one, rows, (given, None), given.is_valid(), broken, aside)
         elif one.kind == "sql" and sql_column(one) in rows.schema.names:
             mask = pc.equal(rows.column(sql_column(one)), False)
             note(one, rows, (pa.nulls(rows.num_rows), None), mask, broken, aside)
@@ -60,6 +63,11 @@ def held_against(said: Sequence[Condition], rows: pa.RecordBatch) -> Verdict:
 def sql_column(condition: Condition) -> str:
     """Where an engine puts what a predicate is of each row."""
     return f"#rule {condition.name}"
+
+
+def cast_column(condition: Condition) -> str:
+    """Where an engine puts what a cast was given for each row that it made NULL of."""
+    return f"#cast {condition.column.casefold()}"
 
 
 def note(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from lake_platform.domain.casts import Lost, summed
 from lake_platform.domain.diff import Change
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.rules import Broken, added
@@ -44,6 +45,14 @@ class Step:
             found = added(found, result.broken)
         return found
 
+    @property
+    def lost(self) -> dict[str, Lost]:
+        """What casts made NULL of in its loads, by column."""
+        found: dict[str, Lost] = {}
+        for result in (r for r in self.loads if not r.applied.reapply):
+            found = summed(found, result.lost)
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         quarantined: Counter[str] = Counter()
         rescued: Counter[str] = Counter()
@@ -60,6 +69,7 @@ class Step:
             "counts": asdict(self.balance) | {"difference": self.balance.difference},
             "quarantined_by_reason": dict(quarantined),
             "rescued_by_path": dict(rescued),
+            "lost_by_cast": {name: lost.to_dict() for name, lost in self.lost.items()},
             "rules": [b.to_dict() for b in self.broken.values()],
             "changes": [*(_change(c) for r in self.loads for c in r.changes), *self.changes_made],
             "schema_version": self.loads[-1].schema_version if self.loads else None,

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset, Status, Transform
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
@@ -487,6 +488,13 @@ def test_counted_batches_say_what_they_rescued(orders: Repository) -> None:
     ]  # fmt: skip
     orders.record_batch("orders", result(1, 3, written=12, epoch=4, replay=True), {}, {})
     assert [c.rescued for c in orders.counted_batches("orders", 1, 9)] == [{}, None, {}]
+
+
+def test_a_batch_says_what_its_casts_lost(orders: Repository) -> None:
+    lost = {"n": Lost(10, 2, {"partition": 0, "offset": 1, "value": "n/a"}), "d": Lost(10, 0)}
+    orders.record_batch("orders", result(1, 3, written=10), {}, {}, lost)
+    orders.record_batch("orders", result(4, 4, written=5), {})
+    assert [b.lost for b in orders.batches("orders")] == [None, {"n": 2, "d": 0}]
 
 
 def test_gap_is_accepted_once(orders: Repository) -> None:

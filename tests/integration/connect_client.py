@@ -12,6 +12,8 @@ from pathlib import Path
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.spark.session import open_session
 from lake_platform.adapters.storage.object_store import open_store
+from lake_platform.domain.casts import Lost
+from lake_platform.domain.dataset import Transform
 from tests.spark_support import table_rows
 from tests.support import Lab
 
@@ -37,6 +39,13 @@ def main(home: Path, remote: str) -> None:
     lab.cycle("orders")
     lab.account("orders")
     assert {r["id"] for r in lab.rows("orders")} == {0, 1, 2, 4}
+    step = Transform(sql="SELECT id, CAST(n AS INT) AS n FROM input")
+    lab.register("cast", format="parquet", transforms=(step,))
+    lab.send_all([{"id": 1, "n": "5"}, {"id": 2, "n": "n/a"}], table="cast")
+    lab.engine = engine("parquet")
+    [result] = lab.cycle("cast")
+    first = {"partition": 0, "offset": 1, "value": "n/a"}
+    assert result.lost == {"n": Lost(2, 1, first)}, result.lost
     lab.close()
     sys.stdout.write("both phases over Spark Connect\n")
 

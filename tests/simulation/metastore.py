@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
 from lake_platform.domain.batches import AppliedBatch, CountedBatch, WriteResult
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision, settled_by
 from lake_platform.domain.described import Line, in_force
@@ -64,6 +65,7 @@ class _Batch:
     bytes: int
     recorded_at: int
     rescued: Mapping[str, int] | None = None
+    lost: Mapping[str, int] | None = None
 
     def within(self, other: _Batch) -> bool:
         mine, theirs = self.applied.batch, other.applied.batch
@@ -523,9 +525,11 @@ class DictMetastore:
         result: WriteResult,
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None,
+        lost: Mapping[str, Lost] | None = None,
     ) -> None:
         held = self._held(table)
-        delta = self._count(held, result, windows, rescued)
+        counts = None if lost is None else {name: one.lost for name, one in lost.items()}
+        delta = self._count(held, result, windows, rescued, counts)
         for total, part in (
             ("records", delta.written), ("quarantined", delta.quarantined),
             ("deleted", delta.deleted), ("deduplicated", delta.deduplicated),
@@ -540,6 +544,7 @@ class DictMetastore:
         result: WriteResult,
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None,
+        lost: Mapping[str, int] | None,
     ) -> Balance:
         applied, delta = result.applied, Balance()
         known = held.batches.get(applied.batch.id)
@@ -549,8 +554,9 @@ class DictMetastore:
             delta = _minus(delta, known)
             del held.batches[applied.batch.id]
         made = _Batch(
-            applied, True, dict(windows), result.files, result.bytes, self._clock(), rescued
-        )
+            applied, True, dict(windows), result.files, result.bytes, self._clock(), rescued,
+            lost,
+        )  # fmt: skip
         first, last = applied.batch.first_seq, applied.batch.last_seq
         others = [
             o for o in held.batches.values()
@@ -586,6 +592,7 @@ class DictMetastore:
                 table, b.applied.batch.id, b.applied.applied, b.applied.epoch, b.applied.instant,
                 b.applied.schema_version, b.applied.replay, b.counted, b.applied.balance,
                 b.windows, b.applied.quarantine_keys, b.files, b.bytes, b.recorded_at,
+                b.lost,
             )
             for b in held[:limit]
         ]  # fmt: skip

@@ -19,13 +19,15 @@ _OPEN, _CLOSE = TokenType.L_PAREN, TokenType.R_PAREN
 class Clauses:
     """One SELECT; positions are of characters. `where` is the span of its WHERE with the condition,
     None without one; `stars` are the qualifiers of the stars among its columns, "" for a plain one;
-    `row` are the names a star of all columns of its source may have."""
+    `row` are the names a star of all columns of its source may have; `items` the tokens of
+    each of its columns."""
 
     source_at: int
     where: tuple[int, int] | None
     condition: str
     stars: tuple[str, ...]
     row: frozenset[str]
+    items: tuple[tuple[Token, ...], ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -72,28 +74,36 @@ def _clauses(sql: str, tokens: Sequence[Token], at: int) -> Clauses:
     if source is None:  # refused before, see transforms.check_select
         raise ValueError(f"no FROM behind character {tokens[at].end} of {sql!r}")
     level = list(_level(tokens, source))
+    items = tuple(_items(tokens[at + 1 : source]))
     where = next((i for i in level if tokens[i].token_type == TokenType.WHERE), None)
     end = tokens[level[-1]].end + 1 if level else tokens[source].end + 1
     return Clauses(
         source_at=tokens[source].start,
         where=None if where is None else (tokens[where].start, end),
         condition="" if where is None else sql[tokens[where].end + 1 : end].strip(),
-        stars=tuple(_stars(tokens[at + 1 : source])),
+        stars=tuple(_stars(items)),
         row=frozenset(_row_names(tokens, [i for i in level if where is None or i < where])),
+        items=items,
     )
 
 
-def _stars(listed: Sequence[Token]) -> Iterator[str]:
+def _items(listed: Sequence[Token]) -> Iterator[tuple[Token, ...]]:
+    """What is between the commas that are in no brackets."""
     depth, item = 0, list[Token]()
     for token in (*listed, None):
         kind = token.token_type if token else TokenType.COMMA
         depth += (kind == _OPEN) - (kind == _CLOSE)
         if kind == TokenType.COMMA and depth == 0:
-            if item and item[-1].token_type == TokenType.STAR and _only_names(item[:-1]):
-                yield ".".join(t.text for t in item if t.token_type not in _NOT_NAMES)
+            yield tuple(item)
             item = []
         elif token:
             item.append(token)
+
+
+def _stars(items: Sequence[Sequence[Token]]) -> Iterator[str]:
+    for item in items:
+        if item and item[-1].token_type == TokenType.STAR and _only_names(item[:-1]):
+            yield ".".join(t.text for t in item if t.token_type not in _NOT_NAMES)
 
 
 _NOT_NAMES = frozenset([TokenType.DOT, TokenType.STAR, TokenType.HINT])

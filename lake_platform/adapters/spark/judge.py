@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from lake_platform.adapters.spark.carry import lost_columns
 from lake_platform.adapters.spark.rows import deletable, made_rows, target_columns
 from lake_platform.adapters.spark.rules import conditions_of, held_against_rules
 from lake_platform.domain.batches import BatchJob, Exclusion, Judgement, UnfitRow
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import (
     HARMLESS_PARTITION_CHARS,
@@ -19,7 +21,7 @@ from lake_platform.domain.quality import (
 from lake_platform.records.unique import Place
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, Row, SparkSession
 
     from lake_platform.domain.ports import ObjectStore
 
@@ -27,10 +29,12 @@ _SHOWN = 1_000  # characters of a partition value: enough to know that it is too
 
 
 def needs_judging(dataset: Dataset) -> bool:
-    """Where a step can make a row unfit, its count of rows tells what became of the records, or a
-    rule is about its rows."""
+    """Where a step can make a row unfit, its count of rows tells what became of the records, a
+    rule is about its rows, or a cast of it may lose values."""
     shaped = dataset.mode == "upsert" or dataset.partition_by or dataset.explode
-    return bool((dataset.transformed and shaped) or conditions_of(dataset))
+    if dataset.transformed and (shaped or lost_columns(dataset).flags):
+        return True
+    return bool(conditions_of(dataset))
 
 
 def judge(spark: SparkSession, job: BatchJob, store: ObjectStore) -> Judgement:
@@ -51,22 +55,26 @@ def _judged(
         # The other rows of these records must not be counted either.
         gone = tuple(Exclusion(*place) for place in unfit)
         rest = replace(job, refused=gone, quarantined=job.quarantined + len(gone))
-        return replace(_judged(spark, rest, store, {}), unfit=tuple(unfit.values()))
+        found_again = _judged(spark, rest, store, {})
+        return replace(found_again, unfit=tuple(unfit.values()), lost=found.lost)
     alive = job.records - job.quarantined - job.dropped - len(job.deletes)
     sound = found.given - len(unfit)
     return Judgement(
         tuple(unfit.values()),
         dropped=alive - len(unfit) - sound,
         exploded=found.rows - found.given,
+        lost=found.lost,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Rows the batch would write or delete, and the records that give one."""
+    """Rows the batch would write or delete, and the records that give one. `lost` is of the rows
+    that would be written, before any is put aside."""
 
     rows: int
     given: int
+    lost: Mapping[str, Lost] = field(default_factory=dict)
 
 
 def _look(spark: SparkSession, job: BatchJob, store: ObjectStore) -> tuple[list[UnfitRow], _Counts]:
@@ -81,7 +89,9 @@ def _look(spark: SparkSession, job: BatchJob, store: ObjectStore) -> tuple[list[
         F.col("_kafka_offset").alias("_o"),
         passed.alias("_passed"),
         given.alias("_given"),
+        (passed & ~made.deleted).alias("_kept"),
         *_looked_at(made.frame, job),
+        *(F.col(f"`{name}`") for name in made.casts.values()),
     ).where(F.col("_given"))
     unfit = F.col("_reason").isNotNull() | F.exists("_texts", lambda t: t.isNotNull())
     records = F.countDistinct("_p", "_o") if dataset.explode else F.count(F.lit(1))
@@ -91,11 +101,30 @@ def _look(spark: SparkSession, job: BatchJob, store: ObjectStore) -> tuple[list[
         F.collect_list(
             F.when(F.col("_passed") & unfit, F.struct("_p", "_o", "_reason", "_texts"))
         ).alias("unfit"),
+        F.count(F.when(F.col("_kept"), True)).alias("kept"),
+        *(c for name in made.casts.values() for c in _lost(name)),
     ).first()
     if found is None:
         return [], _Counts(0, 0)
     verdicts = {(v.partition, v.offset): v for s in found["unfit"] if (v := _verdict(s))}
-    return list(verdicts.values()), _Counts(int(found["rows"]), int(found["given"]))
+    lost = {c: _lost_of(found, name) for c, name in made.casts.items()}
+    return list(verdicts.values()), _Counts(int(found["rows"]), int(found["given"]), lost)
+
+
+def _lost(name: str) -> Iterator[Column]:
+    """How many rows have such a text, and the first by its place."""
+    from pyspark.sql import functions as F
+
+    said = F.when(F.col("_kept"), F.col(f"`{name}`"))
+    yield F.count(said).alias(f"n{name}")
+    first = F.struct(F.col("_o"), F.col("_p"), said.alias("_v"))
+    yield F.min(F.when(said.isNotNull(), first)).alias(f"f{name}")
+
+
+def _lost_of(found: Row, name: str) -> Lost:
+    first = found[f"f{name}"]
+    shown = first and {"partition": first["_p"], "offset": first["_o"], "value": first["_v"]}
+    return Lost(int(found["kept"]), int(found[f"n{name}"]), shown)
 
 
 def _looked_at(frame: DataFrame, job: BatchJob) -> Iterator[Column]:

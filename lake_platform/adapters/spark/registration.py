@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lake_platform.adapters.spark.carry import lost_columns
 from lake_platform.adapters.spark.names import Resolved, resolve, unknown
 from lake_platform.adapters.spark.paths import Path, has_path
 from lake_platform.adapters.spark.transforms import check_predicate, check_select
@@ -72,6 +73,8 @@ def check_rules(dataset: Dataset) -> None:
     for condition in dataset.conditions:
         if condition.kind == "regex":
             check_regex(condition.value)
+        elif condition.kind == "cast":
+            _check_cast(dataset, condition.column)
         elif condition.kind == "sql":
             check_predicate(condition.value, "rules.sql")
             if dataset.format == "parquet" and not dataset.transformed:
@@ -79,6 +82,20 @@ def check_rules(dataset: Dataset) -> None:
                     "rules.sql", condition.value, "needs Spark, and without a step a Parquet table "
                     "is loaded without it", "add the step SELECT * FROM input",
                 )  # fmt: skip
+
+
+def _check_cast(dataset: Dataset, column: str) -> None:
+    if not dataset.transformed:
+        raise InvalidFieldError(
+            "rules.cast", column, "no step makes it, and without one a value that does not fit is "
+            "never NULL", "leave the rule out; on_conflict says what becomes of it",
+        )  # fmt: skip
+    counted = lost_columns(dataset).flags
+    if column.casefold() not in counted:
+        raise InvalidFieldError(
+            "rules.cast", column, "is no column of the last step with a cast that can be counted",
+            f"name one of: {', '.join(counted)}" if counted else "use not_null or sql",
+        )  # fmt: skip
 
 
 def _place(dataset: Dataset, path: Path) -> tuple[str, str]:

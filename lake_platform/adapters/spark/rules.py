@@ -84,7 +84,8 @@ def _judged_rows(
     frame = made.frame.where(made.passed & ~made.deleted)
     columns = target_columns(frame, job.table_schema)
     kafka = [c for c in COORDINATES if c not in columns]
-    whole = frame.select(*(c.alias(name) for name, c in columns.items()), *kafka)
+    casts = _casts(job, made.casts, said)
+    whole = frame.select(*(c.alias(name) for name, c in columns.items()), *kafka, *casts)
     _written(whole, job, said, store.url(prefix.rstrip("/")))
     for info in store.list(prefix):
         if info.key.endswith(".parquet"):
@@ -93,6 +94,20 @@ def _judged_rows(
             table = pq.read_table(data, coerce_int96_timestamp_unit="us", partitioning=None)
             yield from table.to_batches()
     store.delete([i.key for i in store.list(prefix)])
+
+
+def _casts(job: BatchJob, held: Mapping[str, str], said: Sequence[Condition]) -> list[Column]:
+    """Raises: TransformError where nobody can say whether a rule holds."""
+    from pyspark.sql import functions as F
+
+    from lake_platform.records.rules import cast_column
+
+    found = {name.casefold(): flag for name, flag in held.items()}
+    asked = {cast_column(c): c for c in said if c.kind == "cast"}
+    for one in asked.values():
+        if one.column.casefold() not in found:
+            raise _failed(job, one.name, f"no cast of {one.column} can be counted any more")
+    return [F.col(f"`{found[one.column.casefold()]}`").alias(name) for name, one in asked.items()]
 
 
 def _written(frame: DataFrame, job: BatchJob, said: Sequence[Condition], url: str) -> None:
@@ -139,10 +154,11 @@ def _looked_at(frame: DataFrame, dataset: Dataset, said: Sequence[Condition]) ->
     from pyspark.sql import types as T
 
     own = dataset.primary_key if any(c.kind == "unique" for c in said) else ()
-    paths = [*(c.column for c in said if c.kind != "sql"), *own]
+    paths = [*(c.column for c in said if c.kind not in ("sql", "cast")), *own]
     roots = dict.fromkeys(root_of(frame.columns, path)[0] for path in paths)
     kinds = {f.name: f.dataType for f in frame.schema.fields}
     columns = [F.col(name) for name in ("_kafka_partition", "_kafka_offset")]
+    columns += [F.col(f"`{name}`") for name in frame.columns if name.startswith("#cast ")]
     for name in roots:
         if name is None or name.startswith("_kafka_"):
             continue

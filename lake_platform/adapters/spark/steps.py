@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lake_platform.adapters.spark.carry import PASSED, carry, casts_are_followed
+from lake_platform.adapters.spark.casts import Held
 from lake_platform.adapters.spark.errors import short
 from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.paths import with_missing
 from lake_platform.adapters.spark.registration import check_names
-from lake_platform.adapters.spark.transforms import PASSED, carry, check_predicate
+from lake_platform.adapters.spark.transforms import check_predicate
 from lake_platform.adapters.spark.types import (
     NoColumnTypeError,
     column_type,
@@ -39,11 +42,13 @@ class StepError(Exception):
 @dataclass(frozen=True, slots=True)
 class Rows:
     """`frame` has the last step's columns and the technical ones; `deleted` and `passed` are
-    conditions over it: the row goes, and no WHERE left its record out."""
+    conditions over it: the row goes, and no WHERE left its record out. `casts`: by column of the
+    last step the hidden one with what its casts lost, see casts.py."""
 
     frame: DataFrame
     deleted: Column
     passed: Column
+    casts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def step_name(dataset: Dataset, number: int) -> str:
@@ -64,8 +69,9 @@ def run(dataset: Dataset, frame: DataFrame, source: Struct) -> Rows:
         whole = frame
         frame = _analysed("explode", dataset.explode, lambda: _exploded(whole, dataset.explode))
     flags: list[str] = []
+    casts = Held() if _followed(dataset) else None
     for number in range(1, len(dataset.transforms) + 1):
-        frame = _run_step(dataset, frame, number, flags)
+        frame, casts = _run_step(dataset, frame, number, flags, casts)
     deleted, passed = F.lit(False), F.lit(True)
     for flag in flags:
         passed = passed & F.col(f"`{flag}`")
@@ -74,7 +80,16 @@ def run(dataset: Dataset, frame: DataFrame, source: Struct) -> Rows:
         deleted = F.coalesce(said, F.lit(False))  # null is no
     if flags:
         deleted = deleted | ~passed
-    return Rows(frame, deleted, passed)
+    known = {c.casefold(): c for c in frame.columns}
+    held = {known[n]: f for n, f in (casts.flags if casts else {}).items() if n in known}
+    return Rows(frame, deleted, passed, held)
+
+
+def _followed(dataset: Dataset) -> bool:
+    try:
+        return casts_are_followed(dataset)
+    except InvalidFieldError:
+        return False  # the step itself says what is wrong with it
 
 
 def check_seen(dataset: Dataset, source: Struct, seen: Struct) -> None:
@@ -163,21 +178,29 @@ def _exploded(frame: DataFrame, path: str) -> DataFrame:
     return made.select(*columns, F.col(ORDINAL), order.alias(ORDER))
 
 
-def _run_step(dataset: Dataset, frame: DataFrame, number: int, flags: list[str]) -> DataFrame:
+def _run_step(
+    dataset: Dataset, frame: DataFrame, number: int, flags: list[str], casts: Held | None
+) -> tuple[DataFrame, Held | None]:
     sql = dataset.transforms[number - 1].sql
     name = step_name(dataset, number)
     technical = [*COORDINATES, ORDER, *([ORDINAL] if dataset.explode else [])]
     if RESCUED_FIELD.name in frame.columns:
         technical.append(RESCUED_FIELD.name)  # whatever the step makes of the rest
+    passed = flags if dataset.filtered == "delete" else None
+    frame.createOrReplaceTempView("input")
     try:
-        text = carry(sql, technical, flags=flags if dataset.filtered == "delete" else None)
+        text, held = carry(sql, technical, flags=passed, casts=casts)
+        out = _analysed(name, sql, lambda: frame.sparkSession.sql(text))
     except InvalidFieldError as error:
         raise StepError(name, f"{error.reason}; {error.remedy}", sql=sql) from error
-    frame.createOrReplaceTempView("input")
-    out = _analysed(name, sql, lambda: frame.sparkSession.sql(text))
+    except StepError:
+        if casts is None:
+            raise
+        # Whether or not it is the step that is wrong: what we add must not be what stops it.
+        return _run_step(dataset, frame, number, flags, None)
     flags[:] = [c for c in out.columns if c.startswith(PASSED)]
     _check_names(out.columns, name, sql)
-    return _asserted(out)
+    return _asserted(out), held if casts is not None else None
 
 
 def _analysed(name: str, sql: str, build: Callable[[], DataFrame]) -> DataFrame:

@@ -1,4 +1,4 @@
-"""SQL steps: parsed when a dataset is registered, and made to carry the Kafka coordinates.
+"""SQL steps: parsed when a dataset is registered.
 
 A step is a chain of plain SELECTs over `input`: one row in, at most one row out, the same each
 time. What is not known to be so is refused.
@@ -6,13 +6,13 @@ time. What is not known to be so is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from lake_platform.adapters.spark.clauses import Clauses, selects, tokens_of
+from lake_platform.adapters.spark.clauses import selects, tokens_of
 from lake_platform.adapters.spark.functions import is_special_date, refused_calls
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_columns
@@ -35,58 +35,6 @@ _MIXING: dict[type[exp.Expr], str] = {
     exp.SetOperation: "UNION",
     exp.Window: "OVER",
 }
-PASSED = "_lake_passed_"
-
-
-def carry(sql: str, columns: Sequence[str], *, flags: Sequence[str] | None = None) -> str:
-    """`sql` with `columns` of `input` added to each SELECT that lacks them.
-
-    With `flags`, which are the flags of the steps before, no WHERE leaves a record out: each
-    becomes a column `_lake_passed_<n>` that says whether it would.
-    """
-    select = check_select(sql)
-    places = dict(zip(map(id, in_text_order(select)), selects(sql), strict=True))
-    carrier = _Carrier(places, None if flags is None else len(flags))
-    carrier.visit(select, [*columns, *(flags or ())], {})
-    for start, end, text in sorted(carrier.edits, reverse=True):
-        sql = sql[:start] + text + sql[end:]
-    return sql
-
-
-class _Carrier:
-    """Collects what is to be put where; `number` is that of the next flag."""
-
-    def __init__(self, places: Mapping[int, Clauses], number: int | None) -> None:
-        self._places, self._number = places, number
-        self.edits: list[tuple[int, int, str]] = []
-
-    def visit(
-        self, select: exp.Select, given: Sequence[str], ctes: Mapping[str, Sequence[str]]
-    ) -> Sequence[str]:
-        """The columns it carries then, of those that `input` has (`given`) or its source made."""
-        known = dict(ctes)
-        for cte in select.ctes:
-            known[cte.alias_or_name.casefold()] = self.visit(cte.this, given, known)
-        source, held = source_of(select), given
-        if isinstance(source, exp.Select):
-            held = self.visit(source, given, known)
-        elif isinstance(source, exp.Table):
-            held = known.get(source.name.casefold(), given)
-        return self._edit(select, held)
-
-    def _edit(self, select: exp.Select, held: Sequence[str]) -> Sequence[str]:
-        place = self._places[id(select)]
-        named = {e.alias_or_name for e in select.expressions}
-        wanted = [] if place.whole else [f"`{c}`" for c in held if c not in named]
-        if self._number is not None and place.where:
-            flag = f"{PASSED}{self._number}"
-            self._number += 1
-            wanted.append(f"coalesce(({place.condition}), false) AS `{flag}`")
-            self.edits.append((*place.where, ""))
-            held = [*held, flag]
-        if wanted:
-            self.edits.append((place.source_at, place.source_at, f", {', '.join(wanted)} "))
-        return held
 
 
 def check_select(sql: str) -> exp.Select:

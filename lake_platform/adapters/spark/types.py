@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import DataType, StructType
 
-OURS = ("_kafka_", "_hoodie_", "_lake_ordinal", "_lake_passed_", "_lake_key", "_lake_order")
+OURS = (
+    "_kafka_", "_hoodie_", "_lake_ordinal", "_lake_passed_", "_lake_cast_", "_lake_key",
+    "_lake_order",
+)  # fmt: skip
 _WIDER = {"byte": "int", "short": "int", "void": str(UNKNOWN)}
 
 

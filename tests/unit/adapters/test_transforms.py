@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lake_platform.adapters.spark.carry import carry
 from lake_platform.adapters.spark.transforms import (
-    carry,
     check_predicate,
     check_select,
     check_steps,
@@ -114,12 +114,12 @@ def test_step_that_is_not_one_row_for_one_row_is_refused(sql: str, said: str) ->
     ],
 )  # fmt: skip
 def test_coordinates_are_put_into_the_text_as_it_was_typed(sql: str, carried: str) -> None:
-    assert carry(sql, ["_k"]) == carried
+    assert carry(sql, ["_k"])[0] == carried
 
 
 def test_where_becomes_a_column_where_filtered_records_delete() -> None:
     sql = "WITH a AS (SELECT * FROM input WHERE x OR y) SELECT id FROM a WHERE z -- so"
-    assert carry(sql, ["_k"], flags=["_lake_passed_0"]) == (
+    assert carry(sql, ["_k"], flags=["_lake_passed_0"])[0] == (
         "WITH a AS (SELECT * , coalesce((x OR y), false) AS `_lake_passed_1` FROM input ) "
         "SELECT id , `_k`, `_lake_passed_0`, `_lake_passed_1`, "
         "coalesce((z), false) AS `_lake_passed_2` FROM a  -- so"

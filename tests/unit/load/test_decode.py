@@ -354,7 +354,7 @@ _records = st.lists(st.dictionaries(_keys, _values, max_size=5), max_size=6)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]))
 def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: Dataset) -> None:
     """Whatever the records are: the schema that comes of them holds them all."""
-    _check_whole(records, dataset)
+    check_whole(records, dataset)
 
 
 _some_hints = st.dictionaries(
@@ -380,10 +380,10 @@ _some_hints = st.dictionaries(
 def test_row_and_rescued_are_the_record_with_hints_too(
     records: list[dict[str, Any]], dataset: Dataset, columns: dict[str, Any]
 ) -> None:
-    _check_whole(records, dataset.with_changes({"columns": columns}))
+    check_whole(records, dataset.with_changes({"columns": columns}))
 
 
-def _check_whole(records: list[dict[str, Any]], dataset: Dataset) -> None:
+def check_whole(records: list[dict[str, Any]], dataset: Dataset) -> None:
     texts = [json.dumps(r).encode() for r in records]
     sight = settled(texts, dataset, Profile()).sight
     if sight is None:
