@@ -10,7 +10,7 @@ from isal import igzip
 
 from bench.records import Expected
 from lake_platform.domain.layout import quarantine_prefix, raw_prefix
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.raw import log as raw_log
 
 if TYPE_CHECKING:

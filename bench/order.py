@@ -16,7 +16,7 @@ from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.spark.session import open_session, session_config
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.embedded.java import java_home
 from lake_platform.settings import Settings
 

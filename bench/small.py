@@ -14,7 +14,7 @@ from bench.records import Events, produce
 from lake_platform import compose
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.ports import ObjectInfo, ObjectStore
+from lake_platform.domain.storage import ObjectInfo, ObjectStore
 from lake_platform.dump.dump import dump
 from lake_platform.load.load import load
 

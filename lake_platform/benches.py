@@ -20,8 +20,9 @@ from lake_platform.compose import (
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.ports import Kafka, ObjectStore
+from lake_platform.domain.ports import Kafka
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import Settings
 

@@ -17,11 +17,13 @@ from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.pool import Pool
-from lake_platform.domain.ports import Kafka, Metastore, ObjectStore, TableEngine
+from lake_platform.domain.ports import Kafka, Metastore, TableEngine
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import SetupError
+from lake_platform.metastore.outside import MissingRanges, Notify
 from lake_platform.metastore.repository import Repository, open_repository
-from lake_platform.metastore.service import MissingRanges, Notify, UseCases
+from lake_platform.metastore.service import UseCases
 from lake_platform.settings import Settings
 
 if TYPE_CHECKING:

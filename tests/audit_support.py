@@ -28,8 +28,9 @@ from lake_platform.audit.tables import open_reader
 from lake_platform.domain.batches import BatchJob, StagedFile
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import OffsetRange
-from lake_platform.domain.ports import KafkaMessage, ObjectStore
+from lake_platform.domain.ports import KafkaMessage
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.storage import ObjectStore
 from tests.support import Lab
 
 SOURCE = Struct((Field("id", Scalar("long")), Field("name", Scalar("string"))))

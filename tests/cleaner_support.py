@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import ObjectInfo
+from lake_platform.domain.storage import ObjectInfo
 from lake_platform.raw import log as raw_log
 from tests.support import Faulty, Lab
 

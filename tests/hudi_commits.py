@@ -10,7 +10,7 @@ from typing import Any
 import fastavro
 
 from lake_platform.domain.batches import AppliedBatch
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 
 TIMELINE = "lake/t/.hoodie/timeline/"
 _COUNTS = ("numWrites", "numInserts", "numUpdateWrites", "numDeletes", "totalWriteBytes")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from isal import igzip
 
 from lake_platform.domain.offsets import RawObject
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.records.envelope import Classifier
 
 AT_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC

@@ -14,7 +14,7 @@ import pytest
 
 from lake_platform.adapters.spark.session import open_session, session_config
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.embedded.jars import ensure_jars
 
 if TYPE_CHECKING:

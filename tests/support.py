@@ -28,8 +28,9 @@ from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Path as Path_
 from lake_platform.domain.offsets import RawCommit, Slice
-from lake_platform.domain.ports import ObjectStore, TableEngine
+from lake_platform.domain.ports import TableEngine
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump.dump import dump
 from lake_platform.load.load import load
 from lake_platform.load.results import LoadResult

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lake_platform.adapters.hudi.engine import HudiEngine
 from lake_platform.adapters.parquet.engine import ParquetEngine
 from lake_platform.domain.dataset import Format
-from lake_platform.domain.ports import ObjectStore, TableEngine
+from lake_platform.domain.ports import TableEngine
+from lake_platform.domain.storage import ObjectStore
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

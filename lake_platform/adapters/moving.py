@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from lake_platform.domain.ports import ObjectStore, Still
+from lake_platform.domain.ports import Still
+from lake_platform.domain.storage import ObjectStore
 
 _AT_ONCE = 16
 _BETWEEN = 64  # objects from one asking to the next

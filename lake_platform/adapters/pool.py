@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from lake_platform.domain.pool import Answer, Asked, Crew, Job
-from lake_platform.domain.ports import Kafka, ObjectStore
+from lake_platform.domain.ports import Kafka
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import WorkerLostError
 
 # It finds this package where its parent does, then does what it is told.

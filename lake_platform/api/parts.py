@@ -12,7 +12,8 @@ from fastapi import Path as PathParameter
 
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.layout import check_name
-from lake_platform.domain.ports import Clock, Kafka, ObjectStore
+from lake_platform.domain.ports import Clock, Kafka
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import (
     BodyTooLargeError,
     DagsterUnavailableError,
@@ -20,8 +21,9 @@ from lake_platform.errors import (
     UnsupportedError,
 )
 from lake_platform.load.held import LookAhead
+from lake_platform.metastore.outside import MissingRanges
 from lake_platform.metastore.repository import Repository
-from lake_platform.metastore.service import MissingRanges, UseCases
+from lake_platform.metastore.service import UseCases
 from lake_platform.trial.check import CheckBench
 from lake_platform.trial.preview import Question
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from lake_platform.domain.dataset import Format, OnConflict
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.pool import Pool
-from lake_platform.domain.ports import Clock, Kafka, Metastore, ObjectStore, TableEngine, Workers
+from lake_platform.domain.ports import Clock, Kafka, Metastore, TableEngine, Workers
+from lake_platform.domain.storage import ObjectStore
 
 EngineFor = Callable[[Format], TableEngine]
 

@@ -17,7 +17,8 @@ from lake_platform.domain.raw_span import RawSpan
 from lake_platform.domain.reserved import RESERVED
 from lake_platform.domain.rules import Condition, conditions
 from lake_platform.domain.rules import Rule as Rule  # noqa: PLC0414 - definitions of users have it from here
-from lake_platform.errors import InvalidFieldError, UnsupportedError
+from lake_platform.domain.transform import Transform
+from lake_platform.errors import InvalidFieldError
 
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
@@ -46,28 +47,6 @@ class Status(StrEnum):
     BLOCKED = "BLOCKED"
     PAUSED = "PAUSED"
     RETIRED = "RETIRED"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transform:
-    """One step between raw and table. `sql`: a SELECT over the view `input`."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    kind: Literal["sql", "jar", "python"] = "sql"
-    sql: str = ""
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if self.kind != "sql":
-            raise UnsupportedError(
-                f"transforms.kind={self.kind!r}: only sql steps can be run so far; write the step "
-                f"as a SELECT over the view `input`"
-            )
-        if not self.sql.strip():
-            raise InvalidFieldError(
-                "transforms.sql", self.sql, "empty", "give a SELECT over `input`"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

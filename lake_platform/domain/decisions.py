@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lake_platform.domain.at_paths import rescuing
 from lake_platform.domain.diff import Change
-from lake_platform.domain.schema import Struct, rescuing
+from lake_platform.domain.schema import Struct
 
 Action = Literal["rescue", "quarantine", "reject"]
 Conflicts = Literal["report", "block", "rescue", "quarantine"]

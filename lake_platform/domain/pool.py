@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from lake_platform.domain.ports import Clock, Kafka, ObjectStore
+from lake_platform.domain.ports import Clock, Kafka
+from lake_platform.domain.storage import ObjectStore
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lake_platform.domain.batches import (
@@ -28,7 +27,6 @@ from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild
 from lake_platform.domain.schema import Struct
-from lake_platform.errors import StorageUnavailableError
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 UTC."""
@@ -85,62 +83,6 @@ class Kafka(Protocol):
     def report_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Commits group offsets for display in Kafka tools only. Never read back."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
-    key: str
-    size: int
-    modified_at: int
-
-
-class ObjectStore(Protocol):
-    """Keys are relative to the storage root. Writes are visible at once and whole.
-
-    Every method raises StorageUnavailableError when the store does not answer.
-    """
-
-    def get(self, key: str) -> bytes:
-        """Raises: KeyError when there is no such object."""
-        ...
-
-    def put(self, key: str, data: bytes) -> None: ...
-
-    def put_new(self, key: str, data: bytes) -> bool:
-        """Puts if absent; False when the key is taken, with nothing changed."""
-        ...
-
-    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
-        """Objects under `prefix` with key > `after`, in key order."""
-        ...
-
-    def head(self, key: str) -> ObjectInfo | None: ...
-
-    def delete(self, keys: Iterable[str]) -> None:
-        """Deletes; keys that are not there are fine."""
-        ...
-
-    def move(self, source: str, target: str) -> None:
-        """Replaces `target`. Raises: KeyError when `source` is not there."""
-        ...
-
-    def url(self, key: str) -> str:
-        """The URL Spark reads the key by (`file:` or `s3a:`)."""
-        ...
-
-
-def put_first(store: ObjectStore, key: str, data: bytes) -> bool:
-    """`put_new` whose reply may be lost: False when something is at `key`, perhaps our own, which
-    the nonce in it tells.
-
-    Raises: StorageUnavailableError when nothing is there.
-    """
-    try:
-        return store.put_new(key, data)
-    except StorageUnavailableError:
-        if store.head(key) is None:
-            raise
-        return False
 
 
 class Workers(Protocol):

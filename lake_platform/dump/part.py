@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lake_platform.domain.offsets import OffsetRange, RawObject, Slice
-from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader, ObjectStore
+from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError
 from lake_platform.records.uncollected import uncollected

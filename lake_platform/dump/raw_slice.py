@@ -11,7 +11,8 @@ from isal import isal_zlib
 
 from lake_platform.domain.layout import raw_key
 from lake_platform.domain.offsets import RawObject, Slice
-from lake_platform.domain.ports import KafkaMessage, ObjectStore
+from lake_platform.domain.ports import KafkaMessage
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS, in_range, window_key
 from lake_platform.records.envelope import Classifier, OrderMarks, encode_key, single_line
 

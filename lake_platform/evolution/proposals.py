@@ -12,8 +12,8 @@ import msgspec
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Field, Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from lake_platform.domain.batches import BatchRange, Claim, TableState
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.layout import claim_prefix, lock_prefix, seq_name
-from lake_platform.domain.ports import ObjectStore, put_first
+from lake_platform.domain.storage import ObjectStore, put_first
 from lake_platform.errors import BatchClaimedError, CommitRaceError
 
 _DONE, _FAILED = ".done", ".failed"

@@ -10,7 +10,8 @@ from typing import Self
 
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.pool import Crew, Pool
-from lake_platform.domain.ports import Clock, Kafka, ObjectStore
+from lake_platform.domain.ports import Clock, Kafka
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.load.stage import (
     Question,
     Staged,

@@ -13,9 +13,10 @@ from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import Metastore, ObjectStore
+from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import QuarantineRatioError, SchemaBlockedError
 from lake_platform.load.crew import Decoders
 from lake_platform.load.decoded import Decoded, decoded, staging

@@ -20,7 +20,7 @@ from lake_platform.domain.batches import BatchRange
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.load.plan import Loading, Work
 from lake_platform.load.report import Rejected
 from lake_platform.records.conform import Line, head_of

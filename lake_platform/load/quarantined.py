@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 import msgspec
 
 from lake_platform.domain.layout import quarantine_prefix
-from lake_platform.domain.ports import ObjectInfo, ObjectStore
 from lake_platform.domain.quality import Reason
+from lake_platform.domain.storage import ObjectInfo, ObjectStore
 from lake_platform.domain.windows import window_of_path
 from lake_platform.errors import InvalidFieldError
 from lake_platform.load.quarantine import Held, held_of

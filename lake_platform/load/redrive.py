@@ -14,8 +14,9 @@ from dataclasses import replace
 from lake_platform.domain.batches import CountedBatch
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import Metastore, ObjectStore
+from lake_platform.domain.ports import Metastore
 from lake_platform.domain.schema import RESCUED_FIELD
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import RawExpiredError, SchemaVersionNotFoundError
 from lake_platform.load.load import load
 from lake_platform.load.plan import runnable

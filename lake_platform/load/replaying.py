@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import Metastore, ObjectStore
+from lake_platform.domain.ports import Metastore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import InvalidFieldError
 from lake_platform.load.replay import check_window, course_of
 from lake_platform.raw import log as raw_log

@@ -11,8 +11,8 @@ import orjson
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawObject
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.rules import SAMPLES, Broken, added, reason_of
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import ReplayRefusedError, RuleBrokenError
 from lake_platform.load.report import Rejected
 from lake_platform.raw.objects import read_lines

@@ -14,8 +14,8 @@ from lake_platform.domain.batches import Delete, Layout, StagedFile
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Ruling
 from lake_platform.domain.offsets import RawObject
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import NotDecodedError
 from lake_platform.load.decode import Decoder, judged_later
 from lake_platform.load.folders import laid_out

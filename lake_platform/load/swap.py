@@ -33,8 +33,8 @@ from lake_platform.domain.layout import (
     swap_key,
     table_prefix,
 )
-from lake_platform.domain.ports import ObjectStore, put_first
 from lake_platform.domain.rebuild import Rebuild, Shadow
+from lake_platform.domain.storage import ObjectStore, put_first
 from lake_platform.errors import (
     BatchClaimedError,
     CommitRaceError,

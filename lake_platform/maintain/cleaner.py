@@ -20,7 +20,7 @@ from lake_platform.domain.layout import (
     staging_root,
 )
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import ObjectInfo
+from lake_platform.domain.storage import ObjectInfo
 from lake_platform.errors import CorruptRawError, InvalidFieldError
 from lake_platform.load import claims
 from lake_platform.raw import log as raw_log

@@ -10,21 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lake_platform.domain.at_paths import retyped
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import column_of
 from lake_platform.domain.mapping import Path, paths_of, shown
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import (
     Array,
+    Decimal,
     Field,
     Map,
     Struct,
     Type,
     fields,
+    grown,
     leaf,
-    retyped,
     widens,
-)
+)  # fmt: skip
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.ddl import Hints, column_type
 from lake_platform.metastore.model import dataset_to_dict
@@ -76,6 +78,8 @@ def widened(
             "type", kind, f"column {column} is {before}, {why}, under the rows that are there",
             f"have the table built anew: {rebuild(dataset.table, {_HINT + path: new})}",
         )  # fmt: skip
+    if isinstance(before, Decimal) and isinstance(wanted, Decimal):
+        _check_grown(column, before, wanted)
     types = {column: wanted}
     table = active.table if dataset.transformed else retyped(active.columns, types)
     change = f"column {column}: {before} became {wanted} (WIDEN)"
@@ -84,6 +88,16 @@ def widened(
     )
     hints = {**dataset.columns, path: hint | said} if "type" in hint else dataset.columns
     return new_version, hints
+
+
+def _check_grown(column: str, before: Decimal, wanted: Decimal) -> None:
+    least = grown(before, wanted)
+    if least != wanted:
+        raise InvalidFieldError(
+            "type", str(wanted),
+            f"column {column} is {before}, and Hudi would read older rows with the point moved",
+            f"give {least}" if least.storable else "give one with as many digits behind the point",
+        )  # fmt: skip
 
 
 def renamed(dataset: Dataset, active: SchemaVersion, column: str, name: str) -> Altering:

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import OffsetRange, TopicInfo, common, listed
+from lake_platform.domain.ports import Kafka
+from lake_platform.metastore.repository import Repository
 
 RawOf = Callable[[str, str], Mapping[int, OffsetRange]]
 """What raw still holds of a table, if it was read from the topic of this id (raw.log.held)."""
+
+
+def start_of(
+    dataset: Dataset, gone: int, store: Repository, kafka: Kafka, raw_of: RawOf
+) -> list[str]:
+    """Where the table begins, if that is not the topic's first record. `gone`: the newest raw
+    commit of `raw_from` whose objects retention took."""
+    if gone:
+        return [
+            f"raw retention took the objects of raw commits 1 to {gone} of {dataset.raw_from}, "
+            f"so table {dataset.table} starts behind them"
+        ]
+    if dataset.raw_from:
+        return []
+    others = store.list_all(include_retired=True, on_broken=lambda _table, _error: None)
+    same = {
+        r.dataset.table: r.status is Status.RETIRED
+        for r in others
+        if r.dataset.topic == dataset.topic and not r.dataset.raw_from
+    }
+    return beginning_gone(dataset, kafka.describe(dataset.topic), same, raw_of)
 
 
 def beginning_gone(

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from lake_platform.domain.at_paths import retyped
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision, column_of
 from lake_platform.domain.mapping import Path, paths_of, shown
 from lake_platform.domain.part import definition_of
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.resolutions import Asked, Plan, broken, plan
-from lake_platform.domain.schema import Struct, retyped
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import InvalidFieldError, NameTakenError
 from lake_platform.metastore.ddl import without_columns
 from lake_platform.metastore.incident import Incident, Outcome

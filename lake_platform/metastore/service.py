@@ -11,42 +11,33 @@ from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import STEPS, Decision
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.mapping import Look, Mapped
-from lake_platform.domain.offsets import Gap, OffsetRange
+from lake_platform.domain.offsets import Gap
 from lake_platform.domain.part import part_of
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.raw_span import RawSpan
 from lake_platform.domain.resolutions import Asked
-from lake_platform.domain.schema import (
-    Struct,
-)
+from lake_platform.domain.schema import Struct
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore import resolving
 from lake_platform.metastore.altering import Altering, aliased, renamed, widened
-from lake_platform.metastore.beginning import RawOf, beginning_gone
+from lake_platform.metastore.beginning import RawOf, start_of
 from lake_platform.metastore.ddl import Hints, with_added, without_column
 from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed
+from lake_platform.metastore.outside import (
+    Advise,
+    CheckSteps,
+    ExpiredSeq,
+    HasRawLog,
+    Infer,
+    MissingRanges,
+    Notify,
+)  # fmt: skip
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable
 from lake_platform.metastore.rows_change import CheckSource, check_rows, rows_change
 from lake_platform.metastore.schedules import check_schedule
-
-Infer = Callable[[Kafka, Dataset], Look]
-"""Schema and warnings from some of a topic's records (sight.infer.look)."""
-CheckSteps = Callable[[Dataset], None]
-"""Raises InvalidFieldError for a transform that cannot run, or a rule that cannot be."""
-Advise = Callable[[Dataset, Struct | None], Sequence[str]]
-"""Warnings about a definition and the schema of its topic (load.advice)."""
-Tell = Callable[[str], None]
-MissingRanges = Callable[[str], Mapping[int, OffsetRange]]
-"""Offsets of a table's topic that were never read and are gone (ingest.dump.missing_ranges)."""
-HasRawLog = Callable[[str], bool]
-"""Whether the raw log of a table is in the storage."""
-ExpiredSeq = Callable[[str], int]
-"""The newest raw commit of a table whose objects raw retention took (raw.log.expired_seq)."""
-Notify = Callable[[str], None]
-"""Told the table after its definition changed; must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +80,8 @@ class UseCases:
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
         found = self.look(dataset)
-        sight, span = found.sight, RawSpan(after=self._first_kept(dataset))
-        part = part_of(dataset, span)
+        sight = found.sight
+        part = part_of(dataset, RawSpan(after=self._first_kept(dataset)))
         record = self.store.register(part, sight.source if sight else None, actor, sight)
         self.notify(dataset.table)
         active = self.store.active_schema(dataset.table)
@@ -112,7 +103,7 @@ class UseCases:
             warnings = [
                 f"topic {dataset.topic} holds no record yet: schema version 1 comes with the first"
             ]
-        warnings += [*self.advise(dataset, source), *self._beginning_gone(dataset)]
+        warnings += [*self.advise(dataset, source), *self._start(dataset)]
         return replace(found, warnings=warnings)
 
     def change_dataset(
@@ -121,7 +112,7 @@ class UseCases:
         changes: Mapping[str, Any],
         expected_version: int,
         actor: str,
-        tell: Tell = lambda _: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> DatasetRecord:
         """Replaces fields by JSON values; `tell` hears how other steps change the columns.
 
@@ -165,23 +156,18 @@ class UseCases:
         gone = head and not self.has_raw_log(record.dataset.raw_table)
         if gone and record.status is Status.RETIRED:
             raise InvalidFieldError(
-                "table",
-                table,
-                f"its raw log of {head} commits is gone from the storage",
+                "table", table, f"its raw log of {head} commits is gone from the storage",
                 "check LAKE_STORAGE_URL, or register a new table on the same topic",
-            )
+            )  # fmt: skip
         return self._notified(self.store.unretire(table, actor))
 
     def add_column(self, table: str, name: str, kind: str, actor: str) -> SchemaVersion:
-        """ADD COLUMN: a new nullable root column; the next batch is loaded with it."""
+        """A new nullable root column; the next batch is loaded with it."""
         record, active = changeable(self.store, table)
         return self._changed(table, *with_added(record.dataset, active, name, kind), actor)
 
     def drop_column(self, table: str, name: str, actor: str) -> SchemaVersion:
-        """DROP COLUMN: no longer loaded; what records have for it is passed over, and counted.
-
-        Raises: InvalidFieldError.
-        """
+        """No longer loaded; what records have for it is passed over, and counted."""
         record, active = changeable(self.store, table)
         return self._changed(table, *without_column(record.dataset, active, name), actor)
 
@@ -297,24 +283,11 @@ class UseCases:
         if before is None or not dataset.holds_rules_as(before):
             self.check_rules(dataset)
 
+    def _start(self, dataset: Dataset) -> list[str]:
+        return start_of(dataset, self._first_kept(dataset), self.store, self.kafka, self.raw_of)
+
     def _first_kept(self, dataset: Dataset) -> int:
         return self.expired_seq(dataset.raw_from) if dataset.raw_from else 0
-
-    def _beginning_gone(self, dataset: Dataset) -> list[str]:
-        if gone := self._first_kept(dataset):
-            return [
-                f"raw retention took the objects of raw commits 1 to {gone} of {dataset.raw_from}, "
-                f"so table {dataset.table} starts behind them"
-            ]
-        if dataset.raw_from:
-            return []
-        others = self.store.list_all(include_retired=True, on_broken=lambda _table, _error: None)
-        same = {
-            r.dataset.table: r.status is Status.RETIRED
-            for r in others
-            if r.dataset.topic == dataset.topic and not r.dataset.raw_from
-        }
-        return beginning_gone(dataset, self.kafka.describe(dataset.topic), same, self.raw_of)
 
     def _notified(self, record: DatasetRecord) -> DatasetRecord:
         self.notify(record.dataset.table)

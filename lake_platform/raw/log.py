@@ -15,7 +15,7 @@ from isal import igzip
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import raw_log_prefix, raw_log_snapshot_prefix, seq_name
 from lake_platform.domain.offsets import OffsetRange, RawCommit
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import CommitRaceError, CorruptRawError, StorageUnavailableError
 
 

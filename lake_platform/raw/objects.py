@@ -7,7 +7,7 @@ import hashlib
 from isal import igzip
 
 from lake_platform.domain.offsets import RawObject
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import CorruptRawError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.evolution.proposals import Proposal, proposed
 from lake_platform.metastore.repository import Repository
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
+from lake_platform.domain.at_paths import rescuing_inside
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import FirstSight, Look, Path, shown
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
-from lake_platform.domain.schema import RESCUED_FIELD, Struct, rescuing_inside
+from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch

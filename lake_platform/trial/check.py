@@ -15,10 +15,11 @@ from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped, shown
-from lake_platform.domain.ports import Clock, Metastore, ObjectStore, TableEngine, Workers
+from lake_platform.domain.ports import Clock, Metastore, TableEngine, Workers
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump.dump import dump
 from lake_platform.errors import (
     InvalidFieldError,

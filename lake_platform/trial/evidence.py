@@ -10,8 +10,8 @@ import msgspec
 
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct, fields
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import (
     Conformer,

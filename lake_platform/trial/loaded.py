@@ -13,12 +13,13 @@ from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.mapping import Path, parse_path
-from lake_platform.domain.ports import Metastore, ObjectStore
+from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.quality import Balance, Reason, too_many
 from lake_platform.domain.rebuild import Shadow, shadow_of
 from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import (
     FixConfigError,
     LakeError,

@@ -11,9 +11,10 @@ from lake_platform.domain.batches import CountedBatch, WriteResult
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.ports import Metastore, ObjectInfo, ObjectStore
+from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow
+from lake_platform.domain.storage import ObjectInfo, ObjectStore
 from lake_platform.raw.log import commit_key
 from lake_platform.trial.unwritten import Unwritten
 

@@ -17,9 +17,10 @@ from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.own_columns import PLACE
-from lake_platform.domain.ports import Clock, Kafka, ObjectStore, Workers
+from lake_platform.domain.ports import Clock, Kafka, Workers
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import InvalidFieldError, RawExpiredError
 from lake_platform.metastore.service import UseCases
 from lake_platform.raw import log as raw_log

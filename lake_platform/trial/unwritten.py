@@ -12,9 +12,10 @@ from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, RawObject
-from lake_platform.domain.ports import Metastore, ObjectStore, TableEngine
+from lake_platform.domain.ports import Metastore, TableEngine
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import EngineError, SetupError
 from lake_platform.load.crew import Decoders
 from lake_platform.load.stage import Question, Staged

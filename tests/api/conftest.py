@@ -21,7 +21,7 @@ from lake_platform.api.app import create_app_with
 from lake_platform.api.parts import Parts
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.offsets import OffsetRange
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.settings import Settings
 from tests.support import FakeWorkers

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.casts import Lost
-from lake_platform.domain.dataset import Dataset, Status, Transform
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
@@ -32,6 +32,7 @@ from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import (
     ConflictError,
     DatasetNotFoundError,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lake_platform.adapters.hudi import engine, options
-from lake_platform.domain.dataset import Transform
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError, OldTableError
 from tests.hudi_support import HudiLab, hudi_lab, schema
 from tests.sampling import sampled

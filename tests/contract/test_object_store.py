@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.embedded.ports import free_port
 from lake_platform.errors import InvalidFieldError, StorageUnavailableError
 from tests.contract.seaweed import s3_url

@@ -20,7 +20,8 @@ from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.adapters.pool import Outside, ProcessPool, cores
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.pool import InProcess, Pool
-from lake_platform.domain.ports import Clock, Kafka, ObjectStore
+from lake_platform.domain.ports import Clock, Kafka
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import (
     BatchClaimedError,
     InvalidFieldError,

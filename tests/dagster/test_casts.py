@@ -11,7 +11,8 @@ import pytest
 from assets.casts import casts_of
 from assets.checks import check_names
 from lake_platform.domain.casts import Lost
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.transform import Transform
 from tests.support import Lab
 
 LOST = {

@@ -10,10 +10,11 @@ from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.translator import Translator, asset_key, pending_paths, table_schema
 from assets.windows import WINDOWS
 from lake_platform.compose import build_use_cases
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Field, Map, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from tests.dagster.fakes import World, definitions
 from tests.dagster.test_phases import run
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import StorageUnavailableError
 from tests.faults.clear import check_clear
 from tests.faults.kinds import GRID, Kind

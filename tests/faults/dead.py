@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import StorageUnavailableError
 from tests.faults.clear import check_clear
 from tests.faults.kinds import SILENT

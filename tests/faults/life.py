@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.maintain.cleaner import compact_log
 from tests.support import HOUR_MS, Lab, infer_now
 

@@ -14,7 +14,7 @@ import pytest
 
 from lake_platform.adapters.storage import object_store
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import LakeError
 from tests.faults.clear import check_clear
 from tests.faults.kinds import Kind

@@ -18,9 +18,9 @@ from lake_platform.adapters.memory.systems import MemoryMessage
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawObject, Slice
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.quality import Reason
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.load.scan import Scanner

@@ -13,7 +13,7 @@ from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.spark.session import open_session
 from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.casts import Lost
-from lake_platform.domain.dataset import Transform
+from lake_platform.domain.transform import Transform
 from tests.spark_support import table_rows
 from tests.support import Lab
 

@@ -24,9 +24,9 @@ from lake_platform.audit.report import AuditReport, Counts
 from lake_platform.audit.sources import Sources
 from lake_platform.audit.tables import open_reader
 from lake_platform.audit.topic import KafkaTopic
-from lake_platform.domain.dataset import Transform
 from lake_platform.domain.offsets import Slice
 from lake_platform.domain.quality import Reason
+from lake_platform.domain.transform import Transform
 from tests.audit_support import local_files, seeded
 from tests.contract.seaweed import s3_url
 from tests.integration.real_kafka import RealKafka

@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.dataset import Rule, Transform
+from lake_platform.domain.dataset import Rule
+from lake_platform.domain.transform import Transform
 from lake_platform.load import checks
 from tests.spark_support import spark  # noqa: F401
 from tests.support import Lab

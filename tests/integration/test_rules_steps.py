@@ -10,7 +10,8 @@ import pytest
 
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.dataset import Format, Rule, Transform
+from lake_platform.domain.dataset import Format, Rule
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import RuleBrokenError, TransformError
 from lake_platform.load.results import LoadResult
 from tests.spark_support import spark, table_rows

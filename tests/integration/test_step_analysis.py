@@ -10,8 +10,9 @@ import pytest
 from lake_platform import compose
 from lake_platform.adapters.spark.analysis import analyse
 from lake_platform.adapters.spark.registration import analyse_apart
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 from lake_platform.settings import load_settings
 from tests.spark_support import spark

@@ -11,8 +11,9 @@ import pytest
 
 from lake_platform.adapters.engines import spark_engines
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.dataset import Format, Transform
+from lake_platform.domain.dataset import Format
 from lake_platform.domain.quality import Balance
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import TransformError
 from tests.audit_support import Copy
 from tests.spark_support import spark, table_rows

@@ -27,8 +27,9 @@ from lake_platform.compose import build_limits, build_ports, clock, ensure_java,
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import Slice
-from lake_platform.domain.ports import Kafka, Metastore, ObjectStore
+from lake_platform.domain.ports import Kafka, Metastore
 from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump import shares
 from lake_platform.dump.dump import dump
 from lake_platform.errors import LakeError

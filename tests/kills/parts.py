@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import cast
 
 from lake_platform.adapters.pool import Outside
-from lake_platform.domain.ports import Kafka, ObjectStore
+from lake_platform.domain.ports import Kafka
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.settings import Settings
 from tests.kills.standing import Gate, StandingKafka, StandingStore
 

@@ -19,7 +19,7 @@ from lake_platform.adapters.memory.events import Commit, Event, Row, applied
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import CommitRaceError, StorageUnavailableError
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 
-from lake_platform.domain.ports import Clock, ObjectInfo
+from lake_platform.domain.ports import Clock
+from lake_platform.domain.storage import ObjectInfo
 from lake_platform.errors import StorageUnavailableError
 
 

@@ -11,9 +11,9 @@ from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, Slice
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump.dump import missing_ranges
 from lake_platform.errors import (
     CheckpointLostError,

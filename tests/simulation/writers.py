@@ -15,7 +15,8 @@ from greenlet import getcurrent, greenlet
 
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.offsets import OffsetRange, TopicInfo
-from lake_platform.domain.ports import Kafka, KafkaMessage, KafkaReader, ObjectInfo, ObjectStore
+from lake_platform.domain.ports import Kafka, KafkaMessage, KafkaReader
+from lake_platform.domain.storage import ObjectInfo, ObjectStore
 from lake_platform.errors import (
     KafkaUnavailableError,
     LakeError,

@@ -14,7 +14,7 @@ from lake_platform.adapters.hudi import timeline
 from lake_platform.adapters.hudi.strays import strays
 from lake_platform.adapters.spark.errors import engine_errors
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import EngineError, StorageUnavailableError
 
 if TYPE_CHECKING:

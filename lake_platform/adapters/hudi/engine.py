@@ -16,7 +16,7 @@ from lake_platform.adapters.hudi.keys import (
     check_old_folders,
     check_old_keys,
     record_key,
-)
+)  # fmt: skip
 from lake_platform.adapters.hudi.options import (
     FIRST_BATCH,
     fenced_options,
@@ -24,7 +24,7 @@ from lake_platform.adapters.hudi.options import (
     mode_options,
     table_type,
     tasks,
-)
+)  # fmt: skip
 from lake_platform.adapters.hudi.ordering import ordered, ordering_column
 from lake_platform.adapters.hudi.removed import take_out
 from lake_platform.adapters.hudi.tombstones import delete_rows
@@ -39,7 +39,7 @@ from lake_platform.adapters.spark.rows import (
     profile,
     rows,
     table_columns,
-)
+)  # fmt: skip
 from lake_platform.domain.batches import (
     AppliedBatch,
     BatchJob,
@@ -54,9 +54,10 @@ from lake_platform.domain.batches import (
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
 from lake_platform.domain.own_columns import append_key
-from lake_platform.domain.ports import ObjectStore, Still
+from lake_platform.domain.ports import Still
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import CommitRaceError, EngineError, StorageUnavailableError
 
 if TYPE_CHECKING:

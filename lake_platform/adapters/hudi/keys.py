@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from lake_platform.adapters.hudi import timeline
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import OldTableError
 
 if TYPE_CHECKING:

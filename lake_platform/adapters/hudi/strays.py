@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from lake_platform.adapters.hudi import timeline
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 
 _BASE_FILE = re.compile(r"[^.].*_(\d+)\.parquet")
 

@@ -15,7 +15,7 @@ import fastavro
 from lake_platform.domain.batches import AppliedBatch, BatchJob, TableState
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import table_prefix
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 
 METADATA_PREFIX = "lake."
 _BATCH, _NONCE, _UNDONE = "lake.batch", "lake.nonce", "lake.undone"

@@ -10,7 +10,7 @@ from lake_platform.adapters.spark.rows import DELETED
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.own_columns import ORDER
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.records.forms import Binary, Days, Micros, Text
 
 if TYPE_CHECKING:

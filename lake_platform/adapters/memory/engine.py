@@ -27,8 +27,9 @@ from lake_platform.domain.batches import (
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
 from lake_platform.domain.own_columns import ORDER, PLACE
-from lake_platform.domain.ports import ObjectStore, Still, put_first
+from lake_platform.domain.ports import Still
 from lake_platform.domain.schema import Array, Map, Struct, Type
+from lake_platform.domain.storage import ObjectStore, put_first
 from lake_platform.errors import (
     CommitRaceError,
     EngineError,

@@ -45,12 +45,13 @@ from lake_platform.domain.layout import (
     table_prefix,
 )
 from lake_platform.domain.own_columns import append_key
-from lake_platform.domain.ports import ObjectStore, Still
+from lake_platform.domain.ports import Still
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.domain.schema_json import to_json
+from lake_platform.domain.storage import ObjectStore
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

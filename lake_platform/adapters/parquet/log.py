@@ -21,7 +21,7 @@ from lake_platform.domain.layout import (
     seq_name,
     table_prefix,
 )
-from lake_platform.domain.ports import ObjectStore, put_first
+from lake_platform.domain.storage import ObjectStore, put_first
 from lake_platform.errors import CommitRaceError, TableDamagedError
 
 

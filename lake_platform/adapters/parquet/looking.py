@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.batches import TableProfile
 from lake_platform.domain.own_columns import PLACE
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

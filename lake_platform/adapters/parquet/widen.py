@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
 from lake_platform.domain.batches import BatchJob
 from lake_platform.domain.layout import seq_name, staging_prefix
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.domain.schema_json import struct_from_json, to_json
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.records.columns import arrow_type, parquet_bytes
 
 if TYPE_CHECKING:

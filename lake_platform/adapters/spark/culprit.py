@@ -20,7 +20,7 @@ from lake_platform.errors import TransformError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from lake_platform.domain.ports import ObjectStore
+    from lake_platform.domain.storage import ObjectStore
 
 
 def judged(session: Callable[[], SparkSession], job: BatchJob, store: ObjectStore) -> Judgement:

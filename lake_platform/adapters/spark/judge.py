@@ -23,7 +23,7 @@ from lake_platform.records.unique import Place
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row, SparkSession
 
-    from lake_platform.domain.ports import ObjectStore
+    from lake_platform.domain.storage import ObjectStore
 
 _SHOWN = 1_000  # characters of a partition value: enough to know that it is too long
 

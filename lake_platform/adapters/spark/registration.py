@@ -16,7 +16,7 @@ from lake_platform.adapters.spark.names import Resolved, resolve, unknown
 from lake_platform.adapters.spark.paths import Path, has_path
 from lake_platform.adapters.spark.transforms import check_predicate, check_select
 from lake_platform.domain import rules
-from lake_platform.domain.dataset import Dataset, Rule, Transform
+from lake_platform.domain.dataset import Dataset, Rule
 from lake_platform.domain.fitness import check_columns
 from lake_platform.domain.rules import root_of
 from lake_platform.domain.rules_fit import check_fit
@@ -24,6 +24,7 @@ from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.domain.schema_json import struct_from_json, to_json
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 
 Seen = Callable[[], Struct]

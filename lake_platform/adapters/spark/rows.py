@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-    from lake_platform.domain.ports import ObjectStore
+    from lake_platform.domain.storage import ObjectStore
 
 DELETED = "_hoodie_is_deleted"
 _SHOWN_CHARS = 10_000  # of a value that a rule looks at

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from lake_platform.domain.ports import ObjectStore
+    from lake_platform.domain.storage import ObjectStore
 
 
 @dataclass(frozen=True)

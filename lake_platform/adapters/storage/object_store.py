@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 
-from lake_platform.domain.ports import ObjectInfo
+from lake_platform.domain.storage import ObjectInfo
 from lake_platform.errors import InvalidFieldError, StorageUnavailableError
 
 _SCHEMES = ("file", "memory", "s3", "gs", "az")

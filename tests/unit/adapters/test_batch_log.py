@@ -11,8 +11,8 @@ from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange, Claim, Worker
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import batch_log_prefix, lock_prefix, seq_name
-from lake_platform.domain.ports import ObjectStore
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import CommitRaceError, StorageUnavailableError, TableDamagedError
 from tests.cleaner_support import Meddling
 from tests.support import Faulty, Trap

@@ -8,7 +8,8 @@ from lake_platform.adapters.spark.carry import carry, lost_columns
 from lake_platform.adapters.spark.casts import Held
 from lake_platform.adapters.spark.registration import check_rules
 from lake_platform.domain.casts import Lost, lost_lines, summed
-from lake_platform.domain.dataset import Dataset, Rule, Transform
+from lake_platform.domain.dataset import Dataset, Rule
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 
 

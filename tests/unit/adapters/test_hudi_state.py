@@ -13,7 +13,7 @@ from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.domain.batches import AppliedBatch, BatchRange, Claim, Worker
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import seq_name
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import EngineError
 from tests.hudi_commits import commit, time
 

@@ -20,10 +20,11 @@ from lake_platform.domain.batches import (
     TableState,
     Worker,
 )
-from lake_platform.domain.dataset import Dataset, Transform
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
+from lake_platform.domain.transform import Transform
 from tests.cleaner_support import Meddling
 from tests.hudi_commits import TIMELINE, commit, time
 

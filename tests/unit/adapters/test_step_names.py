@@ -10,8 +10,9 @@ import pytest
 from lake_platform import compose
 from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.paths import with_missing
-from lake_platform.domain.dataset import Dataset, Rule, Transform
+from lake_platform.domain.dataset import Dataset, Rule
 from lake_platform.domain.schema import Array, Field, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 from tests.support import Lab
 

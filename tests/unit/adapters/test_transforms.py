@@ -11,7 +11,8 @@ from lake_platform.adapters.spark.transforms import (
     check_steps,
     output_columns,
 )
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 
 

@@ -14,8 +14,9 @@ import pytest
 from lake_platform.audit.report import Counts
 from lake_platform.audit.sources import TableLook
 from lake_platform.audit.tables import ParquetReader
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import Gap, Slice
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import (
     CorruptRawError,
     InvalidFieldError,

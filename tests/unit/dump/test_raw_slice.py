@@ -16,7 +16,7 @@ import pytest
 
 from lake_platform.adapters.memory import systems as memory
 from lake_platform.domain.offsets import RawCommit, RawObject, Slice
-from lake_platform.domain.ports import ObjectStore
+from lake_platform.domain.storage import ObjectStore
 from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
 from lake_platform.dump import raw_slice
 from tests.support import NOW_MS, Lab, check_raw, raw_lines

@@ -12,8 +12,9 @@ import pytest
 
 from lake_platform.adapters.memory import engine as memory
 from lake_platform.adapters.memory.engine import MemoryEngine
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Struct
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.metastore.columns import compare, describe
 from lake_platform.rebuild.rebuild import Rebuilder

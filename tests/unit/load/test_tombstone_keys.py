@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import (
     Struct,
 )
 from lake_platform.domain.schema_json import struct_from_json
+from lake_platform.domain.transform import Transform
 from lake_platform.load.advice import advice
 from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.origins import computed

@@ -12,7 +12,7 @@ import pytest
 
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.domain.batches import Worker
-from lake_platform.domain.ports import ObjectInfo
+from lake_platform.domain.storage import ObjectInfo
 from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,

@@ -11,8 +11,9 @@ import pytest
 
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
-from lake_platform.domain.dataset import Dataset, Transform
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.service import UseCases
 from tests.support import Lab

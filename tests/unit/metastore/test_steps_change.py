@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from lake_platform import compose
-from lake_platform.domain.dataset import Dataset, Status, Transform
+from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.diff import Change
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.domain.steps_change import check_steps_change
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.plan import apply_plan, make_plan
 from lake_platform.metastore.service import UseCases

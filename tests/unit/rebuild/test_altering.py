@@ -299,3 +299,17 @@ def test_behind_steps_names_are_theirs(lab: Lab) -> None:
     lab.register(source=SOURCE, explode="items")
     with pytest.raises(InvalidFieldError, match=r"what its steps make.*lake rebuild t --change"):
         use_cases(lab).renaming("t", "n", "m")
+
+
+@pytest.mark.parametrize("wanted", ["decimal(6,3)", "decimal(38,3)"])
+def test_a_decimal_with_more_digits_behind_the_point_gets_more_bytes(lab: Lab, wanted: str) -> None:
+    """In as many bytes as before Hudi moves the point of rows that are there."""
+    held = Decimal(5, 2) if wanted == "decimal(6,3)" else Decimal(37, 2)
+    lab.register(source=Struct((Field("id", Scalar("long")), Field("d", held))))
+    with pytest.raises(InvalidFieldError) as refused:
+        use_cases(lab).widen_column("t", "d", wanted, "ops")
+    if "give decimal(" in str(refused.value):
+        remedy = str(refused.value).rsplit("give ", 1)[1]
+        use_cases(lab).widen_column("t", "d", remedy, "ops")
+    else:
+        assert "as many digits behind the point" in str(refused.value)

@@ -11,8 +11,9 @@ import pytest
 
 from lake_platform.adapters.memory.systems import MemoryKafka
 from lake_platform.adapters.storage.object_store import open_store
-from lake_platform.domain.dataset import Status, Transform
+from lake_platform.domain.dataset import Status
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import (
     DatasetNotFoundError,
     EngineUnavailableError,
