@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from lake_platform.domain.batches import CountedBatch, WriteResult
+from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.offsets import RawCommit
@@ -78,11 +79,11 @@ class ForOnce(Unwritten):
         """What was counted is of other records."""
 
     def decisions(self, table: str) -> Sequence[Decision]:
-        return self._decided if table == self.dataset.raw_table else ()
+        return self._decided if table == self.dataset.live_table else ()
 
     def record_batch(
         self, table: str, result: WriteResult, windows: Mapping[str, int],
-        rescued: Mapping[str, int] | None = None,
+        rescued: Mapping[str, int] | None = None, lost: Mapping[str, Lost] | None = None,
     ) -> None:  # fmt: skip
         """Nothing is kept."""
 

@@ -118,7 +118,7 @@ class _Preview:
             f"{found.raw_bytes / 1e6:.1f} MB of raw"
         )
         active = self._store.active_schema(table)
-        known = self._store.decisions(self._live.raw_table)
+        known = self._store.decisions(self._live.live_table)
         before = Wanted(self._live, active, known)
         after = self._after(active, known)
         sides = [self._side(name, w, found) for name, w in (("before", before), ("after", after))]
