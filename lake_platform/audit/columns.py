@@ -55,11 +55,13 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Object:
     """What is known of an object. Of its keys without a column the record keeps, in `_rescued`,
-    those that look like data, and all where it is `closed`; but none of which hints speak."""
+    those that look like data, and all where it is `closed`; but none of which hints speak.
+    `twins`: those too that differ from a column's in case only."""
 
     columns: Sequence[Column]
     hints: Node
     closed: bool
+    twins: bool
 
     def project(self, record: Mapping[str, Any], at: str, rescued: Rescued) -> dict[str, Any]:
         """Raises: UnfitError."""
@@ -70,18 +72,25 @@ class Object:
                 rescued[f"{at}/{_escaped(key)}"] = record[key]
         return found
 
+    def _is_twin(self, key: str) -> bool:
+        return any(key.casefold() == k.casefold() for c in self.columns for k in c.keys)
+
     def stays_out(self, key: str) -> bool:
+        if self.twins and self._is_twin(key):
+            return self.hints.owner(key) is None
         if not (self.closed or looks_like_data(key)):
             return False
         return self.hints.owner(key) is None and self.hints.twin(key) is None
 
 
 def object_of(
-    fields: Sequence[pa.Field], source: Struct, hints: Node, *, closed: bool, rescue: bool
-) -> Object:
+    fields: Sequence[pa.Field], source: Struct, hints: Node, *, closed: bool, rescue: bool,
+    twins: bool,
+) -> Object:  # fmt: skip
     """`rescue`: what does not fit is kept, and no reason to quarantine the record."""
-    columns = [_column(f, source.get(f.name), hints, rescue=rescue) for f in fields]
-    return Object(columns, hints, closed)
+    said = _Said(hints, closed, rescue, twins)
+    columns = [_column(f, source.get(f.name), said) for f in fields]
+    return Object(columns, hints, closed, twins)
 
 
 def nothing(value: Any) -> bool:
@@ -106,10 +115,11 @@ def loads(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Number.of)
 
 
-def _column(field: pa.Field, known: Field | None, hints: Node, *, rescue: bool) -> Column:
+def _column(field: pa.Field, known: Field | None, above: _Said) -> Column:
     keys = known.keys if known else (field.name,)
     kind = known.type if known else None
-    said = _Said(hints.of(keys), known is not None and known.closed, rescue)
+    closed = known is not None and known.closed
+    said = replace(above, hints=above.hints.of(keys), closed=closed)
     return Column(field.name, keys, _of_record(field.type, kind, said))
 
 
@@ -120,6 +130,7 @@ class _Said:
     hints: Node
     closed: bool
     rescue: bool
+    twins: bool
 
     @property
     def each(self) -> _Said:
@@ -152,7 +163,14 @@ def _unguarded(kind: pa.DataType, source: Type | None, said: _Said) -> OfRecord:
     if types.is_struct(kind):
         inner = source if isinstance(source, Struct) else Struct()
         return _struct(
-            object_of(list(kind), inner, said.hints, closed=said.closed, rescue=said.rescue)
+            object_of(
+                list(kind),
+                inner,
+                said.hints,
+                closed=said.closed,
+                rescue=said.rescue,
+                twins=said.twins,
+            )
         )
     if types.is_list(kind) or types.is_large_list(kind):
         element = source.element if isinstance(source, Array) else None

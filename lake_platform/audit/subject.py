@@ -43,7 +43,12 @@ class Subject:
         dataset = self.dataset
         schema = self.reader.schema(dataset)
         return Projector(
-            schema, dataset.primary_key, dataset.ordering_field, self.source, dataset.hints
+            schema,
+            dataset.primary_key,
+            dataset.ordering_field,
+            self.source,
+            dataset.hints,
+            twins=dataset.case_twins == "rescue",
         )
 
     def report(self, *, deep: bool) -> AuditReport:

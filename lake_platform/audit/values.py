@@ -35,7 +35,8 @@ _WRAPPED = {"schema", "payload"}  # of Kafka Connect, with schemas enabled
 
 class Projector:
     """Turns JSON documents and rows of one table into comparable values. `source` says which keys
-    of the documents mean which column; those that `hints` drop mean none, in any case."""
+    of the documents mean which column; those that `hints` drop mean none, in any case.
+    `twins`: nor do those that differ from a column's in case only."""
 
     def __init__(
         self,
@@ -44,6 +45,8 @@ class Projector:
         ordering: str | None,
         source: Struct,
         hints: Node = NONE,
+        *,
+        twins: bool = False,
     ) -> None:
         dropped = (key for key, node in hints.keys.items() if node.hint.drop)
         self._dropped = {key.casefold() for key in dropped}
@@ -54,7 +57,7 @@ class Projector:
         self._of_rows = {f.name: of_row(f.type, types.get(f.name)) for f in fields}
         own = [f for f in fields if f.name != RESCUED_FIELD.name]
         rescue = RESCUED_FIELD.name in self._of_rows
-        self._root = object_of(own, source, hints, closed=source.closed, rescue=rescue)
+        self._root = object_of(own, source, hints, closed=source.closed, rescue=rescue, twins=twins)
         self._columns = self._root.columns
         self._known = {key for column in self._columns for key in column.keys}
 

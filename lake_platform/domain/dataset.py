@@ -26,7 +26,7 @@ _CRON_FIELDS = 5
 _TABLE_CHARS = 160
 _FIRST_SIGHT_VALUES = {
     "names": ("keep", "lower"),
-    "case_twins": ("merge", "split"),
+    "case_twins": ("merge", "split", "rescue"),
     "maps": ("auto", "off"),
     "mixed_scalars": ("string", "json"),
     "single_or_array": ("wrap", "json"),
@@ -100,7 +100,8 @@ class Dataset:
     How the first schema is made from records:
         names: of columns: `keep` the case of the keys, or `lower`.
         case_twins: keys that differ in case only: `merge` makes one column of them unless records
-            have both or their types do not meet, `split` never does.
+            have both or their types do not meet, `split` never does; `rescue` makes one of the
+            first and keeps what comes under another in `_rescued`, in later records too.
         maps: `auto` makes a map of an object whose keys are data, `off` always a struct.
         mixed_scalars: texts beside numbers or booleans become `string`, or `json`.
         single_or_array: single values beside arrays of such become elements (`wrap`), or `json`.
@@ -151,7 +152,7 @@ class Dataset:
     filtered: Literal["keep", "delete"] = "keep"
     explode: str = ""
     names: Literal["keep", "lower"] = "keep"
-    case_twins: Literal["merge", "split"] = "merge"
+    case_twins: Literal["merge", "split", "rescue"] = "merge"
     maps: Literal["auto", "off"] = "auto"
     mixed_scalars: Literal["string", "json"] = "string"
     single_or_array: Literal["wrap", "json"] = "wrap"

@@ -120,9 +120,9 @@ def _closed(line: Mapped, table: str) -> Mapped:
         f"{_CLOSED}; if its keys are data, make it a map: lake rebuild {table} --change "
         f'\'columns.{shown(line.path)}={{"type":"map"}}\''
     )
-    rules = (*(r for r in line.rules if r != "closed"), "closed")
+    rules: tuple[Rule, ...] = (*(r for r in line.rules if r != "closed"), "closed")
     reason = f"{line.reason}; {why}" if line.reason else why
-    return replace(line, rules=rules, reason=reason)  # type: ignore[arg-type]
+    return replace(line, rules=rules, reason=reason)
 
 
 def _rules_of(field: Field) -> tuple[Rule, ...]:

@@ -93,19 +93,24 @@ def with_new(
     if found.sight is None:
         return grown
     now = found.sight.source
-    return admitted(dataset, _retyped(grown, held, now), held, now, profile.root)
+    return admitted(
+        dataset, _retyped(grown, held, now, dataset.case_twins != "rescue"), held, now, profile.root
+    )
 
 
-def _retyped(grown: Struct, held: Struct, seen: Struct) -> Struct:
+def _retyped(grown: Struct, held: Struct, seen: Struct, merges: bool) -> Struct:
+    """`merges`: keys that differ in case only are spellings of one column."""
     fields: dict[tuple[str, ...], Field] = {}
     for field in grown.fields:
         known, now = held.same(field), seen.same(field)
+        if now is None and not merges:
+            now = next((f for key in field.keys if (f := seen.of_key(key))), None)
         if now is None:
             new = field
         elif known is None:
-            new = _new(field, now)
+            new = _new(field, now) if merges else now
         else:
-            new = replace(field, type=_inside(field.type, known.type, now.type))
+            new = replace(field, type=_inside(field.type, known.type, now.type, merges))
         fields.setdefault(new.keys[:1], new)  # a hint may make one of two
     return Struct(tuple(fields.values()))
 
@@ -119,13 +124,13 @@ def _new(field: Field, now: Field) -> Field:
     return replace(now, aliases=tuple(aliases))
 
 
-def _inside(grown: Type, held: Type, seen: Type) -> Type:
+def _inside(grown: Type, held: Type, seen: Type, merges: bool) -> Type:
     if isinstance(grown, Struct) and isinstance(held, Struct) and isinstance(seen, Struct):
-        return _retyped(grown, held, seen)
+        return _retyped(grown, held, seen, merges)
     if isinstance(grown, Array) and isinstance(held, Array) and isinstance(seen, Array):
-        return Array(_inside(grown.element, held.element, seen.element))
+        return Array(_inside(grown.element, held.element, seen.element, merges))
     if isinstance(grown, Map) and isinstance(held, Map) and isinstance(seen, Map):
-        return Map(_inside(grown.value, held.value, seen.value))
+        return Map(_inside(grown.value, held.value, seen.value, merges))
     return grown
 
 

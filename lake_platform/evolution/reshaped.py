@@ -40,8 +40,8 @@ def reshaped(
 
     Raises: InvalidFieldError for two columns of one name.
     """
-    # `_rescued` comes with the first value that still has to be.
-    held = Struct(tuple(f for f in held.fields if f.keys))
+    # `_rescued` comes with the first value that still has to be; a closed record stays so.
+    held = Struct(tuple(f for f in held.fields if f.keys or f.closed))
     changed = _changed(before.columns, after.columns)
     if not changed:
         return Reshaped(held)

@@ -76,7 +76,9 @@ class Scanner:
         # What no step hands on would be lost in `_rescued`.
         keeps = not dataset.transformed or (columns or source).same(RESCUED_FIELD) is not None
         growing = self._ruling.usual != "report"
-        self._newcomers = Newcomers(dataset.hints, growing and keeps)
+        self._newcomers = Newcomers(
+            dataset.hints, growing and keeps, dataset.case_twins != "rescue"
+        )
         self.report = ScanReport(source, source, dataset if growing else None)
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)

@@ -28,10 +28,12 @@ from lake_platform.records.verbatim import Record, Verbatim
 @dataclass(frozen=True, slots=True)
 class Newcomers:
     """`growing`: a table is there, so that keys which look like data make no column. A key of which
-    the definition says something always does."""
+    the definition says something always does. `merging`: one that differs from a column's in case
+    only means that column; else it has none."""
 
     hints: Node
     growing: bool
+    merging: bool = True
 
     def without(self, value: Any, schema: Struct, record: Record) -> Any:
         """A parsed record less the keys that make no column, which `record` keeps."""
@@ -39,7 +41,12 @@ class Newcomers:
             return value
         return self._object(value, schema, schema.closed, self.hints, record)
 
-    def stay_out(self, key: str, node: Node, *, closed: bool) -> bool:
+    def _column(self, key: str, kind: Struct) -> Field | None:
+        return kind.of_key(key) or (kind.twin_of(key) if self.merging else None)
+
+    def _stays_out(self, key: str, kind: Struct, node: Node, *, closed: bool) -> bool:
+        if not self.merging and kind.twin_of(key) is not None:
+            return node.owner(key) is None
         if not (closed or (self.growing and looks_like_data(key))):
             return False
         return not is_told([key], node)
@@ -49,12 +56,12 @@ class Newcomers:
     ) -> dict[str, Any]:
         kept = {}
         for key, item in value.items():
-            field = kind.of_key(key) or kind.twin_of(key)
+            field = self._column(key, kind)
             if field is not None:
                 kept[key] = self._inside(
                     item, field.type, field.closed, node.of(field.keys), at.child(key)
                 )
-            elif not self.stay_out(key, node, closed=closed):
+            elif not self._stays_out(key, kind, node, closed=closed):
                 kept[key] = item
             elif without_unknown(observe(item)) is not None:
                 at.child(key).keep_out()

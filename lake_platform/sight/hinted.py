@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lake_platform.domain.hints import NO_HINT, Hint, Node
 from lake_platform.domain.schema import Array, Map, Struct
-from lake_platform.sight.seen import Group, Seen, only, union
+from lake_platform.sight.seen import Group, Seen, has_value, only, union
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ class Spelled:
         """Whether the definition says that they are one, or what they are."""
         hint = self.hint
         return bool(hint.aliases or hint.type or hint.container or hint.drop)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Keys that the definition says mean the column."""
+        return (self.own, *self.hint.aliases) if self.told else ()
 
     @property
     def others(self) -> list[str]:
@@ -59,6 +64,16 @@ def _spelled(own: str, keys: Sequence[str], node: Node) -> Spelled:
     hint = node.keys[own].hint if own in node.keys else NO_HINT
     rank = {key: n for n, key in enumerate((own, *hint.aliases))}
     return Spelled(own, sorted(keys, key=lambda key: rank.get(key, len(rank))), hint)
+
+
+def first_spelling(seen: Seen, group: Spelled) -> tuple[Spelled, list[str]]:
+    """The group less all keys but the first with a value and those that the definition lists; and
+    the keys that are left out."""
+    own = group.own
+    if not group.told:
+        own = next((k for k in group.keys if has_value(seen.children[k])), own)
+    kept = [k for k in group.keys if k == own or k in group.listed]
+    return Spelled(own, kept, group.hint), [k for k in group.keys if k not in kept]
 
 
 def held_by(seen: Seen, hint: Hint) -> Seen:

@@ -188,3 +188,20 @@ def _below(place: Place) -> Iterator[Place]:
     for part in place.parts:
         yield part
         yield from _below(part)
+
+
+def without_pending_twins(parts: Sequence[Place]) -> list[Place]:
+    """A key with no value yet that differs from a column's in case only means that column, like any
+    spelling that comes later; what of it does not fit there is rescued."""
+    settled = {str(p.path[-1]).casefold(): p for p in parts if p.kind != "pending"}
+    kept = []
+    for part in parts:
+        key = str(part.path[-1])
+        twin = settled.get(key.casefold()) if part.kind == "pending" else None
+        if twin is None:
+            kept.append(part)
+        else:
+            twin.aliases.append(Alias(key, part.share, part.seen.example))
+            twin.rescue = True
+            twin.say("rescue", f"what {key} says may not fit")
+    return kept

@@ -225,6 +225,11 @@ class Seen:
         return seen
 
 
+def has_value(seen: Seen) -> bool:
+    """Whether there was more than null, {} and []."""
+    return bool(seen.scalars or seen.objects or seen.arrays)
+
+
 def union(parts: Iterable[Seen]) -> Seen:
     """What `parts` saw together."""
     both = Seen()

@@ -14,7 +14,14 @@ from lake_platform.domain.hints import NO_HINT, Hint
 from lake_platform.domain.mapping import Mapped, Path, parse_path
 from lake_platform.domain.names import assign, column_name, is_ours, never
 from lake_platform.domain.schema import JSON, MAX_LEVELS, Scalar, Struct, without_unknown
-from lake_platform.sight.hinted import Spelled, fields_of_objects, grouped, held_by, shape_below
+from lake_platform.sight.hinted import (
+    Spelled,
+    fields_of_objects,
+    first_spelling,
+    grouped,
+    held_by,
+    shape_below,
+)
 from lake_platform.sight.numbers import number_type
 from lake_platform.sight.places import (
     TEXT,
@@ -27,6 +34,7 @@ from lake_platform.sight.places import (
     pending_at,
     place_at,
     struct_of,
+    without_pending_twins,
 )
 from lake_platform.sight.profile import Profile
 from lake_platform.sight.said import counts, elements_and_singles
@@ -230,9 +238,9 @@ class _Settler:
         place = place_at(seen, at)
         place.kind = "struct"
         apart = self._dataset.case_twins == "split"
-        for group in grouped(spellings(seen, apart), at.hints, apart):
+        for group in grouped(spellings(seen, self._dataset.case_twins), at.hints, apart):
             place.parts += self._fields(seen, group, at)
-        place.parts = _without_pending_twins(place.parts)
+        place.parts = without_pending_twins(place.parts)
         self._name([p for p in place.parts if p.kind != "dropped"], at)
         lost = seen.others is not None or seen.lost
         if all(part.kind in ("pending", "dropped") for part in place.parts) and at.path:
@@ -245,9 +253,11 @@ class _Settler:
 
     def _fields(self, seen: Seen, group: Spelled, at: At) -> list[Place]:
         """One place for all spellings of a key, or one for each where they are two things."""
-        merged = seen.children[group.keys[0]]
-        if len(group.keys) > 1:
-            merged = union(child for k, child in seen.children.items() if k in group.keys)
+        lesser: list[str] = []
+        if self._dataset.case_twins == "rescue":
+            group, lesser = first_spelling(seen, group)
+        alike = [child for key, child in seen.children.items() if key in group.keys]
+        merged = alike[0] if len(alike) == 1 else union(alike)
         if len(group.keys) > 1 and not group.told and not self._one_type(merged):
             apart = (Spelled(key, [key]) for key in group.keys)
             return [field for one in apart for field in self._fields(seen, one, at)]
@@ -257,6 +267,8 @@ class _Settler:
                 child = seen.children.get(other, _NOTHING)
                 share, told = at.share * _share(seen, child), other in place.hint.aliases
                 place.aliases.append(Alias(other, share, child.example, told))
+        if lesser and place.kind != "dropped":
+            place.say("rescue", f"what {', '.join(lesser)} says goes to _rescued")
         return [place]
 
     def _name(self, parts: Sequence[Place], at: At) -> None:
@@ -276,23 +288,6 @@ class _Settler:
         if at.depth >= self._dataset.max_depth and not at.kept:
             return f"nested deeper than {self._dataset.max_depth}"
         return ""
-
-
-def _without_pending_twins(parts: Sequence[Place]) -> list[Place]:
-    """A key with no value yet that differs from a column's in case only means that column, like any
-    spelling that comes later; what of it does not fit there is rescued."""
-    settled = {str(p.path[-1]).casefold(): p for p in parts if p.kind != "pending"}
-    kept = []
-    for part in parts:
-        key = str(part.path[-1])
-        twin = settled.get(key.casefold()) if part.kind == "pending" else None
-        if twin is None:
-            kept.append(part)
-        else:
-            twin.aliases.append(Alias(key, part.share, part.seen.example))
-            twin.rescue = True
-            twin.say("rescue", f"what {key} says may not fit")
-    return kept
 
 
 def _share(parent: Seen, child: Seen) -> float:

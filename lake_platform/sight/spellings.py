@@ -10,14 +10,15 @@ _MAP_KEYS, _DATA_SHARE = 3, 0.8
 _MANY_KEYS, _SPARSE = 100, 0.1
 
 
-def spellings(seen: Seen, apart: bool) -> list[list[str]]:
-    """Keys that are to be one column, the most frequent spelling first."""
-    if apart or not seen.twins:
+def spellings(seen: Seen, twins: str) -> list[list[str]]:
+    """Keys that are to be one column, the most frequent spelling first; `twins` as `case_twins` of
+    a dataset."""
+    if twins == "split" or not seen.twins:
         return [[key] for key in seen.children]
     groups: dict[str, list[str]] = {}
     for key in seen.children:
         fold = key.casefold()
-        both = seen.twins.get(fold, 0) > _BOTH_SPELLINGS * seen.objects
+        both = twins == "merge" and seen.twins.get(fold, 0) > _BOTH_SPELLINGS * seen.objects
         groups.setdefault(f"={key}" if both else f"~{fold}", []).append(key)
     rank = {key: (-child.count, key.encode("utf-8", "surrogatepass"))
             for key, child in seen.children.items()}  # fmt: skip

@@ -16,6 +16,7 @@ from lake_platform.domain.dataset import Dataset, Transform
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.metastore.columns import compare, describe
+from lake_platform.rebuild.rebuild import Rebuilder
 from tests.support import Lab
 
 Wrap = Callable[[dict[str, Any]], dict[str, Any]]
@@ -39,7 +40,8 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def begin(lab: Lab, wrap: Wrap, **values: Any) -> None:
-    lab.register(**{"format": "parquet", "max_new_keys": 3, "max_object_keys": 6, **values})
+    limits: dict[str, Any] = {"max_new_keys": 3, "max_object_keys": 6}
+    lab.register(**(limits | {"format": "parquet"} | values))
     lab.send({"id": 0} | wrap({"a": 1}))
     lab.cycle()
 
@@ -221,4 +223,63 @@ def test_one_record_with_very_many_keys(lab: Lab) -> None:
     lab.cycle()
     assert text_of(lab) == "struct<id:long,attrs:struct<a:long>,_rescued:rescued>"
     assert len(json.loads(lab.plain_rows()[-1]["_rescued"])) == 3_000
+    lab.account()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+class TestTwins:
+    def test_the_second_spelling_is_rescued(
+        self, lab: Lab, place: Wrap, layout: dict[str, Any]
+    ) -> None:
+        lab.register(case_twins="rescue", **layout)
+        send(lab, place, 1, {"a": 1, "uid": 1}, {"uid": 2}, {"UID": "x"}, {"uid": 4, "UID": 4})
+        lab.cycle()
+        assert "uid:long" in text_of(lab)
+        assert "UID" not in text_of(lab)
+        lab.account()
+        send(lab, place, 5, {"Uid": 5, "n": 1}, {"n": 2}, {"N": {"x": 1}})
+        lab.cycle()
+        assert "n:long" in text_of(lab)
+        assert "N:" not in text_of(lab)
+        assert len([r for r in lab.plain_rows() if r.get("_rescued")]) == 4
+        lab.account()
+
+
+def test_an_alias_by_hint_is_one_all_the_same(lab: Lab) -> None:
+    hint: dict[str, Any] = {"uid": {"aliases": ["UID"]}}
+    lab.register(format="parquet", case_twins="rescue", columns=hint)
+    lab.send_all([{"uid": 1}, {"UID": 2}, {"Uid": 3}])
+    lab.cycle()
+    assert [r["uid"] for r in lab.plain_rows()] == [1, 2, None]
+
+
+def test_a_closed_object_is_rebuilt_as_a_map(lab: Lab) -> None:
+    begin(lab, PLACES["struct"])
+    send(lab, PLACES["struct"], 1, *({f"k.{n}": n} for n in range(9)), {"2026-11-01": 5})
+    lab.cycle()
+    work = Rebuilder(lab.metastore, lab.ports(), lab.limits)
+    work.begin("t", {"columns.attrs": {"type": "map"}}, "ops")
+    assert [str(step) for step in work.build("t")]
+    work.swap("t")
+    assert text_of(lab).startswith("struct<id:long,attrs:map<string,long>")
+    expected = [{"a": 1}, *({f"k.{n}": n} for n in range(9)), {"2026-11-01": 5}]
+    assert [dict(r["attrs"]) for r in lab.plain_rows()] == expected
+    assert not any(r.get("_rescued") for r in lab.plain_rows())
+    lab.account()
+
+
+@pytest.mark.parametrize("change", [{"description": "x", "columns.id": {"type": "string"}}])
+def test_what_is_closed_stays_so_in_a_rebuild(lab: Lab, change: dict[str, Any]) -> None:
+    begin(lab, lambda o: {"attrs": o, **o})
+    send(lab, lambda o: {"attrs": o, **o}, 1, *({f"k{n}": n} for n in range(9)))
+    lab.cycle()
+    before = source(lab)
+    work = Rebuilder(lab.metastore, lab.ports(), lab.limits)
+    work.begin("t", change, "ops")
+    assert [str(step) for step in work.build("t")]
+    work.swap("t")
+    assert source(lab).closed
+    assert [f.name for f in source(lab).fields] == [f.name for f in before.fields]
+    assert source(lab).get("attrs") == before.get("attrs")
     lab.account()
