@@ -44,6 +44,9 @@ class Unwritten:
         found = self.real.get(table)
         return replace(found, dataset=self.dataset, status=Status.LIVE)
 
+    def readers(self, table: str) -> Sequence[DatasetRecord]:  # noqa: ARG002 - port
+        return ()
+
     def active_schema(self, table: str) -> SchemaVersion | None:
         return self.versions[-1] if self.versions else self.real.active_schema(table)
 

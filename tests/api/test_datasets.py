@@ -38,6 +38,7 @@ def test_register_keeps_definition_and_schema_version_1(stack: Stack) -> None:
                 "regex": "",
                 "unique": False,
                 "sql": "",
+                "cast": False,
                 "policy": "warn",
                 "name": "",
             }

@@ -14,7 +14,7 @@ from lake_platform.errors import InvalidFieldError
     ("field", "bad", "remedy"),
     [
         ("names", "upper", "keep or lower"),
-        ("case_twins", "rescue", "merge or split"),
+        ("case_twins", "both", "merge or split or rescue"),
         ("maps", True, "auto or off"),
         ("mixed_scalars", "", "string or json"),
         ("single_or_array", None, "wrap or json"),
