@@ -202,7 +202,7 @@ def test_an_incident_is_resolved_from_the_shell(lake: Lake, store: Repository) -
                Change("lines[].qty", "type", "breaking", "long", "string")]  # fmt: skip
     number = str(store.block("orders", changes, "b1", []))
     shown = lake("incidents", "show", number).output
-    assert "lines[].qty: rescue | quarantine | reject | text | json | retry" in shown
+    assert "lines[].qty: rescue | quarantine | reject | text | json | new_table | retry" in shown
     assert f"lake incidents resolve {number}" in shown
     refused = lake("incidents", "resolve", number, "--column", "name=rescue")
     assert (refused.exit_code, "nothing is said of lines[].qty" in refused.output) == (1, True)

@@ -233,7 +233,7 @@ def _blocked(orders: Stack) -> int:
 
 def test_an_incident_says_what_can_be_done_and_what_waits(orders: Stack) -> None:
     shown = orders.client.get(f"/incidents/{_blocked(orders)}").json()
-    fitting = ["rescue", "quarantine", "reject", "drop_column", "json", "retry"]
+    fitting = ["rescue", "quarantine", "reject", "drop_column", "json", "new_table", "retry"]
     assert shown["possible"] == {"name": fitting}
     assert (shown["held"]["commits"], shown["held"]["records"]) == (1, 1)
     assert (shown["changes"][0]["records"], shown["changes"][0]["share"]) == (1, 1.0)
