@@ -147,8 +147,8 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
 - Kafka to a Hudi table: the write is Hudi's on both sides, and most of the time; what we save is
   Spark's JSON parser, what we add is raw.
 - Memory of Hudi loads: the JVM may take a heap of 2 GB and does; Python and its two decoding
-  processes take 0.6 GB beside it. With `LAKE_SPARK_MEMORY=1g` the JVM stayed under 1 GB in the append
-  and at 1.2 GB in the upsert, for the same CPU time; 2 GB is the default for the sake of wide rows
+  processes take 0.6 GB beside it. With `LAKE_SPARK_MEMORY=1g` the JVM stayed under 1 GB in appends
+  and at 1.2 GB in upserts, for the same CPU time; 2 GB is the default for the sake of wide rows
   and many partitions.
 
 ## How it is measured
