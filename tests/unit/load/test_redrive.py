@@ -444,12 +444,14 @@ def _end(lab: Lab) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     ("calls", "when", "error"),
     [
-        (CHANGES, "before", None),
-        (CHANGES, "after", None),
-        (STORE_CALLS, "before", StorageUnavailableError("no answer")),
+        pytest.param(CHANGES, "before", None, id="killed before"),
+        pytest.param(CHANGES, "after", None, id="killed after"),
+        pytest.param(
+            STORE_CALLS, "before", StorageUnavailableError("no answer"),
+            id="storage away", marks=pytest.mark.deep,
+        ),
     ],
-    ids=["killed before", "killed after", "storage away"],
-)
+)  # fmt: skip
 def test_cut_off_anywhere_and_done_again_there_is_one_outcome(
     make_lab: MakeLab, mode: dict[str, Any], calls: frozenset[str], when: str, error: Any
 ) -> None:
