@@ -12,7 +12,7 @@ import pytest
 
 from tests.cases.runner import Open, shared, text, tombstone
 
-_LIMIT_SECONDS = 100
+_LIMIT_SECONDS = 400  # it hangs or it does not: a busy machine must not decide
 
 
 def _records_file(path: Path, records: object) -> Path:
@@ -20,6 +20,7 @@ def _records_file(path: Path, records: object) -> Path:
     return path
 
 
+@pytest.mark.timeout(600)
 def test_c02_keys_with_colons_and_commas_end(tmp_path: Path, jars_dir: Path) -> None:
     """In a process of its own: what hangs here hangs a core for ever."""
     case = shared("c02")
