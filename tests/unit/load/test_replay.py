@@ -309,10 +309,10 @@ class Books:
         return getattr(self._inner, name)
 
     def record_batch(
-        self, table: str, result: WriteResult, windows: Any, rescued: Any = None
+        self, table: str, result: WriteResult, windows: Any, rescued: Any = None, lost: Any = None
     ) -> None:
         self.batches.append((table, result, dict(windows)))
-        self._inner.record_batch(table, result, windows, rescued)
+        self._inner.record_batch(table, result, windows, rescued, lost)
 
 
 def test_what_a_dead_writer_did_not_tell_is_told_by_the_next(lab: Lab) -> None:
