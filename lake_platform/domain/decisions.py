@@ -53,13 +53,12 @@ class Ruling:
     def rescuing(self, source: Struct, besides: Iterable[str] = ()) -> Struct:
         """`source` as records are read where something is rescued, or was decided otherwise than
         its hints have it; `besides` are root columns of which nothing is."""
-        if self.usual != "rescue" and not self.columns:
-            return source
         never = frozenset(besides)
-        refused = {path for path, action in self.columns.items() if action != "rescue"}
-        return rescuing(
-            source, lambda path: path not in never and self.of(path) == "rescue", refused
-        )
+        hinted = any(f.rescue and f.name in never for f in source.fields)
+        if self.usual != "rescue" and not self.columns and not hinted:
+            return source
+        refused = never | {path for path, action in self.columns.items() if action != "rescue"}
+        return rescuing(source, lambda path: self.of(path) == "rescue", refused)
 
 
 def column_of(path: str) -> str:

@@ -165,6 +165,12 @@ def plan(
         for column, resolution in by_column.items()
         if resolution in _OF_VALUES
     )
+    # Should the column come back, a replay must find these records rows as the first load did.
+    decisions += tuple(
+        Decision(column, "rescue", first, last)
+        for column, resolution in by_column.items()
+        if resolution == "drop_column"
+    )
     dropped = tuple(c for c, resolution in by_column.items() if resolution == "drop_column")
     retyped = {c.path: kind for c in changes if (kind := _type_for(c, chosen[c.path])) is not None}
     if retyped and dropped:
@@ -227,4 +233,10 @@ def _why(change: Broken, resolution: str, batch: str) -> str:
         return f"{change.path} is inside of a column, and only whole columns are dropped"
     if resolution == "drop_column" and change.before:
         return f"{change.column} is a key, partition or ordering column"
+    if change.before and resolution == "widen":
+        return f"no number holds both {change.before} and {change.after}"
+    if change.before and resolution == "text":
+        return (
+            f"text holds numbers, booleans and texts, and no {change.before} beside {change.after}"
+        )
     return "the table has no such column yet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import parse_path, shown
 from lake_platform.domain.names import assign, column_name, is_ours
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import Decimal, Field, Struct, Type
+from lake_platform.domain.schema import Decimal, Field, Struct, Type, leaf
 from lake_platform.domain.schema_json import from_json
 from lake_platform.errors import InvalidFieldError
 
@@ -51,6 +52,12 @@ def new_column(key: str, kind: str, active: SchemaVersion) -> Field:
     Raises: InvalidFieldError for what is there, in any case, or cannot be.
     """
     folded = key.casefold()
+    root = active.source.get(re.split(r"[.\[{]", key)[0])
+    if root is not None and root.name != key and isinstance(leaf(root.type), Struct):
+        raise InvalidFieldError(
+            "name", key, f"is inside of column {root.name}, and a column is added to the record",
+            f"give the definition the hint columns: {{'{key}': {{\"type\": \"{kind}\"}}}}",
+        )  # fmt: skip
     for field in active.source.fields:
         if folded in {name.casefold() for name in (field.name, *field.keys)}:
             raise InvalidFieldError(

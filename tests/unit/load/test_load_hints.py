@@ -308,3 +308,27 @@ def test_a_hint_that_nothing_was_seen_of_warns(lab: Lab) -> None:
     assert [w for w in done.warnings if "columns" in w] == [
         "columns: no record that was looked at has s.x; the hint for it holds for those that come"
     ]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "live"])
+@pytest.mark.parametrize("named", [
+    {"partition_by": ("p",)},
+    {"mode": "upsert", "primary_key": ("id", "p")},
+    {"mode": "upsert", "primary_key": ("id",), "ordering_field": "p"},
+])  # fmt: skip
+def test_what_rows_are_found_by_is_never_rescued(
+    lab: Lab, named: dict[str, Any], first: bool
+) -> None:
+    lab.register(columns={"p": {"type": "date"}}, max_quarantine_ratio=1.0, **named)
+    lab.send({"id": 1, "p": "2026-11-01"})
+    if not first:
+        lab.cycle()
+    why = "a value of a key, partition or ordering column is of another type"
+    lab.send({"id": 2, "p": "x"}, reason=why)
+    lab.send({"id": 3, "p": 5}, reason=why)
+    lab.cycle()
+    for _ in range(2):
+        assert [r["id"] for r in lab.rows()] == [1]
+        assert {q["record"]["offset"] for q in lab.quarantined()} == {1, 2}
+        lab.load(replay=["2026-11-01-00:00"])
+    lab.account()

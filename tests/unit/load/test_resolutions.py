@@ -185,6 +185,10 @@ def test_drop_column_passes_over_what_still_comes(lab: Lab) -> None:
     lab.send({"id": 4, "n": 8})
     lab.cycle()
     assert {r["id"]: r["n"] for r in lab.rows()}[4] == 8
+    lab.load(replay=[*done.windows])
+    again = {r["id"]: (r["n"], r.get("_rescued")) for r in lab.rows()}
+    assert (again[2], again[4]) == ((None, '{"/n":"x"}'), (8, None)), "it stays a row"
+    assert lab.quarantined() == []
 
 
 def test_retry_looks_again(lab: Lab) -> None:
@@ -383,3 +387,14 @@ def test_what_was_rejected_or_put_aside_stays_so_when_the_column_gets_another_ty
     anew(lab, incident, "widen")
     assert {r["id"]: r["n"] for r in lab.rows()} == {0: 1.0, 1: 1.0, 21: 1.5}
     assert [r["reason"] for r in lab.quarantined()] == [DECIDED]
+
+
+@pytest.mark.parametrize(("resolution", "why"), [
+    ("widen", "no number holds both long and string"),
+    ("text", "text holds numbers, booleans and texts, and no struct<x:long> beside string"),
+])  # fmt: skip
+def test_a_refusal_says_what_is_not_held(lab: Lab, resolution: str, why: str) -> None:
+    incident = blocked(lab, {"n": "x"} if resolution == "widen" else {"o": "y"})
+    with pytest.raises(InvalidFieldError) as refused:
+        resolved(lab, incident, resolution)
+    assert why in str(refused.value)

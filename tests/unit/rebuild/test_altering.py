@@ -313,3 +313,11 @@ def test_a_decimal_with_more_digits_behind_the_point_gets_more_bytes(lab: Lab, w
         use_cases(lab).widen_column("t", "d", remedy, "ops")
     else:
         assert "as many digits behind the point" in str(refused.value)
+
+
+def test_a_column_is_added_to_the_record_and_to_no_object(lab: Lab) -> None:
+    lab.register(source=SOURCE)
+    for inside in ("o.z", "items[].z"):
+        with pytest.raises(InvalidFieldError, match="give the definition the hint"):
+            use_cases(lab).add_column("t", inside, "long", "ops")
+    use_cases(lab).add_column("t", "n.x", "long", "ops")  # a key with a dot, as any
