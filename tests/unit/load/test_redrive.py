@@ -445,7 +445,7 @@ def _end(lab: Lab) -> tuple[Any, ...]:
     ("calls", "when", "error"),
     [
         pytest.param(CHANGES, "before", None, id="killed before"),
-        pytest.param(CHANGES, "after", None, id="killed after"),
+        pytest.param(CHANGES, "after", None, id="killed after", marks=pytest.mark.deep),
         pytest.param(
             STORE_CALLS, "before", StorageUnavailableError("no answer"),
             id="storage away", marks=pytest.mark.deep,
