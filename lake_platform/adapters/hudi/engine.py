@@ -41,16 +41,9 @@ from lake_platform.adapters.spark.rows import (
     table_columns,
 )  # fmt: skip
 from lake_platform.domain.batches import (
-    AppliedBatch,
-    BatchJob,
-    BatchRange,
-    Claim,
-    Judgement,
-    Layout,
-    TableProfile,
-    TableState,
+    AppliedBatch, BatchJob, BatchRange, Claim, Judgement, Layout, TableProfile, TableState,
     WriteResult,
-)
+)  # fmt: skip
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
 from lake_platform.domain.own_columns import append_key
