@@ -13,6 +13,7 @@ from lake_platform.domain.offsets import RawCommit, RawObject
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.rules import Broken
 from lake_platform.domain.schema import Struct
+from lake_platform.errors import CommitRaceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,3 +259,10 @@ class TableProfile:
     rows: int
     keys: int
     null_keys: int
+
+
+def overtaken(job: BatchJob) -> CommitRaceError:
+    return CommitRaceError(
+        f"table {job.dataset.table!r}: another writer took over batch {job.batch}; nothing of "
+        f"this attempt is in the table, load again"
+    )

@@ -26,7 +26,7 @@ from lake_platform.domain.schema import (
     grown,
     leaf,
     widens,
-)  # fmt: skip
+)
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.ddl import Hints, column_type
 from lake_platform.metastore.model import dataset_to_dict

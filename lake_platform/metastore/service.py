@@ -33,7 +33,7 @@ from lake_platform.metastore.outside import (
     Infer,
     MissingRanges,
     Notify,
-)  # fmt: skip
+)
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable
 from lake_platform.metastore.rows_change import CheckSource, check_rows, rows_change

@@ -16,7 +16,7 @@ from lake_platform.adapters.hudi.keys import (
     check_old_folders,
     check_old_keys,
     record_key,
-)  # fmt: skip
+)
 from lake_platform.adapters.hudi.options import (
     FIRST_BATCH,
     fenced_options,
@@ -24,7 +24,7 @@ from lake_platform.adapters.hudi.options import (
     mode_options,
     table_type,
     tasks,
-)  # fmt: skip
+)
 from lake_platform.adapters.hudi.ordering import ordered, ordering_column
 from lake_platform.adapters.hudi.removed import take_out
 from lake_platform.adapters.hudi.tombstones import delete_rows
@@ -39,11 +39,19 @@ from lake_platform.adapters.spark.rows import (
     profile,
     rows,
     table_columns,
-)  # fmt: skip
+)
 from lake_platform.domain.batches import (
-    AppliedBatch, BatchJob, BatchRange, Claim, Judgement, Layout, TableProfile, TableState,
+    AppliedBatch,
+    BatchJob,
+    BatchRange,
+    Claim,
+    Judgement,
+    Layout,
+    TableProfile,
+    TableState,
     WriteResult,
-)  # fmt: skip
+    overtaken,
+)
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefix
 from lake_platform.domain.own_columns import append_key
@@ -51,7 +59,7 @@ from lake_platform.domain.ports import Still
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Struct
 from lake_platform.domain.storage import ObjectStore
-from lake_platform.errors import CommitRaceError, EngineError, StorageUnavailableError
+from lake_platform.errors import EngineError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -256,7 +264,7 @@ class HudiEngine:
             if commit is not None:
                 return commit
             if "HoodieLockException" in str(error):
-                raise _fenced(job) from error
+                raise overtaken(job) from error
             if not any(w in str(error) for w in _HALF_MADE) or self._whole(job.dataset.table):
                 raise
             self._create(frame, job, options)
@@ -288,10 +296,3 @@ class HudiEngine:
 
 def _save(frame: DataFrame, path: str, options: Mapping[str, str]) -> None:
     frame.write.format("hudi").options(**options).mode("append").save(path)
-
-
-def _fenced(job: BatchJob) -> CommitRaceError:
-    return CommitRaceError(
-        f"table {job.dataset.table!r}: another writer took over batch {job.batch} while this one "
-        f"was writing it; nothing of this attempt is in the table, load again"
-    )

@@ -23,6 +23,7 @@ from lake_platform.domain.batches import (
     TableProfile,
     TableState,
     WriteResult,
+    overtaken,
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
@@ -68,7 +69,7 @@ class MemoryEngine:
         table = job.dataset.table
         last = self._last(table)
         if self._fenced(job) or not _is_next(job, last):
-            raise _lost(job)
+            raise overtaken(job)
         number = int(last.batch.instant) + 1 if last else job.dataset.first_epoch + 1
         events = tuple(self._events(job))
         before = self._fold(job.dataset)
@@ -76,7 +77,7 @@ class MemoryEngine:
         key, data = _commit_key(table, number), commit.to_bytes()
         won = put_first(self._store, key, data)
         if not won and Commit.from_bytes(self._store.get(key)).nonce != commit.nonce:
-            raise _lost(job)
+            raise overtaken(job)
         return WriteResult(commit.batch, job.table_schema, files=1, bytes=len(data))
 
     def fence(self, dataset: Dataset, epoch: int) -> None:
@@ -241,10 +242,3 @@ def _check_supported(dataset: Dataset) -> None:
             f"dataset {dataset.table!r}: SQL needs Spark; the engine in memory has neither "
             f"transforms nor delete_when"
         )
-
-
-def _lost(job: BatchJob) -> CommitRaceError:
-    return CommitRaceError(
-        f"table {job.dataset.table!r}: another writer took over batch {job.batch}; nothing of "
-        f"this attempt is in the table, load again"
-    )

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange
+from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange, overtaken
 from lake_platform.domain.layout import (
     batch_log_prefix,
     lock_prefix,
@@ -168,10 +168,7 @@ class BatchLog:
             or (not job.replay and (held.reapply or held.applied >= job.batch.first_seq))
         )
         if behind or self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None:
-            raise CommitRaceError(
-                f"table {job.dataset.table!r}: another writer took over batch {job.batch}; "
-                f"nothing of this attempt is in the table, load again"
-            )
+            raise overtaken(job)
 
     def commit(self, job: BatchJob, record: BatchRecord) -> None:
         """Raises: CommitRaceError when another writer was first."""
