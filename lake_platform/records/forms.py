@@ -96,6 +96,8 @@ class Single(float):
         if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
             raise ValueError("not a number")
         number = float(value)
+        if not number and value:
+            raise ValueError("nearer to zero than any number of 64 bits")
         try:
             held = struct.unpack("<f", struct.pack("<f", number))[0]
         except OverflowError:

@@ -76,6 +76,12 @@ CASES: dict[str, Row | Bad | Incident] = {
     "2^63 in a long": Incident((b'{"n":9223372036854775808}',), "n: long became decimal"),
     "2^53+1 in a double": Incident((b'{"d":9007199254740993}',), "d: double became long"),
     "30 digits in a double": Incident((b'{"d":0.123456789012345678901234567891}',), "d: double"),
+    "1e-400 in a double": Incident((b'{"d":1e-400}',), "d: double"),
+    "-1E-0400 in a double": Incident((b'{"d":-1E-0400}',), "d: double"),
+    "400 zeros in a double": Incident((b'{"d":0.%b1}' % (b"0" * 400),), "d: double"),
+    "1e-300 in a double": Row(b'{"d":1e-300}', {"d": 1e-300}),
+    "0e-400 in a double": Row(b'{"d":0e-400}', {"d": 0.0}),
+    "1e-400 in a new column": Row(b'{"new":1e-400}', {"new": "1e-400"}),
     "40 digits in a new column": Row(b'{"new":%b}' % (b"7" * 40), {"new": "7" * 40}),
     "60 decimals in a new column": Row(
         b'{"new":{"x":0.%b}}' % (b"7" * 60), {"new": {"x": "0." + "7" * 60}}
