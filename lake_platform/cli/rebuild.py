@@ -70,10 +70,7 @@ def rebuild(
         rebuilder = rebuilder_of(shell)
         if abort:
             _abort(shell, rebuilder, table)
-        elif rebuilder.end_left(table):
-            shell.use_cases().notify(table)
-            _told(shell, table, "swapped", f"{table}: the swap that was under way is done")
-        else:
+        elif not ended(shell, rebuilder, table):
             _run(shell, rebuilder, table, changes, swap=swap, yes=yes, audit=audit)
 
 
@@ -108,6 +105,15 @@ def go_on(
         shell, table, "swapped",
         f"{table}: swapped in, definition version {record.version}, {record.status.value}", found,
     )  # fmt: skip
+
+
+def ended(shell: Shell, rebuilder: Rebuilder, table: str) -> bool:
+    """Whether a swap of before was left, and is done now."""
+    if not rebuilder.end_left(table):
+        return False
+    shell.use_cases().notify(table)
+    _told(shell, table, "swapped", f"{table}: the swap that was under way is done")
+    return True
 
 
 def rebuilder_of(shell: Shell) -> Rebuilder:

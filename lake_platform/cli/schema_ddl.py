@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from lake_platform import compose
 from lake_platform.cli.mapping import safe
-from lake_platform.cli.rebuild import go_on, rebuilder_of
+from lake_platform.cli.rebuild import ended, go_on, rebuilder_of
 from lake_platform.cli.schema import TableName
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.mapping import share_text
@@ -80,7 +80,7 @@ def rename(
 ) -> None:
     """Another name for a column, for all rows: the table is made anew of its raw and swapped in."""
     with open_shell(home, as_json=as_json) as shell:
-        if not _ended(shell, table):
+        if not ended(shell, rebuilder_of(shell), table):
             _rebuild(shell, shell.use_cases().renaming(table, column, name), yes=yes)
 
 
@@ -98,7 +98,7 @@ def alias(
     from lake_platform.rebuild.altering import in_place
 
     with open_shell(home, as_json=as_json) as shell:
-        if _ended(shell, table):
+        if ended(shell, rebuilder_of(shell), table):
             return
         use_cases = shell.use_cases()
         asked = use_cases.aliasing(table, column, key)
@@ -147,18 +147,6 @@ def _told(shell: Shell, table: str, version: SchemaVersion) -> None:
     shell.say(f"{table}: schema version {version.version}, from the next batch on")
     for change in version.changes:
         shell.say(f"    {change}")
-
-
-def _ended(shell: Shell, table: str) -> bool:
-    """Whether a swap of before was left, and is done now."""
-    if not rebuilder_of(shell).end_left(table):
-        return False
-    shell.use_cases().notify(table)
-    if shell.as_json:
-        shell.show({"table": table, "state": "swapped", "comparison": None})
-    else:
-        shell.say(f"{table}: the swap that was under way is done")
-    return True
 
 
 def _rebuild(shell: Shell, asked: Altering, *, yes: bool) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from lake_platform.domain.commands import field_text, rebuild_command
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.schema import Struct
@@ -24,12 +23,12 @@ def check_steps_change(dataset: Dataset, held: Struct, made: Struct) -> Sequence
     if not breaking:
         return [_told(change) for change in changes]
     steps = [asdict(step) for step in dataset.transforms]
-    given = shlex.quote(f"transforms={json.dumps(steps, ensure_ascii=False)}")
     raise InvalidFieldError(
         "transforms", [step.sql for step in dataset.transforms],
         "; ".join(_refused(dataset.table, change) for change in breaking),
-        f"let the steps keep it, or have the table made anew: lake rebuild {dataset.table} "
-        f"--change {given} (look at it before: lake preview {dataset.table} --change {given})",
+        f"let the steps keep it, or have the table made anew: "
+        f"{rebuild_command(dataset.table, {'transforms': steps})} (look at it before: lake preview "
+        f"{dataset.table} --change {field_text('transforms', steps)})",
     )  # fmt: skip
 
 

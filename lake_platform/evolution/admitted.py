@@ -23,7 +23,7 @@ from lake_platform.domain.schema import (
     leaf,
     without_unknown,
 )
-from lake_platform.records.newcomers import is_told, room
+from lake_platform.records.newcomers import closed_record, is_told, room
 from lake_platform.sight.seen import Seen, only, union
 
 
@@ -34,9 +34,7 @@ def admitted(dataset: Dataset, grown: Struct, held: Struct, now: Struct, seen: S
     newly = grown.closed and not held.closed
     found = choice.struct(grown, held, now, seen, dataset.hints, newly, dataset.max_columns)
     if choice.closes_root:
-        rescued = next((f for f in found.fields if not f.keys), RESCUED_FIELD)
-        kept = (f for f in found.fields if f.keys)
-        found = Struct((*kept, replace(rescued, closed=True)))
+        found = closed_record(found.fields)
     elif choice.closed and not any(not f.keys for f in found.fields):
         found = Struct((*found.fields, RESCUED_FIELD))
     return found

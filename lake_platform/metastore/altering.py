@@ -3,14 +3,13 @@ rows that are there allow it, else by a rebuild."""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lake_platform.domain.at_paths import retyped
+from lake_platform.domain.commands import rebuild_command
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import column_of
 from lake_platform.domain.mapping import Path, paths_of, shown
@@ -76,7 +75,7 @@ def widened(
         new = {n: v for n, v in hint.items() if n in ("name", "aliases")} | said
         raise InvalidFieldError(
             "type", kind, f"column {column} is {before}, {why}, under the rows that are there",
-            f"have the table built anew: {rebuild(dataset.table, {_HINT + path: new})}",
+            f"have the table built anew: {rebuild_command(dataset.table, {_HINT + path: new})}",
         )  # fmt: skip
     if isinstance(before, Decimal) and isinstance(wanted, Decimal):
         _check_grown(column, before, wanted)
@@ -106,9 +105,10 @@ def renamed(dataset: Dataset, active: SchemaVersion, column: str, name: str) -> 
     if field.name == name:
         raise InvalidFieldError("name", name, "the column has it", "give another name")
     if dataset.transformed:
+        command = rebuild_command(dataset.table, {"transforms": "[…]"})
         raise InvalidFieldError(
-            "column", column, "the table's columns are what its steps make", "name it there, as "
-            f"in SELECT {column} AS {name}: {rebuild(dataset.table, {'transforms': '[…]'})}",
+            "column", column, "the table's columns are what its steps make",
+            f"name it there, as in SELECT {column} AS {name}: {command}",
         )  # fmt: skip
     above = column.removesuffix(field.name)
     other = _twin(active.source, above, name, field)
@@ -123,7 +123,7 @@ def renamed(dataset: Dataset, active: SchemaVersion, column: str, name: str) -> 
         if re.search(rf"(?<!\w){re.escape(field.name)}(?!\w)", sql, re.IGNORECASE):
             raise InvalidFieldError(
                 option, sql, f"names {field.name}", "say besides what it is to be then: "
-                f"{rebuild(dataset.table, changes)} --change {option}=…",
+                f"{rebuild_command(dataset.table, changes)} --change {option}=…",
             )  # fmt: skip
     return Altering(dataset.table, changes)
 
@@ -157,15 +157,6 @@ def aliased(dataset: Dataset, active: SchemaVersion, column: str, key: str) -> A
     if holder in dataset.columns:
         changes[_HINT + holder] = None
     return Altering(dataset.table, changes, in_place=other is None and not dropped)
-
-
-def rebuild(table: str, changes: Mapping[str, Any]) -> str:
-    """The command, as a shell takes it."""
-    texts = (
-        shlex.quote(f"{name}={v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}")
-        for name, v in changes.items()
-    )
-    return f"lake rebuild {table} " + " ".join(f"--change {text}" for text in texts)
 
 
 def _named(dataset: Dataset, before: str, after: str) -> dict[str, Any]:

@@ -92,11 +92,13 @@ def closing(held: Struct, seen: Struct, dataset: Dataset) -> Struct:
     """`seen`, which has what a batch brings beyond `held`, with each object closed that brings more
     keys than it may, and less what is new in it: which of them it takes is to be chosen of all."""
     fields, over = _closing(held, seen, dataset.max_columns, dataset, dataset.hints)
-    if over:
-        kept = [f for f in fields if f.keys]
-        rescued = next((f for f in fields if not f.keys), RESCUED_FIELD)
-        fields = (*kept, replace(rescued, closed=True))
-    return Struct(fields)
+    return closed_record(fields) if over else Struct(fields)
+
+
+def closed_record(fields: Sequence[Field]) -> Struct:
+    """A record that takes no more keys: its `_rescued`, which is the last column, says so."""
+    rescued = next((f for f in fields if not f.keys), RESCUED_FIELD)
+    return Struct((*(f for f in fields if f.keys), replace(rescued, closed=True)))
 
 
 def room(held: Struct, most: int, dataset: Dataset) -> int:

@@ -3,11 +3,10 @@ else a rebuild."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lake_platform.domain.commands import field_text, rebuild_command
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change
 from lake_platform.domain.fitness import check_change
@@ -30,9 +29,8 @@ def command_for(
         plain = {n: v for n, v in changes.items() if not n.startswith("columns.")}
         if len(plain) < len(changes):
             plain["columns"] = after.columns
-        return " ".join(["lake datasets set", table, *(_pair(n, v) for n, v in plain.items())])
-    given = (f"--change {_pair(n, v)}" for n, v in changes.items())
-    return " ".join(["lake rebuild", table, *given])
+        return " ".join(["lake datasets set", table, *(field_text(n, v) for n, v in plain.items())])
+    return rebuild_command(table, changes)
 
 
 def _in_place(
@@ -45,19 +43,5 @@ def _in_place(
         if active is not None:
             check_hints(before, after, active.source)
     except InvalidFieldError:
-        return False
-    return True
-
-
-def _pair(name: str, value: Any) -> str:
-    plain = isinstance(value, str) and not _looks_like_json(value)
-    text = value if plain else json.dumps(value, ensure_ascii=False)
-    return shlex.quote(f"{name}={text}")
-
-
-def _looks_like_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
         return False
     return True
