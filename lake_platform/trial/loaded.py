@@ -13,6 +13,7 @@ from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.mapping import Path, parse_path
+from lake_platform.domain.part import definition_of
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.quality import Balance, Reason, too_many
@@ -81,7 +82,9 @@ def load_side(
     # How many are in quarantine is told, and judged here.
     lenient = wanted.dataset.with_changes({"max_quarantine_ratio": 1.0})
     table = f"{lenient.table}.preview-{name}"
-    shadow = shadow_of(lenient, table, 0, keeps_columns=wanted.schema is not None)
+    # What was chosen is numbered anew, and all of it counts.
+    whole = Dataset(**definition_of(lenient))
+    shadow = shadow_of(whole, table, 0, keeps_columns=wanted.schema is not None)
     metastore = ForOnce(
         ports.metastore, shadow, wanted.schema, tuple(found.decisions(wanted.decisions))
     )
@@ -127,7 +130,7 @@ def _check_ratio(dataset: Dataset, done: LoadResult) -> None:
 
 def _said(error: LakeError, shadow: Shadow, metastore: ForOnce) -> str:
     if not isinstance(error, SchemaBlockedError):
-        return str(error).replace(shadow.table, shadow.raw_from)
+        return str(error).replace(shadow.table, shadow.live_table)
     firsts = [b.samples[0] for b in metastore.blocks if b.samples]
     first = "".join(f", first at p{s['partition']} offset {s['offset']}" for s in firsts[:1])
     return f"BLOCKED: {'; '.join(error.changes)}{first}"

@@ -185,7 +185,7 @@ class _Preview:
 
     def _raw(self) -> Chosen:
         table, question = self._live.table, self._question
-        log = raw_log.commits_after(self._bench.real, self._live.raw_table, 0)
+        log = list(raw_log.of_table(self._bench.real, self._live))
         kept = [c for c in log if not c.expired_at]
         held = sorted({w for c in kept for w in c.windows})
         if not held:

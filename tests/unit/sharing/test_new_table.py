@@ -17,6 +17,7 @@ from lake_platform.rebuild.rebuild import Rebuilder
 from tests.cleaner_support import DAY_MS
 from tests.support import Lab, check_append
 from tests.unit.sharing.test_raw_from import reader, use_cases
+from tests.unit.trial.test_preview import look
 
 NEW = Asked("new_table")
 
@@ -180,3 +181,12 @@ def test_a_name_that_is_taken(lab: Lab) -> None:
         use_cases(lab).resolve_incident(incident.id, Asked("new_table", table="t_2"), "ann")
     closed = use_cases(lab).resolve_incident(incident.id, NEW, "ann")
     assert closed.resolution == "new_table t_3"
+
+
+def test_a_preview_of_either_looks_at_its_own_part(lab: Lab) -> None:
+    use_cases(lab).resolve_incident(broken(lab).id, NEW, "ann")
+    lab.load("t_2")
+    for table in ("t", "t_2"):
+        found = look(lab, table, changes={"columns.extra": {"type": "long"}})
+        assert found.before.balance.records == found.after.balance.records == 3
+        assert found.rows.counts == {"same": 3}

@@ -198,6 +198,14 @@ def test_a_change_that_does_not_help_stops_again(lab: Lab) -> None:
     assert "first at p0 offset 2" in found.after.stops
 
 
+def test_what_stops_is_told_of_the_table_itself(lab: Lab) -> None:
+    loaded(lab, {"id": 1, "v": "x"})
+    rules = [{"column": "id", "min": 5, "policy": "block"}]
+    found = look(lab, changes={"rules": rules})
+    assert found.after.stops.startswith("dataset 't' is BLOCKED")
+    assert "preview" not in found.after.stops
+
+
 def test_a_flood_of_quarantine_stops(lab: Lab) -> None:
     loaded(lab, *({"id": n % 20, "v": None if n > 19 else "x"} for n in range(40)))
     changes = {"mode": "upsert", "primary_key": ["id", "v"]}
