@@ -43,11 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test must not pick up the settings of a stack its developer has running."""
+def _own_settings(monkeypatch: pytest.MonkeyPatch, jars_dir: Path) -> None:
+    """A test must not pick up the settings of a stack its developer has running.
+
+    The jars alone are the developer's, whether named by a variable or not: downloaded once.
+    """
     for name in os.environ:
-        if name.startswith("LAKE_") and not name.startswith(("LAKE_JARS_DIR", "LAKE_TEST_")):
+        if name.startswith("LAKE_") and not name.startswith("LAKE_TEST_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("LAKE_JARS_DIR", str(jars_dir))
 
 
 @pytest.fixture(scope="session")
