@@ -106,7 +106,7 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
         policy = broken.condition.policy
         shell.say(f"    rule {name} ({policy}): broken by {broken.rows} rows, as {first}")
     for path, values in result.passed_over.items():
-        shell.say(f"    {path}: {values} values dropped by hint")
+        shell.say(f"    {path}: {values} values left out: a hint drops them, or no step uses them")
     more = {
         "seconds": result.seconds,
         "rescued": dict(result.rescued),

@@ -121,6 +121,11 @@ class TableEngine(Protocol):
         error. Raises: TransformError."""
         ...
 
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
+        """Columns of the records, and fields in them, that the steps never look at: paths of
+        names, with all that is below. Empty without steps. No Spark."""
+        ...
+
     def judge(self, job: BatchJob) -> Judgement:
         """What the steps make of the batch; nothing is written. Empty without steps.
 

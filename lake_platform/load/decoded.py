@@ -112,6 +112,7 @@ class _Rounds:
         usual = Question(
             dataset, schema.source, schema.columns, staging(loading.table, self._claim),
             loading.engine.layout(dataset), projecting, aside=self._aside,
+            unused=loading.engine.unused(dataset, schema.source),
         )  # fmt: skip
         parts: list[Staged] = []
         for held, commits in self._rulings:

@@ -45,10 +45,11 @@ class Found:
 class ScanReport:
     """`source` is what the records were judged by, `observed` that with everything new merged in,
     as far as `limits` allow; `rows` counts the records that were decoded, `passed_over` the values
-    that a hint drops, by its path; `rescued` is by path, and counts values; `kept_out` counts those
-    of keys that make no column, by the path of their object; `broken` by that of a change that
-    breaks, and counts records; `rules` are broken ones by the name of their condition; `lost` is
-    what casts of the steps made NULL of, by column."""
+    that a hint drops, by its path, and those that do not fit and no step looks at; `rescued` is by
+    path, and counts values; `kept_out` counts those of keys that make no column, by the path of
+    their object; `broken` by that of a change that breaks, and counts records; `rules` are broken
+    ones by the name of their condition; `lost` is what casts of the steps made NULL of, by
+    column."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)

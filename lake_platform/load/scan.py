@@ -6,7 +6,7 @@ it brings. What it decodes for that is what the table gets: no other parser sees
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from lake_platform.records.conform import (
 from lake_platform.records.newcomers import Newcomers
 from lake_platform.records.observe import merge_observed, observe
 from lake_platform.records.passed_over import PassedOver
+from lake_platform.records.unused import Unused
 from lake_platform.records.verbatim import Record
 
 _SHOWN_CHARS = 200
@@ -64,9 +65,10 @@ class Scanner:
         projecting: bool = False,
         columns: Struct | None = None,
         ruling: Ruling | None = None,
+        unused: Collection[tuple[str, ...]] = (),
     ) -> None:
-        """`columns` are the table's when steps make others of `source`. What is rescued `source`
-        says itself (Ruling.rescuing)."""
+        """`columns` are the table's when steps make others of `source`, of which `unused` is what
+        these never look at. What is rescued `source` says itself (Ruling.rescuing)."""
         self._ruling = ruling or Ruling()
         self._named = dataset.record_columns
         self._dataset, self._source, self._projecting = dataset, source, projecting
@@ -82,6 +84,7 @@ class Scanner:
         self.report = ScanReport(source, source, dataset if growing else None)
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)
+        self._unused = Unused(unused if growing else ())
         self._use(source)
 
     def scan(self, raw: RawObject, text: bytes) -> Iterator[Rows]:
@@ -151,6 +154,8 @@ class Scanner:
             return
         record = Record(value_bytes(line) or b"null")
         value, passed_over = self._passed_over.without(value, self._conformer.schema)
+        value, unfit = self._unused.without(value, self._conformer.schema)
+        passed_over += unfit
         value = self._newcomers.without(value, self._conformer.schema, record)
         seen = observe(value, self._conformer.schema)
         if isinstance(seen, Struct):  # else an empty object: all columns absent

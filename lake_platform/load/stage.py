@@ -37,7 +37,8 @@ _LEAST_BYTES = 16 << 20
 @dataclass(frozen=True, slots=True)
 class Question:
     """What the objects of a batch are decoded for. `layout` is set where the staged files become
-    the table's own: then they have its `columns`. `aside`: what was decided of records before."""
+    the table's own: then they have its `columns`. `aside`: what was decided of records before.
+    `unused`: of `source`, what no step looks at."""
 
     dataset: Dataset
     source: Struct
@@ -47,6 +48,7 @@ class Question:
     projecting: bool = False
     ruling: Ruling = field(default_factory=Ruling)
     aside: Aside = field(default_factory=Aside)
+    unused: frozenset[tuple[str, ...]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def stage_objects(
 ) -> Staged:
     scanner = Scanner(
         question.dataset, question.source, question.projecting, question.columns,
-        question.ruling,
+        question.ruling, question.unused,
     )  # fmt: skip
     rules = row_rules(question.dataset, question.aside)
     decoder = Decoder(question.dataset, question.source, rules)

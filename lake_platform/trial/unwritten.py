@@ -123,6 +123,9 @@ class LookingEngine:
                 self.why = str(error)
         return source if self._columns is None else self._columns
 
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
+        return frozenset() if self._real is None else self._real.unused(dataset, source)
+
     def judge(self, job: BatchJob) -> Judgement:
         if self._real is not None and not self.why:
             try:

@@ -51,6 +51,7 @@ def tried(tmp_path: Path, session: Callable[[], SparkSession]) -> Iterator[Open]
         one.trial.bench.metastore.close()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder, _, name = item.nodeid.partition("tests/cases/")

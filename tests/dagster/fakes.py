@@ -57,6 +57,9 @@ class FakeEngine:
     ) -> Struct:
         return source
 
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:  # noqa: ARG002
+        return frozenset()
+
     def layout(self, dataset: Dataset) -> None:
         """Writes no files."""
 

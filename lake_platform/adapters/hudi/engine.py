@@ -32,6 +32,7 @@ from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
 from lake_platform.adapters.moving import keys, move, remove
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
+from lake_platform.adapters.spark.names import unused
 from lake_platform.adapters.spark.rows import (
     DELETED,
     derive,
@@ -92,6 +93,9 @@ class HudiEngine:
     def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
         with look_errors(dataset.table):
             return derive(self._session(), dataset, source, seen)
+
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
+        return unused(dataset, source)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002 - port
         return batch  # rows are replaced one by one, by key

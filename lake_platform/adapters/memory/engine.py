@@ -60,6 +60,9 @@ class MemoryEngine:
         _check_supported(dataset)
         return source
 
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:  # noqa: ARG002
+        return frozenset()
+
     def judge(self, job: BatchJob) -> Judgement:
         _check_supported(job.dataset)
         return Judgement()

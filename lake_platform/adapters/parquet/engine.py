@@ -19,6 +19,7 @@ from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import look_errors, write_errors
+from lake_platform.adapters.spark.names import unused
 from lake_platform.adapters.spark.rows import (
     derive,
     newest_rows,
@@ -81,6 +82,9 @@ class ParquetEngine:
     def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
         with look_errors(dataset.table):
             return derive(self._session(), dataset, source, seen)
+
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
+        return unused(dataset, source)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
         return self._log.aligned(dataset.table, batch)

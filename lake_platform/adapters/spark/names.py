@@ -6,8 +6,9 @@ for Spark to judge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import sqlglot
 from sqlglot import exp
@@ -48,16 +49,48 @@ class Row:
 
 @dataclass
 class Resolved:
-    """`missing`: what the SQL names and `input` lacks; `columns` are those of the last step, None
-    when a star of something only the engine knows is among them."""
+    """`missing`: what the SQL names and `input` lacks; `used`: what of it is looked at, in any case
+    and with all that is below; `columns` are those of the last step, None when a star of something
+    only the engine knows is among them."""
 
     missing: set[Path] = field(default_factory=set)
+    used: set[Path] = field(default_factory=set)
     columns: Sequence[str] | None = None
 
 
 def resolve(dataset: Dataset, source: Struct) -> Resolved:
     """Raises: InvalidFieldError for a name that no step before gives, and for doubled columns."""
     return _Resolver(dataset, source).resolve()
+
+
+def unused(dataset: Dataset, source: Struct) -> frozenset[Path]:
+    """The columns of `source`, and fields in them, that the steps never look at, with all that is
+    below: paths of names. Empty where they may see all."""
+    steps = [check_select(step.sql) for step in dataset.transforms]
+    if not steps or any(step.find(exp.Star) for step in steps):
+        return frozenset()
+    try:
+        used = {_folded(path) for path in resolve(dataset, source).used}
+    except InvalidFieldError:
+        return frozenset()  # the engine says what is wrong with them
+    return frozenset(_unused(source, (), used))
+
+
+def _unused(kind: Type, at: Path, used: set[Path]) -> Iterator[Path]:
+    kind = kind.element if isinstance(kind, Array) else kind
+    for held in kind.fields if isinstance(kind, Struct) else ():
+        place, folded = (*at, held.name), _folded((*at, held.name))
+        below_it = [path for path in used if path[: len(folded)] == folded]
+        if folded not in below_it and below_it:
+            yield from _unused(held.type, place, used)
+        elif not below_it and held.keys:
+            yield place
+
+
+def _folded(path: Path) -> Path:
+    """The names it is made of, before a star or what a map has."""
+    names = takewhile(lambda part: part not in {"{}", "*"}, path)
+    return tuple(name.casefold() for name in names if name != "[]")
 
 
 class _Resolver:
@@ -86,6 +119,8 @@ class _Resolver:
     def _explode(self, path: str) -> None:
         parts = tuple(path.split("."))
         column = self._row.columns.get(parts[0].casefold())
+        if column is not None:
+            self._out.used.add((column.name,))
         kind: Type | None = column.type if column else None
         for part in parts[1:]:
             inner = find(kind, part)
@@ -175,6 +210,8 @@ class _Resolver:
             self._note(held, parts)
 
     def _note(self, held: Column | None, parts: Path) -> None:
+        if held is not None and held.origin is not None:
+            self._out.used.add((*held.origin, *parts[1:]))
         if held is None:
             self._out.missing.add(parts)
         elif held.origin is not None and held.type is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lake_platform import compose
-from lake_platform.adapters.spark.names import resolve
+from lake_platform.adapters.spark.names import resolve, unused
 from lake_platform.adapters.spark.paths import with_missing
 from lake_platform.domain.dataset import Dataset, Rule
 from lake_platform.domain.schema import Array, Field, Scalar, Struct
@@ -169,3 +169,33 @@ def test_plan_holds_changed_sql_against_the_schema(lab: Lab) -> None:
     with pytest.raises(InvalidFieldError, match="no column nope"):
         use_cases.check(dataset("SELECT nope FROM input"))
     lab.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "fields", "never"),
+    [
+        (["SELECT id FROM input"], {}, {"name", "after", "items"}),
+        (["SELECT ID, Name FROM input"], {}, {"after", "items"}),
+        (["SELECT id FROM input WHERE after.CITY = 'x'"], {}, {"name", "after.id", "items"}),
+        (["SELECT after FROM input", "SELECT after.id AS i FROM input"], {},
+         {"id", "name", "items"}),
+        (["SELECT items.sku AS s FROM input"], {}, {"id", "name", "after"}),
+        (["SELECT transform(items, x -> x.sku) AS s FROM input"], {}, {"id", "name", "after"}),
+        (["SELECT items[0].sku AS id FROM input"], {}, {"id", "name", "after"}),
+        (["SELECT items[0].tax AS id FROM input"], {}, {"id", "name", "after", "items.sku"}),
+        (["WITH a AS (SELECT i.after AS x FROM input i) SELECT x.id FROM a"], {},
+         {"id", "name", "items"}),
+        (["SELECT id + 1 AS a, a + 1 AS name FROM input"], {}, {"name", "after", "items"}),
+        (["SELECT id FROM input"], {"explode": "items"}, {"name", "after"}),
+        (["SELECT id FROM input"],
+         {"mode": "upsert", "primary_key": ("id",), "delete_when": "id < 0"},
+         {"name", "after", "items"}),
+        (["SELECT * FROM input", "SELECT id FROM input"], {}, set()),
+        (["SELECT after.*, id AS x FROM input"], {}, set()),
+        (["SELECT struct(*) AS whole FROM input"], {}, set()),
+        ([], {"explode": "items"}, set()),
+        (["SELECT nope.x FROM input x", "SELECT y FROM input"], {}, set()),
+    ],
+)  # fmt: skip
+def test_what_steps_never_look_at(sql: list[str], fields: dict[str, Any], never: set[str]) -> None:
+    assert {".".join(place) for place in unused(dataset(*sql, **fields), SOURCE)} == never
