@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """With xdist the group is a part of the name; one that is not costs a second Spark and Kafka."""
+    """With xdist the group is part of a name; one that is not costs a second Spark and Kafka."""
     if not getattr(session.config.option, "loadgroup", False):
         return
     for item in session.items:

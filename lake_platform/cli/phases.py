@@ -101,6 +101,11 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
         shell.say(f"    {count} values of {path} are in _rescued: they {why}")
     for line in lost_lines(result.lost):
         shell.say(f"    {line}")
+    for name in result.dropped_columns:
+        shell.say(
+            f"    column {name} is dropped, NULL in new rows: no record had it for as long as "
+            f"absent_for says"
+        )
     for name, broken in result.broken.items():
         first = broken.samples[0]["value"] if broken.samples else ""
         policy = broken.condition.policy
@@ -113,6 +118,7 @@ def _told_batch(shell: Shell, result: LoadResult) -> dict[str, Any]:
         "passed_over": dict(result.passed_over),
         "lost_by_cast": {name: lost.to_dict() for name, lost in result.lost.items()},
         "rules": [b.to_dict() for b in result.broken.values()],
+        "dropped_columns": list(result.dropped_columns),
     }
     return result.applied.to_dict() | more
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+from lake_platform.domain.absent import AbsentFor
+from lake_platform.domain.first_sight import OPTIONS, check_options
 from lake_platform.domain.hint_options import compiled, plain
 from lake_platform.domain.hints import Node
 from lake_platform.domain.layout import check_name
@@ -26,17 +28,6 @@ OnConflict = Literal["block", "rescue", "quarantine"]
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
 _TABLE_CHARS = 160
-_FIRST_SIGHT_VALUES = {
-    "names": ("keep", "lower"),
-    "case_twins": ("merge", "split", "rescue"),
-    "maps": ("auto", "off"),
-    "mixed_scalars": ("string", "json"),
-    "single_or_array": ("wrap", "json"),
-}
-_LIMITS = {
-    "max_columns": (1, 10_000), "max_depth": (1, 40),
-    "max_object_keys": (0, 10_000), "max_new_keys": (0, 10_000),
-}  # fmt: skip
 _PLAIN_COLUMN = re.compile(r"[^\x00-\x1f]{1,249}\Z")
 
 
@@ -105,6 +96,9 @@ class Dataset:
             Values of key, partition and ordering columns always go to quarantine.
         max_rescued_ratio: a batch in which a larger share of a path's values (and over 100 of them)
             would be rescued stops the table.
+
+        absent_for: drops a column of the record once no record had it for so long; None never does.
+            Not what the definition names, nor a field inside of a column.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -145,6 +139,7 @@ class Dataset:
     max_new_keys: int = 50
     on_conflict: OnConflict | None = None
     max_rescued_ratio: float = 0.05
+    absent_for: AbsentFor | None = None
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -159,15 +154,13 @@ class Dataset:
             check_name("raw_from", self.raw_from)
         if self.raw_from == self.table:
             raise InvalidFieldError(
-                "raw_from",
-                self.raw_from,
-                "is the dataset itself",
+                "raw_from", self.raw_from, "is the dataset itself",
                 "leave it out: it has raw of its own",
-            )
+            )  # fmt: skip
         self._check_mode()
         self._check_columns()
         self._check_rows()
-        self._check_first_sight()
+        check_options({name: getattr(self, name) for name in OPTIONS})
         object.__setattr__(self, "columns", plain(self.columns))
         if len(self.schedule.split()) != _CRON_FIELDS:
             raise InvalidFieldError(
@@ -210,11 +203,9 @@ class Dataset:
         for name, column in self.named_columns():
             if not _PLAIN_COLUMN.match(column) or column.startswith(RESERVED):
                 raise InvalidFieldError(
-                    name,
-                    column,
-                    "not a usable column name",
+                    name, column, "not a usable column name",
                     "give 1 to 249 printable characters; _kafka_* and _hoodie_* are ours",
-                )
+                )  # fmt: skip
 
     def _check_rows(self) -> None:
         if self.filtered == "delete" and (self.mode != "upsert" or not self.transforms):
@@ -227,16 +218,11 @@ class Dataset:
                 "explode", self.explode, "not a column path", "name one array: items, order.items"
             )
 
-    def _check_first_sight(self) -> None:
-        for name, values in _FIRST_SIGHT_VALUES.items():
-            if getattr(self, name) not in values:
-                raise InvalidFieldError(
-                    name, getattr(self, name), "no such choice", f"give {' or '.join(values)}"
-                )
-        for name, (least, most) in _LIMITS.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise InvalidFieldError(name, value, "out of range", f"give {least} to {most}")
+        if self.absent_for is not None and self.transformed:
+            raise InvalidFieldError(
+                "absent_for", str(self.absent_for), "the table's columns are what its steps make",
+                "leave it out, and change the steps",
+            )  # fmt: skip
 
     def named_columns(self) -> list[tuple[str, str]]:
         """Field and column of every column that a field names."""

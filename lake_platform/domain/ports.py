@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -250,10 +250,16 @@ class Metastore(Protocol):
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None,
         lost: Mapping[str, Lost] | None = None,
+        absent: Collection[str] | None = None,
     ) -> None:
         """Keeps statistics of an applied batch, once per batch id; `windows`: records of each,
-        `rescued`: values by path, `lost`: rows that casts made NULL of, by column; None where
-        nobody knows."""
+        `rescued`: values by path, `lost`: rows that casts made NULL of, by column, `absent`:
+        columns without a value; None where nobody knows."""
+        ...
+
+    def drop_absent(self, table: str) -> Sequence[str]:
+        """Makes the schema version without the columns that records have not had for as long as
+        the definition's `absent_for` says; names them."""
         ...
 
     def counted_batches(self, table: str, first_seq: int, last_seq: int) -> Sequence[CountedBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -60,6 +61,7 @@ def apply(
     if report.changes or loading.engine.layout(loading.dataset) is None:
         _clear(loading, claim)  # else the staged files are the table's by now
     released: tuple[str, ...] = ()
+    dropped: Sequence[str] = ()
     rescued = report.rescued_counts
     # We may have slept since the commit, and what is on record be of another table by now.
     ours = partial(claims.is_same_table, ports.store, table, claim)
@@ -68,8 +70,10 @@ def apply(
             released = settle(
                 ports.store, table, work.commits, job.quarantine_keys, claim.epoch, ours=ours
             )
-        ports.metastore.record_batch(table, result, work.windows, rescued, report.lost)
+        absent = _absent(loading, job, report)
+        ports.metastore.record_batch(table, result, work.windows, rescued, report.lost, absent)
         publish_applied(loading, result.applied.applied, work.commits)
+        dropped = ports.metastore.drop_absent(table) if absent else ()
     claims.release(table, ports, claim, done=True)
     return LoadResult(
         table=table,
@@ -87,7 +91,19 @@ def apply(
         released=released,
         broken=dict(report.rules),
         lost=dict(report.lost),
+        dropped_columns=tuple(dropped),
     )
+
+
+def _absent(loading: Loading, job: BatchJob, report: ScanReport) -> list[str] | None:
+    """Columns without a value in this batch, where the definition asks. A table that is made anew
+    keeps what the live one has."""
+    dataset = loading.dataset
+    if dataset.absent_for is None or dataset.live_table != dataset.table:
+        return None
+    rescued = {path[0] for path in report.rescued}
+    fields = (f for f in job.source.fields if rescued.isdisjoint(f.keys))
+    return [f.name for f in fields if f.name not in report.valued]
 
 
 def undo_doubled(loading: Loading, state: TableState, left: claims.LeftClaim | None) -> None:

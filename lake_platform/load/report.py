@@ -47,9 +47,9 @@ class ScanReport:
     as far as `limits` allow; `rows` counts the records that were decoded, `passed_over` the values
     that a hint drops, by its path, and those that do not fit and no step looks at; `rescued` is by
     path, and counts values; `kept_out` counts those of keys that make no column, by the path of
-    their object; `broken` by that of a change that breaks, and counts records; `rules` are broken
-    ones by the name of their condition; `lost` is what casts of the steps made NULL of, by
-    column."""
+    their object; `valued` are columns with a value, where `absent_for` asks; `broken` by that of a
+    change that breaks, and counts records; `rules` are broken ones by the name of their condition;
+    `lost` is what casts of the steps made NULL of, by column."""
 
     source: Struct = field(default_factory=Struct)
     observed: Struct = field(default_factory=Struct)
@@ -64,6 +64,7 @@ class ScanReport:
     samples: list[Mapping[str, Any]] = field(default_factory=list)
     rescued: dict[Path, Found] = field(default_factory=dict)
     kept_out: dict[Path, Found] = field(default_factory=dict)
+    valued: set[str] = field(default_factory=set)
     broken: dict[str, Found] = field(default_factory=dict)
     rules: dict[str, Broken] = field(default_factory=dict)
     lost: dict[str, Lost] = field(default_factory=dict)
@@ -171,6 +172,7 @@ class ScanReport:
         for column, broken in later.broken.items():
             self.broken.setdefault(column, Found(0, broken.first)).count += broken.count
         self.rules = added(self.rules, later.rules)
+        self.valued |= later.valued
         self.see(later.observed)
         self.samples = [*self.samples, *later.samples][:SAMPLES]
 

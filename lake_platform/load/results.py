@@ -19,7 +19,7 @@ class LoadResult:
     that do not fit and no step looks at, by theirs;
     `released` are keys of quarantine objects that records came back from; `broken`: rules that
     rows of the batch break, by name; `lost`: what casts of the steps made NULL of, by column; one
-    with casts that is not in it could not be counted."""
+    with casts that is not in it could not be counted; `dropped_columns`: by `absent_for`."""
 
     table: str
     applied: AppliedBatch
@@ -36,6 +36,7 @@ class LoadResult:
     released: tuple[str, ...] = ()
     broken: Mapping[str, Broken] = field(default_factory=dict)
     lost: Mapping[str, Lost] = field(default_factory=dict)
+    dropped_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

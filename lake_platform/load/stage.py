@@ -158,6 +158,9 @@ def stage_objects(
     if decoder.newest is not None:
         report = replace(report, deletes=decoder.newest.add_deletes(report.deletes))
     table = decoder.table()
+    if question.dataset.absent_for is not None:
+        names = (f.name for f in question.source.fields)
+        report.valued = {name for name in names if table[name].null_count < table.num_rows}
     files = tuple(_written(store, question, table, number))
     if missing := table.num_rows - sum(f.rows for f in files):
         raise NotDecodedError(question.dataset.table, missing, objects[0].key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
 from lake_platform.domain.batches import WriteResult
@@ -49,6 +49,7 @@ def row_of(
     windows: Mapping[str, int],
     rescued: Mapping[str, int] | None,
     lost: Mapping[str, Lost] | None,
+    absent: Collection[str] | None,
     now: int,
 ) -> BatchRow:
     applied = result.applied
@@ -67,6 +68,7 @@ def row_of(
         quarantine_keys=list(applied.quarantine_keys),
         rescued=None if rescued is None else dict(rescued),
         lost_by_cast=None if lost is None else {name: one.lost for name, one in lost.items()},
+        absent=None if absent is None else sorted(absent),
         files=result.files,
         bytes=result.bytes,
         recorded_at=now,

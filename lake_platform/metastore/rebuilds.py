@@ -15,7 +15,7 @@ from lake_platform.domain.layout import quarantine_prefix
 from lake_platform.domain.progress import Progress, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow, shadow_of
 from lake_platform.errors import ConflictError, InvalidFieldError
-from lake_platform.metastore.incidents import Incidents
+from lake_platform.metastore.absent import Absent
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.statistics import Statistics
 from lake_platform.metastore.statuses import shadow_in
@@ -41,7 +41,7 @@ RowT = TypeVar("RowT", bound=Base)
 REBUILT = "rebuilt"
 
 
-class Rebuilds(Incidents, Statistics):
+class Rebuilds(Absent, Statistics):
     def rebuild(self, table: str) -> Rebuild | None:
         with self._read() as session:
             row = _shadow_row(session, table)

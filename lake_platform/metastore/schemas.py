@@ -24,8 +24,7 @@ from lake_platform.metastore.tables import SchemaVersionRow
 class Schemas(Definitions):
     def active_schema(self, table: str) -> SchemaVersion | None:
         with self._read() as session:
-            row = _active(session, table)
-            return None if row is None else _version(row)
+            return active_in(session, table)
 
     def active_schemas(self) -> Callable[[str], SchemaVersion | None]:
         """`active_schema` of all tables as they are now, in one read; one that cannot be parsed
@@ -131,6 +130,11 @@ class Schemas(Definitions):
             for table, version, text in session.execute(query):
                 rows.setdefault(table, []).append((version, text))
         return lambda table: _lines_in_force((v, json.loads(t)) for v, t in rows.get(table, ()))
+
+
+def active_in(session: Session, table: str) -> SchemaVersion | None:
+    row = _active(session, table)
+    return None if row is None else _version(row)
 
 
 def _active(session: Session, table: str) -> SchemaVersionRow | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -89,6 +89,7 @@ class Statistics(Unit):
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None,
         lost: Mapping[str, Lost] | None = None,
+        absent: Collection[str] | None = None,
     ) -> None:
         """Counts a batch once, whatever is recorded again, late or out of order.
 
@@ -100,9 +101,9 @@ class Statistics(Unit):
         """
         with self._write() as session:
             self._row(session, table, lock=True)
-            delta = self._count(
-                session, table, result, row_of(table, result, windows, rescued, lost, self._clock())
-            )
+            now = self._clock()
+            row = row_of(table, result, windows, rescued, lost, absent, now)
+            delta = self._count(session, table, result, row)
             totals = session.get_one(ProgressRow, table)
             totals.records += delta.written
             totals.quarantined += delta.quarantined

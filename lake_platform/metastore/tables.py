@@ -157,7 +157,8 @@ class ProgressRow(Base):
 
 class BatchRow(Base):
     """Statistics of one applied batch. `counted`: it is part of the totals in `progress`.
-    `rescued`: values by path, `lost_by_cast`: rows by column; NULL where nobody counted them."""
+    `rescued`: values by path, `lost_by_cast`: rows by column, `absent`: columns without a value;
+    NULL where nobody counted them."""
 
     __tablename__ = "batches"
     __table_args__ = (Index("batches_by_seq", "table_name", "last_seq"),)
@@ -177,6 +178,7 @@ class BatchRow(Base):
     quarantine_keys: Mapped[list[Any]]
     rescued: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     lost_by_cast: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    absent: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     files: Mapped[int]
     bytes: Mapped[int]
     recorded_at: Mapped[int]

@@ -3,7 +3,7 @@ and the metastore keeps what it is told to itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -84,8 +84,12 @@ class ForOnce(Unwritten):
     def record_batch(
         self, table: str, result: WriteResult, windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None, lost: Mapping[str, Lost] | None = None,
+        absent: Collection[str] | None = None,
     ) -> None:  # fmt: skip
         """Nothing is kept."""
+
+    def drop_absent(self, table: str) -> Sequence[str]:  # noqa: ARG002 - port
+        return ()
 
     def counted_batches(self, table: str, first_seq: int, last_seq: int) -> Sequence[CountedBatch]:  # noqa: ARG002
         return ()

@@ -612,3 +612,23 @@ def test_a_breaking_change_beside_it_stays(orders: Repository) -> None:
     assert orders.incident(failing).status == "RESOLVED"
     orders.settle(breaking, Outcome("cast"), "ann")
     assert orders.get("orders").status is Status.LIVE
+
+
+def test_columns_without_values_are_dropped_once(orders: Repository) -> None:
+    """The lowest limits of `absent_for`, and all of it an hour ago."""
+    if isinstance(orders, DictMetastore):
+        pytest.skip("the simulation drops no columns")
+    source = Struct((Field("id", Scalar("long")), Field("a", Scalar("long"))))
+    orders.add_schema_version("orders", 1, source, None, [])
+    policy = {"absent_for": {"batches": 2, "hours": 1, "records": 2}}
+    orders.update("orders", policy, orders.get("orders").version, "ann")
+    for seq, absent in [(1, []), (2, ["a"]), (3, ["a"])]:
+        orders.record_batch("orders", result(seq, seq, written=1), {}, absent=absent)
+    assert orders.drop_absent("orders") == []
+    cast("Clock", orders._clock).now += 3_600_000
+    found = race(4, lambda _: list(orders.drop_absent("orders")))
+    assert sorted(map(str, found)) == ["['a']", "[]", "[]", "[]"]
+    active = orders.active_schema("orders")
+    assert active is not None
+    assert ([f.name for f in active.source.fields], active.version) == (["id"], 3)
+    assert orders.get("orders").dataset.columns == {"a": {"drop": True}}

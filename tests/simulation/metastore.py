@@ -6,7 +6,7 @@ Held to tests/contract/test_metastore.py like the real one; each call is one tra
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import wraps
 from threading import RLock
@@ -519,6 +519,9 @@ class DictMetastore:
             held[name] = max(held[name], value) if name in _GROWING else value
 
     @_whole
+    def drop_absent(self, table: str) -> Sequence[str]:  # noqa: ARG002 - as above
+        return ()
+
     def record_batch(
         self,
         table: str,
@@ -526,6 +529,7 @@ class DictMetastore:
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None,
         lost: Mapping[str, Lost] | None = None,
+        absent: Collection[str] | None = None,  # noqa: ARG002 - no schedule drops columns
     ) -> None:
         held = self._held(table)
         counts = None if lost is None else {name: one.lost for name, one in lost.items()}

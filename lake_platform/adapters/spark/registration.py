@@ -173,4 +173,5 @@ def asked(plain: Mapping[str, Any]) -> tuple[Dataset, Struct]:
     fields["rules"] = tuple(Rule(**{**r, "isin": tuple(r["isin"])}) for r in fields["rules"])
     for name in ("primary_key", "partition_by"):
         fields[name] = tuple(fields[name])
+    fields["absent_for"] = None  # nothing of steps
     return Dataset(**fields), struct_from_json(plain["source"])

@@ -182,6 +182,9 @@ def test_steps_without_an_engine_are_not_looked_at(lab: Lab) -> None:
     assert (found.verdict, found.steps) == ("fits", "there is no Spark here")
 
     class Gone:
+        def unused(self, *_: object) -> frozenset[tuple[str, ...]]:
+            return frozenset()
+
         def derive(self, *_: object) -> Struct:
             raise EngineUnavailableError("no java")
 
