@@ -119,7 +119,11 @@ def _instant(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("format_", "partition_by"),
-    [pytest.param("hudi", (), marks=pytest.mark.deep), ("hudi", ("day",)), ("parquet", ("day",))],
+    [
+        pytest.param("hudi", (), marks=pytest.mark.deep),
+        pytest.param("hudi", ("day",), marks=pytest.mark.deep),
+        ("parquet", ("day",)),
+    ],
 )
 def test_append(
     lab: Lab, run: Callable[..., AuditReport], format_: str, partition_by: tuple[str, ...]

@@ -13,6 +13,7 @@ from lake_platform.embedded.jars import ensure_jars
 from tests.kills.cells import Cell, Chain
 from tests.kills.points import BY_NAME
 from tests.kills.table import Site
+from tests.sampling import sampled
 
 if TYPE_CHECKING:
     from lake_platform.embedded.broker import Broker
@@ -41,7 +42,7 @@ CORE = {
 }
 
 
-@pytest.mark.parametrize("kind", CORE)
+@pytest.mark.parametrize("kind", sampled(list(CORE), "parquet", "upsert"))
 def test_kills_lose_and_double_nothing(
     broker: Broker, jars_dir: Path, java_home: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -23,6 +23,7 @@ from lake_platform.embedded.jars import ensure_jars
 from lake_platform.embedded.kafka import answers
 from lake_platform.embedded.ports import free_port
 from lake_platform.embedded.stack import JAR_SETS
+from tests.sampling import sampled
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 _PARTS = {"kafka", "api", "code-server", "code-watch", "dagster-webserver", "dagster-daemon"}
@@ -177,7 +178,7 @@ def test_the_stack_survives_kills_and_leaves_nothing(shell: Shell, tmp_path: Pat
     assert shell.left() == []
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", sampled([1, 2], 2))
 def test_ctrl_c_leaves_nothing(shell: Shell, times: int) -> None:
     ports = [word for name, port in shell.ports.items() for word in _option(name, port)]
     process = subprocess.Popen(

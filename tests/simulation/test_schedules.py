@@ -67,6 +67,7 @@ def test_a_sleeper_stays_fenced_when_raw_of_its_batch_has_expired() -> None:
     assert hits["error", "CommitRaceError"] >= 1, "the sleeper was not stopped by its fence"
 
 
+@pytest.mark.deep
 def test_two_dumps_in_every_interleaving() -> None:
     _all_hold("phase 1: dump, dump", 1_900)
 

@@ -22,6 +22,7 @@ from lake_platform.load import quarantined
 from lake_platform.load.redrive import Redrive, plan
 from lake_platform.load.redriven import Fate, Outcome, Plan
 from lake_platform.raw import log as raw_log
+from tests.sampling import sampled
 from tests.support import (
     CHANGES,
     HOUR_MS,
@@ -440,7 +441,7 @@ def _end(lab: Lab) -> tuple[Any, ...]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [{}, UPSERT], ids=["append", "upsert"])
+@pytest.mark.parametrize("mode", sampled([{}, UPSERT], UPSERT))
 @pytest.mark.parametrize(
     ("calls", "when", "error"),
     [
