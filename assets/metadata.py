@@ -101,10 +101,15 @@ class LoadTally:
             "replay": dg.MetadataValue.bool(newest.applied.replay),
             **{f"batch_{k}": dg.MetadataValue.int(v) for k, v in asdict(held.balance).items()},
         }
-        rescued = sum((Counter(r.rescued) for r in held.results), Counter())
-        if rescued:
-            rows = ({"path": path, "values": n} for path, n in rescued.items())
-            metadata["batch_rescued"] = rows_table(rows)
+        for name, counts in (
+            ("batch_rescued", [r.rescued for r in held.results]),
+            ("batch_left_out", [r.passed_over for r in held.results]),
+        ):
+            if summed_up := sum(map(Counter, counts), Counter()):
+                rows = ({"path": path, "values": n} for path, n in summed_up.items())
+                metadata[name] = rows_table(rows)
+        if dropped := [name for r in held.results for name in r.dropped_columns]:
+            metadata["columns_dropped"] = dg.MetadataValue.text(", ".join(dropped))
         lost = lost_rows(held.results)
         if lost:
             metadata["batch_lost_by_cast"] = rows_table(lost)

@@ -113,7 +113,7 @@ STEPS: tuple[Step, ...] = (
     Step("Resolution new_table: these records are something else, and get a table of their own, "
          "from the same raw", "lake datasets set orders on_conflict=block"),
     Step("", "lake ingest orders",
-         send=(_order(40, '"qty": {"amount": 1, "unit": "kg"}'),), refused=True),
+         send=(_order(40, '"total": {"gross": 2, "net": 1}'),), refused=True),
     Step("", "lake incidents resolve 9 new_table"),
     Step("", "lake load orders_2"),
     Step("", "lake datasets stats orders"),

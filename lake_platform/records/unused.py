@@ -60,6 +60,8 @@ class Unused:
 
 
 def _fits(item: Any, field: Field) -> bool:
-    seen = replace(field, type=observe(item, field.type))
-    changes = diff(Struct((field,)), Struct((seen,)), partial=True)
+    seen = observe(item, field.type)
+    if seen == field.type:
+        return True
+    changes = diff(Struct((field,)), Struct((replace(field, type=seen),)), partial=True)
     return all(c.verdict != "breaking" for c in changes)

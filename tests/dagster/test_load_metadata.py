@@ -1,0 +1,38 @@
+"""What the materialisation of a window says of its batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assets.metadata import LoadTally
+from lake_platform.domain.absent import AbsentFor
+from tests.support import Lab
+from tests.unit.load.test_load import MakeLab, make_lab
+
+__all__ = ["make_lab"]
+
+_HOUR = 3_600_000
+
+
+def _said(lab: Lab, value: dict[str, Any]) -> dict[str, Any]:
+    lab.now_ms += _HOUR
+    lab.send_all({"id": n, **value} for n in range(3))
+    tally = LoadTally(lab.dataset())
+    for result in lab.cycle():
+        tally.add(result)
+    (window,) = tally.windows
+    return dict(tally.event(window).metadata)
+
+
+def test_values_that_are_left_out_and_columns_that_go_are_said(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    lab.register(
+        columns={"big": {"drop": True}}, absent_for=AbsentFor(batches=2, hours=1, records=2)
+    )
+    first = _said(lab, {"a": 1, "big": "x"})
+    (row,) = first["batch_left_out"].records
+    assert row.data == {"path": "big", "values": 3}
+    assert "columns_dropped" not in first
+    second, third = (_said(lab, {}) for _ in range(2))
+    assert not {"batch_left_out", "batch_rescued", "columns_dropped"} & second.keys()
+    assert third["columns_dropped"].text == "a"
