@@ -14,6 +14,8 @@ Action = Literal["rescue", "quarantine", "reject"]
 Conflicts = Literal["report", "block", "rescue", "quarantine"]
 """What becomes of values of another type than their column; `report`: of all, where no table is
 there that they could break."""
+Names = tuple[str, ...]
+"""The names of a column and of fields in it, root first."""
 STEPS = "transforms"
 """The batch of an incident that the steps of a dataset brought, not its records."""
 
@@ -50,6 +52,14 @@ class Ruling:
     def decided(self, path: str) -> bool:
         return column_of(path) in self.columns
 
+    def left_out(self, unused: Iterable[Names]) -> frozenset[Names]:
+        """Of what no step looks at, that which is left out where it does not fit: all but what is
+        rescued, or was decided."""
+        if self.usual in ("rescue", "report"):
+            return frozenset()
+        decided = [names_of(path) for path in self.columns]
+        return frozenset(n for n in unused if not any(_overlap(n, other) for other in decided))
+
     def rescuing(self, source: Struct, besides: Iterable[str] = ()) -> Struct:
         """`source` as records are read where something is rescued, or was decided otherwise than
         its hints have it; `besides` are root columns of which nothing is."""
@@ -59,6 +69,14 @@ class Ruling:
             return source
         refused = never | {path for path, action in self.columns.items() if action != "rescue"}
         return rescuing(source, lambda path: self.of(path) == "rescue", refused)
+
+
+def names_of(path: str) -> Names:
+    return tuple(path.replace("[]", "").replace("{}", "").split("."))
+
+
+def _overlap(one: Names, other: Names) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def column_of(path: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lake_platform.domain.batches import Claim
-from lake_platform.domain.decisions import Ruling
+from lake_platform.domain.decisions import Ruling, names_of
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
+from lake_platform.domain.mapping import paths_of, shown
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.rules import is_rule
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
@@ -132,7 +133,17 @@ class _Rounds:
         return [Change(path, "flood", "breaking", "", _CROWDED) for path in paths]
 
     def _accepted(self, path: str) -> bool:
-        return any(held.decided(path) for held, _ in self._rulings)
+        return path in self._never_used() or any(h.decided(path) for h, _ in self._rulings)
+
+    def _never_used(self) -> set[str]:
+        """What no step looks at, as columns and as records have it."""
+        unused = self._loading.engine.unused(self._loading.dataset, self.schema.source)
+        return {
+            text
+            for name, path in paths_of(self.schema.source)
+            for text in (name, shown(path))
+            if any(names_of(name)[:n] in unused for n in range(1, len(path) + 1))
+        }
 
     def _try(self, schema: SchemaVersion) -> None:
         self.schema, self.staged = schema, self.stage(schema)

@@ -84,7 +84,7 @@ class Scanner:
         self.report = ScanReport(source, source, dataset if growing else None)
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)
-        self._unused = Unused(unused if growing else ())
+        self._unused = Unused(self._ruling.left_out(unused))
         self._use(source)
 
     def scan(self, raw: RawObject, text: bytes) -> Iterator[Rows]:

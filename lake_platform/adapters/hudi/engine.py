@@ -129,10 +129,8 @@ class HudiEngine:
                     take_out(self._table(dataset), job, path, fenced)
                 commit = self._saved(frame, job, self._options(job, append_key(dataset)))
         if commit is None:
-            raise EngineError(
-                f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
-                f"commit of it is on the timeline; load again"
-            )
+            said = f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
+            raise EngineError(f"{said}commit of it is on the timeline; load again")
         if self.uncompacted(dataset) >= _COMPACT_OVERDUE:
             self.compact(dataset, job.claim)
         return WriteResult(commit.batch, schema, commit.files, commit.bytes)
