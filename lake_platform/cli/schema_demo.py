@@ -59,21 +59,24 @@ def _walk(step: Step, bootstrap: str, console: Console) -> None:
         console.print(f"   record  {value}")
     send(bootstrap, step.send)
     console.print(f"   $ {step.command}")
-    code = _run(step.command, console)
+    code, said = _run(step.command, console)
+    if step.said not in said:
+        raise SetupError(f"the command was to say {step.said!r}")
     if bool(code) != step.refused:
         wanted = "be refused" if step.refused else "succeed"
         raise SetupError(f"the command was to {wanted}, and ended with exit code {code}")
 
 
-def _run(command: str, console: Console) -> int:
-    """In this process, so that all commands share one Spark session. Returns the exit code."""
+def _run(command: str, console: Console) -> tuple[int, str]:
+    """In this process, so that all commands share one Spark session. Returns the exit code, and
+    what it said on one line."""
     from lake_platform.cli.main import app as lake
 
     said = _Said(console)
     with redirect_stdout(said), redirect_stderr(said):
         code: Any = lake(shlex.split(command)[1:], standalone_mode=False)
     said.flush()
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else 0, said.line
 
 
 class _Said(io.StringIO):
@@ -81,11 +84,12 @@ class _Said(io.StringIO):
 
     def __init__(self, console: Console) -> None:
         super().__init__()
-        self._console, self._rest = console, ""
+        self._console, self._rest, self.line = console, "", ""
 
     def write(self, text: str) -> int:
         *lines, self._rest = f"{self._rest}{text}".split("\n")
         for line in lines:
+            self.line += f" {line.strip()}"
             if not line.startswith("note: "):
                 self._console.print(f"     {line}".rstrip())
         return len(text)

@@ -126,6 +126,14 @@ class TableEngine(Protocol):
         names, with all that is below. Empty without steps. No Spark."""
         ...
 
+    def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:
+        """Whether doubles hold all integers that the table has at these paths (as `domain.diff`
+        writes them) exactly, and a write makes them doubles for every reader.
+
+        Raises: StorageUnavailableError.
+        """
+        ...
+
     def judge(self, job: BatchJob) -> Judgement:
         """What the steps make of the batch; nothing is written. Empty without steps.
 

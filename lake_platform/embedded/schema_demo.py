@@ -17,12 +17,13 @@ _SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Step:
     """`title`: what happens, in a sentence; empty where the step before is gone on with. `refused`:
-    the command says no, as it should."""
+    the command says no, as it should; `said`: what it must say."""
 
     title: str
     command: str
     send: tuple[str, ...] = ()
     refused: bool = False
+    said: str = ""
 
 
 def _order(number: int, more: str) -> str:
@@ -76,8 +77,8 @@ STEPS: tuple[Step, ...] = (
          "lake schema rename orders state status --yes"),
     Step("A producer renames a key: a new column comes, and the old one stays away",
          "lake ingest orders",
-         send=tuple(_order(n, f'"qty": 1, "cost": {n / 2}') for n in (30, 31, 32))),
-    Step("", "lake schema proposals orders"),
+         send=tuple(_order(n, f'"qty": 1, "cost": "{n - 26} EUR"') for n in (30, 31, 32))),
+    Step("", "lake schema proposals orders", said="lake schema alias orders price cost"),
     Step("The proposal taken up: both keys are one column, as if they had been from the start",
          "lake schema alias orders price cost --yes"),
     Step("Resolution drop_column: nobody needs it any more", "lake ingest orders",
@@ -114,14 +115,14 @@ STEPS: tuple[Step, ...] = (
          "from the same raw", "lake datasets set orders on_conflict=block"),
     Step("", "lake ingest orders",
          send=(_order(40, '"total": {"gross": 2, "net": 1}'),), refused=True),
-    Step("", "lake incidents resolve 9 new_table"),
+    Step("", "lake incidents resolve 9 new_table", said="orders_2"),
     Step("", "lake load orders_2"),
     Step("", "lake datasets stats orders"),
     Step("What became of the schema, and who decided what", "lake schema history orders"),
     Step("", "lake incidents decisions orders"),
     Step("Every record is in exactly one place, counted by code that wrote none of it",
-         "lake audit orders --deep"),
-    Step("", "lake audit orders_2 --deep"),
+         "lake audit orders --deep", said="orders: sound (deep)"),
+    Step("", "lake audit orders_2 --deep", said="orders_2: sound (deep)"),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from lake_platform.domain.at_paths import retyped
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import STEPS, column_of
@@ -14,7 +15,7 @@ from lake_platform.domain.fitness import check_places, unstorable
 from lake_platform.domain.hints_fit import with_aliases
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import MAX_LEVELS, Struct, columns, levels, merge
+from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, columns, levels, merge
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.evolution import first, naming
 from lake_platform.evolution.admitted import leaves
@@ -88,6 +89,19 @@ def proposed(
                 active.source, source, f"new in version {active.version + 1}", dataset.hints
             )
         ),
+    )
+
+
+def as_doubles(active: SchemaVersion, paths: Sequence[str]) -> SchemaVersion:
+    """The next version, with doubles at these paths."""
+    types = dict.fromkeys(paths, Scalar("double"))
+    return replace(
+        active,
+        version=active.version + 1,
+        source=retyped(active.source, types),
+        table=None if active.table is None else retyped(active.table, types),
+        changes=tuple(f"column {path}: long became double (widen)" for path in paths),
+        mapped=(),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lake_platform.domain.batches import Claim
-from lake_platform.domain.decisions import Ruling, names_of
+from lake_platform.domain.decisions import Ruling, column_of, names_of
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.mapping import paths_of, shown
@@ -55,7 +55,11 @@ def decoded(
         rounds.begin()
     rounds.take_in()
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
-    changes = tuple(diff(active.source, schema.source, partial=True))
+    changes = tuple(
+        # What would break a table and was taken all the same is proven to be none.
+        replace(c, kind="widen", verdict="automatic") if c.verdict == "breaking" else c
+        for c in diff(active.source, schema.source, partial=True)
+    )
     if not fresh and _is_late(loading, work, changes):
         return Decoded(rounds.stage_late(active), active, changes, rounds.only, late=True)
     return Decoded(staged, schema, changes, rounds.only)
@@ -123,6 +127,18 @@ class _Rounds:
             parts.append(loading.decoders.stage(question, objects, len(parts)))
         return parts[0] if len(parts) == 1 else together(usual, parts, loading.ports.store)
 
+    def _proven(self) -> SchemaVersion | None:
+        """The schema with doubles for integers, where that is all that breaks, and the table is
+        proven to have none that would become another number."""
+        dataset, breaking = self._loading.dataset, self.staged.report.breaking
+        paths = [c.path for c in breaking if (c.before, c.after) == ("long", "double")]
+        named = any(column_of(path) in dataset.record_columns for path in paths)
+        if len(paths) != len(breaking) or not paths or named or self._work.replay:
+            return None
+        if not self._loading.engine.exact_as_double(dataset, paths):
+            return None
+        return evolve.as_doubles(self.base, paths)
+
     def _unseen(self) -> list[Change]:
         """Objects that are closed, of a table whose steps do not hand `_rescued` on: what goes
         there now would be nowhere."""
@@ -153,6 +169,9 @@ class _Rounds:
         return evolve.proposed(dataset, ports, self.base, observed, self._work.commits, mixed=mixed)
 
     def _check(self) -> None:
+        if (proven := self._proven()) is not None:
+            self.base = proven
+            self._try(proven)
         loading, report = self._loading, self.staged.report
         flooded = report.flooded(loading.dataset.max_rescued_ratio, self._accepted)
         breaking = [*report.breaking, *flooded, *self._unseen()]

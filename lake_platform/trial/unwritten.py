@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,6 +125,9 @@ class LookingEngine:
 
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
         return frozenset() if self._real is None else self._real.unused(dataset, source)
+
+    def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:
+        return self._real is not None and self._real.exact_as_double(dataset, paths)
 
     def judge(self, job: BatchJob) -> Judgement:
         if self._real is not None and not self.why:

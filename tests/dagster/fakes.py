@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ class FakeEngine:
 
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:  # noqa: ARG002
         return frozenset()
+
+    def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:  # noqa: ARG002
+        return False
 
     def layout(self, dataset: Dataset) -> None:
         """Writes no files."""

@@ -5,7 +5,7 @@ Why each option is there is written in docs/delivery.md (fence) and docs/archite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -97,15 +97,17 @@ class HudiEngine:
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
         return unused(dataset, source)
 
-    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002 - port
+    def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:  # noqa: ARG002
+        return False  # older files stay as they are, and not every reader casts them
+
+    def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:  # noqa: ARG002
         return batch  # rows are replaced one by one, by key
 
     def fence(self, dataset: Dataset, epoch: int) -> None:
         """A directory where that epoch's lock file would be: Hudi deletes a foreign lock *file*
         when its write fails, after which a retry would get through."""
-        key = f"{lock_prefix(dataset.table, epoch)}lock/fenced"
         try:
-            self._store.put(key, b"")
+            self._store.put(f"{lock_prefix(dataset.table, epoch)}lock/fenced", b"")
         except StorageUnavailableError:
             # The lock file is there: its writer died, or stands still, inside its commit. Its lock
             # never expires, so it can start no other write; `state` finds the commit if it comes.

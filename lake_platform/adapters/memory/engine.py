@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import decimal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lake_platform.adapters.memory.events import Commit, Event, Row, applied, merge
@@ -62,6 +62,9 @@ class MemoryEngine:
 
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:  # noqa: ARG002
         return frozenset()
+
+    def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:  # noqa: ARG002
+        return False
 
     def judge(self, job: BatchJob) -> Judgement:
         _check_supported(job.dataset)

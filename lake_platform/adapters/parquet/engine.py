@@ -10,12 +10,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.moving import keys, move, remove
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
-from lake_platform.adapters.parquet.looking import footer_rows, newest, profiled
+from lake_platform.adapters.parquet.looking import exact_as_double, footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
 from lake_platform.adapters.spark.culprit import check_steps, judged
 from lake_platform.adapters.spark.errors import look_errors, write_errors
@@ -85,6 +85,11 @@ class ParquetEngine:
 
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
         return unused(dataset, source)
+
+    def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:
+        if dataset.transformed:
+            return False
+        return exact_as_double(self._store, self._log.live_files(dataset.table), paths)
 
     def align(self, dataset: Dataset, batch: BatchRange) -> BatchRange:
         return self._log.aligned(dataset.table, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.batches import TableProfile
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _COUNTED = "_kafka_offset"
 MOST_ROWS = 50_000_000  # of which eight bytes each are held
+_EXACT = 1 << 53  # and below, a double is exactly any integer
 
 
 def profiled(store: ObjectStore, keys: Iterable[str]) -> TableProfile | None:
@@ -55,6 +56,36 @@ def footer_rows(data: bytes) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(pa.BufferReader(data)).num_rows)
+
+
+def exact_as_double(store: ObjectStore, keys: Iterable[str], paths: Collection[str]) -> bool:
+    """By the statistics in the footers; False where one says nothing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = {_in_parquet(path) for path in paths}
+    for key in keys:
+        found = pq.read_metadata(pa.BufferReader(store.get(key)))
+        groups = (found.row_group(n) for n in range(found.num_row_groups))
+        columns = (group.column(n) for group in groups for n in range(group.num_columns))
+        if not all(_is_exact(c) for c in columns if c.path_in_schema in wanted):
+            return False
+    return True
+
+
+def _is_exact(column: Any) -> bool:
+    known = column.statistics
+    if known is None or not known.has_null_count:
+        return False
+    if known.null_count == column.num_values:
+        return True
+    exact = known.has_min_max and isinstance(known.min, int)
+    return exact and known.min >= -_EXACT and known.max <= _EXACT
+
+
+def _in_parquet(path: str) -> str:
+    """`o.items[].n` as Parquet calls the leaf: `o.items.list.element.n`."""
+    return path.replace("[]", ".list.element").replace("{}", ".key_value.value")
 
 
 def _read(store: ObjectStore, keys: Iterable[str], columns: list[str]) -> Iterator[pa.Table]:
