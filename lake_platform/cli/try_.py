@@ -140,6 +140,9 @@ def try_(
     Operations of --act, a JSON list or one a line:
       {"op":"add_column","name":"at","type":"timestamp"}
       {"op":"drop_column","name":"at"}
+      {"op":"widen_column","name":"qty","type":"long"}
+      {"op":"rename_column","name":"cust","to":"customer"}
+      {"op":"alias","column":"id","key":"id2"}
       {"op":"change","fields":{"max_quarantine_ratio":0.5}}
       {"op":"resolve","resolution":"rescue"} of a BLOCKED table, then a load; also
         "columns":{"n":"reject"} for each change, "always":true
