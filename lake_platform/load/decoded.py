@@ -56,8 +56,7 @@ def decoded(
     rounds.take_in()
     staged, schema = rounds.staged, evolve.as_next(active, rounds.base, rounds.schema)
     changes = tuple(
-        # What would break a table and was taken all the same is proven to be none.
-        replace(c, kind="widen", verdict="automatic") if c.verdict == "breaking" else c
+        replace(c, kind="widen", verdict="automatic") if c.path in rounds.doubles else c
         for c in diff(active.source, schema.source, partial=True)
     )
     if not fresh and _is_late(loading, work, changes):
@@ -70,7 +69,8 @@ def staging(table: str, claim: Claim) -> str:
 
 
 class _Rounds:
-    """`base`: what changes are taken into; `staged`: the batch decoded with `schema`."""
+    """`base`: what changes are taken into; `staged`: the batch decoded with `schema`; `doubles`:
+    paths of integers that become doubles."""
 
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
@@ -78,6 +78,7 @@ class _Rounds:
         self._rulings = loading.rulings(work.commits, asked=work.asked)
         self.only = may_be_put_aside(loading, work)
         self._aside = Aside(only=self.only)
+        self.doubles: frozenset[str] = frozenset()
 
     def begin(self) -> None:
         self._try(self._proposed(self.base.source))
@@ -137,6 +138,7 @@ class _Rounds:
             return None
         if not self._loading.engine.exact_as_double(dataset, paths):
             return None
+        self.doubles |= frozenset(paths)
         return evolve.as_doubles(self.base, paths)
 
     def _unseen(self) -> list[Change]:

@@ -15,11 +15,11 @@ from lake_platform.domain.schema import Struct
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """One applied batch. `windows` maps each window of the batch to its records; `rescued` counts
-    values in `_rescued` by the path they had, `passed_over` those that hints drop, or
-    that do not fit and no step looks at, by theirs;
-    `released` are keys of quarantine objects that records came back from; `broken`: rules that
-    rows of the batch break, by name; `lost`: what casts of the steps made NULL of, by column; one
-    with casts that is not in it could not be counted; `dropped_columns`: by `absent_for`."""
+    values in `_rescued` by the path they had, `passed_over` those that hints drop, or that do not
+    fit and no step looks at, by theirs; `released` are keys of quarantine objects that records came
+    back from; `broken`: rules that rows of the batch break, by name; `lost`: what casts of the
+    steps made NULL of, by column; one with casts that is not in it could not be counted;
+    `dropped_columns`: by `absent_for`."""
 
     table: str
     applied: AppliedBatch
