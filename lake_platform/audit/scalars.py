@@ -34,7 +34,11 @@ class Number(Decimal):
 
     @classmethod
     def of(cls, text: str) -> Self:
-        number = cls(text)
+        try:
+            number = cls(text)
+        except InvalidOperation:  # an exponent beyond all bounds
+            said = text.lower().partition("e")[0]
+            number = cls("NaN" if any(digit in said for digit in "123456789") else "0")
         number.text = text
         return number
 
@@ -68,7 +72,7 @@ def since_1970(kind: Scalar) -> Read:
     def read(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | Number):
             raise UnfitError("no number")
-        micros = Fraction(value) * 10**6 / units
+        micros = Fraction(_within_reach(value)) * 10**6 / units
         try:
             at = _EPOCH + dt.timedelta(microseconds=math.floor(micros))
         except OverflowError:
@@ -80,6 +84,17 @@ def since_1970(kind: Scalar) -> Read:
         return at.date()
 
     return read
+
+
+def _within_reach(value: Any) -> Any:
+    """A number as near to zero as makes a difference: nobody can write down 1e-9999999999."""
+    if not isinstance(value, Decimal) or not value:
+        return value
+    if not value.is_nan() and -99 < value.adjusted() < 99:
+        return value
+    if value.is_nan() or value.adjusted() > 0:
+        raise UnfitError("outside of the years 1 to 9999")
+    return Decimal((value.is_signed(), (1,), -99))
 
 
 def _of(wanted: type) -> Read:

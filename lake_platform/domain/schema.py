@@ -244,8 +244,8 @@ def grown(before: Decimal, after: Decimal) -> Decimal:
     """What a column becomes that must hold `after` too. Where it gets digits behind the point it
     gets another number of bytes as well: in as many Hudi 1.2 takes rows of before that it merges
     for such of the new type, and moves the point."""
-    if after.scale == before.scale or after.bytes > before.bytes:
-        return after
+    if not after.storable or after.scale == before.scale or after.bytes > before.bytes:
+        return after  # what no column holds may have more digits than one can count
     return grown(before, Decimal(after.precision + 1, after.scale))
 
 
