@@ -11,6 +11,7 @@ from tests.cases.runner import Open, Tried, text, value
 from tests.cases.siblings_values import (
     CONFLICTS,
     FOLDERS,
+    HUDI,
     MIXES,
     QUICK_WIDENINGS,
     SPELLINGS,
@@ -57,7 +58,9 @@ def test_conflict_is_held_back(tried: Open, case: Conflict) -> None:
 
 
 @pytest.mark.parametrize("new", [False, True], ids=["first", "live"])
-@pytest.mark.parametrize("case", MIXES, ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case", sampled(MIXES, *(m for m in MIXES if m.layout != HUDI)), ids=lambda c: c.name
+)
 def test_values_of_several_types_are_seen_together(tried: Open, case: Mix, new: bool) -> None:
     """At the first sight of a table and of a column: read back by two engines."""
     one = tried(**case.layout)

@@ -119,7 +119,7 @@ def test_keys_of_every_type_are_found_again(hudi_lab: HudiLab, kind: str) -> Non
     assert hudi_lab.both("v") == []
 
 
-@pytest.mark.parametrize("key", [("k",), ("k", "s")], ids=["one", "two"])
+@pytest.mark.parametrize("key", [pytest.param(("k",), marks=pytest.mark.deep), ("k", "s")])
 def test_tables_of_older_releases_keep_their_keys(
     hudi_lab: HudiLab, monkeypatch: pytest.MonkeyPatch, key: tuple[str, ...]
 ) -> None:

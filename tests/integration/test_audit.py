@@ -122,7 +122,7 @@ def _instant(path: Path) -> str:
     [
         pytest.param("hudi", (), marks=pytest.mark.deep),
         pytest.param("hudi", ("day",), marks=pytest.mark.deep),
-        ("parquet", ("day",)),
+        pytest.param("parquet", ("day",), marks=pytest.mark.deep),
     ],
 )
 def test_append(

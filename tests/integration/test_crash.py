@@ -42,7 +42,7 @@ CORE = {
 }
 
 
-@pytest.mark.parametrize("kind", sampled(list(CORE), "parquet", "upsert"))
+@pytest.mark.parametrize("kind", sampled(list(CORE), "upsert"))
 def test_kills_lose_and_double_nothing(
     broker: Broker, jars_dir: Path, java_home: Path, tmp_path: Path, kind: str
 ) -> None:

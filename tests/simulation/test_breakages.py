@@ -20,12 +20,13 @@ _RARE = {
     "checkpoint_of_a_replay_not_compared": "phase 2: load, replay",
     "replay_stops_before_the_delete": "phase 2: replay, load in an upsert table",
 }
-_LATE = {"nonce_not_compared"}  # seen after some thousand schedules
+_SOON = (  # seen within a few schedules
+    "commit_before_the_objects", "no_fence", "no_look_behind_the_fence", "stale_commits_read",
+    "missing_offsets_skipped", "statistics_not_caught_up",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name", sampled(sorted(BREAKAGES), *(BREAKAGES.keys() - _RARE.keys() - _LATE))
-)
+@pytest.mark.parametrize("name", sampled(sorted(BREAKAGES), *_SOON))
 def test_is_found(name: str) -> None:
     if name in _RARE:
         schedules: Iterable[Schedule] = interleavings(by_name(_RARE[name]))

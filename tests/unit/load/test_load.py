@@ -22,7 +22,6 @@ from lake_platform.errors import (
 )
 from lake_platform.load.load import load
 from lake_platform.raw import log as raw_log
-from tests.sampling import sampled
 from tests.support import HOUR_MS, STORE_CALLS, Fault, Lab, Trap, faulty_ports
 
 SOURCE = Struct((Field("id", Scalar("long")), Field("name", Scalar("string"))))
@@ -360,8 +359,14 @@ def _every(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("evolution", ["same_batch", "next_batch"])
-@pytest.mark.parametrize("mode", ["append", "upsert"])
+@pytest.mark.parametrize(
+    ("evolution", "mode"),
+    [
+        ("same_batch", "upsert"), ("next_batch", "append"),
+        pytest.param("same_batch", "append", marks=pytest.mark.deep),
+        pytest.param("next_batch", "upsert", marks=pytest.mark.deep),
+    ],
+)  # fmt: skip
 def test_a_kill_before_every_change_loses_and_doubles_nothing(
     make_lab: MakeLab, mode: str, evolution: str
 ) -> None:
@@ -371,7 +376,8 @@ def test_a_kill_before_every_change_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", sampled(["append", "upsert"], "upsert"))
+@pytest.mark.deep
+@pytest.mark.parametrize("mode", ["append", "upsert"])
 def test_a_store_that_fails_at_every_call(make_lab: MakeLab, mode: str) -> None:
     def trap(at: int) -> Trap:
         return Trap(at, STORE_CALLS, "before", StorageUnavailableError("no answer"))

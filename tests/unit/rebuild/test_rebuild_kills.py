@@ -148,7 +148,8 @@ def every(make_lab: MakeLab, trap_at: Callable[[int], Trap], kind: str) -> set[s
 @pytest.mark.parametrize(
     ("kind", "when"),
     [
-        ("upsert", "before"), ("parquet", "after"),
+        ("upsert", "before"),
+        pytest.param("parquet", "after", marks=pytest.mark.deep),
         pytest.param("upsert", "after", marks=pytest.mark.deep),
         pytest.param("parquet", "before", marks=pytest.mark.deep),
     ],
