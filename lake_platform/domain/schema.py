@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 MAX_DIGITS = 38  # of a decimal, in Spark, Parquet and Hudi
 MAX_LEVELS = 90  # of groups in Parquet; Arrow reads no file with more than 100
+# A record of the hundred levels one may have takes up to a thousand calls within each other, and
+# Python allows no more, wherever we are called from: a load that is deep in those of others failed
+# for ever. Ours end at a hundred levels, so this is far from what the C stack holds.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 5_000))
 _WIDENINGS = frozenset([("int", "long"), ("float", "double")])
 
 
