@@ -20,6 +20,8 @@ from lake_platform.errors import SetupError
 
 _LOG_BYTES = "10MB"
 _LOG_BACKUPS = "3"
+# Nobody answers, or the one who does says only that it is ending.
+_GONE = (OSError, HTTPException, Fault)
 _START_SECONDS = 20.0
 
 
@@ -77,7 +79,7 @@ class Supervisor:
         """Pid of the running supervisord, None when none answers."""
         try:
             return int(self._call("getPID"))
-        except (OSError, HTTPException):
+        except _GONE:
             return None
 
     def start(self, name: str) -> None:
@@ -92,7 +94,7 @@ class Supervisor:
         """State of every program; empty when no supervisord answers."""
         try:
             rows = cast("list[dict[str, Any]]", self._call("getAllProcessInfo"))
-        except (OSError, HTTPException):
+        except _GONE:
             return {}
         return {row["name"]: _state(row) for row in rows}
 
@@ -100,7 +102,7 @@ class Supervisor:
         """Ask supervisord to stop all programs, last started first, and to end."""
         try:
             self._call("shutdown")
-        except (OSError, HTTPException, Fault):
+        except _GONE:
             return  # it is ending already
 
     def _call(self, method: str, *arguments: object) -> Any:

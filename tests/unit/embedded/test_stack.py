@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xmlrpc.client import Fault
 
 import psutil
 import pytest
@@ -135,3 +136,17 @@ def test_a_followed_log_survives_rotation(tmp_path: Path) -> None:
         assert log.new_lines() == ["two"]
         path.write_text("three\n")
         assert log.new_lines() == ["three"]
+
+
+def test_a_supervisor_that_is_ending_already_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(load_settings(tmp_path))
+    stack.home.create()
+
+    def ends(*_: object) -> None:
+        raise Fault(6, "SHUTDOWN_STATE")
+
+    monkeypatch.setattr(Supervisor, "_call", ends)
+    assert not stack.running
+    assert stack.stop() == []
