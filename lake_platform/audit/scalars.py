@@ -90,11 +90,9 @@ def _within_reach(value: Any) -> Any:
     """A number as near to zero as makes a difference: nobody can write down 1e-9999999999."""
     if not isinstance(value, Decimal) or not value:
         return value
-    if not value.is_nan() and -99 < value.adjusted() < 99:
-        return value
-    if value.is_nan() or value.adjusted() > 0:
+    if value.is_nan() or value.adjusted() >= 99:
         raise UnfitError("outside of the years 1 to 9999")
-    return Decimal((value.is_signed(), (1,), -99))
+    return value if value.adjusted() > -99 else Decimal((value.is_signed(), (1,), -99))
 
 
 def _of(wanted: type) -> Read:

@@ -20,7 +20,7 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset, Status
-from lake_platform.domain.decisions import Decision
+from lake_platform.domain.decisions import Decision, Names
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
@@ -121,7 +121,7 @@ class TableEngine(Protocol):
         error. Raises: TransformError."""
         ...
 
-    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[Names]:
         """Columns of the records, and fields in them, that the steps never look at: paths of
         names, with all that is below. Empty without steps. No Spark."""
         ...

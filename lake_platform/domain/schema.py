@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 MAX_DIGITS = 38  # of a decimal, in Spark, Parquet and Hudi
+EXACT_IN_DOUBLE = 2**53  # and below, a double is exactly any integer
 MAX_LEVELS = 90  # of groups in Parquet; Arrow reads no file with more than 100
 # A record of the hundred levels one may have takes up to a thousand calls within each other, and
 # Python allows no more, wherever we are called from: a load that is deep in those of others failed

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lake_platform.domain.batches import Delete
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import Ruling
+from lake_platform.domain.decisions import Names, Ruling
 from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.quality import MAX_KEY_BYTES, Reason, bad_partition
@@ -65,7 +65,7 @@ class Scanner:
         projecting: bool = False,
         columns: Struct | None = None,
         ruling: Ruling | None = None,
-        unused: Collection[tuple[str, ...]] = (),
+        unused: Collection[Names] = (),
     ) -> None:
         """`columns` are the table's when steps make others of `source`, of which `unused` is what
         these never look at. What is rescued `source` says itself (Ruling.rescuing)."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lake_platform.domain.batches import Delete, Layout, StagedFile
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import Ruling
+from lake_platform.domain.decisions import Names, Ruling
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.schema import Struct
 from lake_platform.domain.storage import ObjectStore
@@ -48,7 +48,7 @@ class Question:
     projecting: bool = False
     ruling: Ruling = field(default_factory=Ruling)
     aside: Aside = field(default_factory=Aside)
-    unused: frozenset[tuple[str, ...]] = frozenset()
+    unused: frozenset[Names] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

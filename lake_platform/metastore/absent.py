@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 from lake_platform.domain.absent import Applied, gone
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.metastore.ddl import without_columns
+from lake_platform.metastore.ddl import mentions, without_columns
 from lake_platform.metastore.incidents import Incidents
 from lake_platform.metastore.model import parse_dataset
 from lake_platform.metastore.schemas import active_in
@@ -59,4 +58,4 @@ def _may_go(dataset: Dataset, active: SchemaVersion, name: str) -> bool:
         return False
     hinted = any(dataset.hints.owner(key) is not None for key in column.keys)
     said = " ".join([dataset.delete_when, *(f"{r.column} {r.sql}" for r in dataset.rules)])
-    return not hinted and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)
+    return not hinted and not mentions(said, name)

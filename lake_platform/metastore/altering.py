@@ -3,7 +3,6 @@ rows that are there allow it, else by a rebuild."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from lake_platform.domain.schema import (
     widens,
 )
 from lake_platform.errors import InvalidFieldError
-from lake_platform.metastore.ddl import Hints, column_type
+from lake_platform.metastore.ddl import Hints, column_type, mentions
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.resolving import type_hint
 
@@ -120,7 +119,7 @@ def renamed(dataset: Dataset, active: SchemaVersion, column: str, name: str) -> 
     hint = {**dataset.columns.get(path, {}), "name": name}
     changes = {_HINT + path: hint, **_named(dataset, column, above + name)}
     for option, sql in _predicates(dataset):
-        if re.search(rf"(?<!\w){re.escape(field.name)}(?!\w)", sql, re.IGNORECASE):
+        if mentions(sql, field.name):
             raise InvalidFieldError(
                 option, sql, f"names {field.name}", "say besides what it is to be then: "
                 f"{rebuild_command(dataset.table, changes)} --change {option}=…",

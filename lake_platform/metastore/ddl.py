@@ -111,6 +111,11 @@ def without_columns(
     return replace(new, changes=tuple(changes)), hints
 
 
+def mentions(sql: str, name: str) -> bool:
+    """Whether SQL, or a path, has a name in it; case does not count."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql, re.IGNORECASE) is not None
+
+
 def with_column(columns: Hints, column: Field) -> Hints:
     """Hints less those that drop the keys of a column that is back."""
     keys = {key.casefold() for key in column.keys}

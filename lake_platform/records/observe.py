@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from lake_platform.domain.schema import (
     DROPPED,
+    EXACT_IN_DOUBLE,
     JSON,
     MAX_DIGITS,
     UNKNOWN,
@@ -125,7 +126,8 @@ def fits(value: object, like: Type) -> bool:
     if number is None:
         return False
     if like.name == "double":
-        return isinstance(value, int) and (abs(number) <= 2**53 or int(float(number)) == number)
+        exact = abs(number) <= EXACT_IN_DOUBLE or int(float(number)) == number
+        return isinstance(value, int) and exact
     bits = {"int": 31, "long": 63}.get(like.name)
     return bits is not None and -(2**bits) <= number < 2**bits
 

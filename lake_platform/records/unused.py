@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
+from lake_platform.domain.decisions import Names
 from lake_platform.domain.diff import diff
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.schema import Array, Field, Struct, Type
@@ -16,7 +17,7 @@ from lake_platform.records.observe import observe
 class Unused:
     """`places`: columns of the records and fields in them, as paths of names."""
 
-    def __init__(self, places: Collection[tuple[str, ...]]) -> None:
+    def __init__(self, places: Collection[Names]) -> None:
         self._places = frozenset(places)
         # Where one of them may be below.
         self._above = {place[:n] for place in places for n in range(1, len(place))}
@@ -29,7 +30,7 @@ class Unused:
         return self._object(value, schema, (), (), counts), counts
 
     def _object(
-        self, value: dict[str, Any], kind: Struct, at: tuple[str, ...], path: Path,
+        self, value: dict[str, Any], kind: Struct, at: Names, path: Path,
         counts: Counter[str],
     ) -> dict[str, Any]:  # fmt: skip
         kept = {}
@@ -46,9 +47,7 @@ class Unused:
                 counts[shown(here)] += 1
         return kept
 
-    def _below(
-        self, item: Any, kind: Type, at: tuple[str, ...], path: Path, counts: Counter[str]
-    ) -> Any:
+    def _below(self, item: Any, kind: Type, at: Names, path: Path, counts: Counter[str]) -> Any:
         if isinstance(kind, Array):
             within = (*path, None)
             if isinstance(item, list):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from lake_platform.domain.schema import MAX_DIGITS, Decimal, Scalar, Type
+from lake_platform.domain.schema import EXACT_IN_DOUBLE, MAX_DIGITS, Decimal, Scalar, Type
 from lake_platform.sight.seen import Seen
 
 _INT64 = 2**63
-_EXACT_IN_DOUBLE = 2**53
 _USUAL_DIGITS = 20  # of a whole number in a decimal, so that the next record does not widen it
 
 
@@ -35,4 +34,4 @@ def _range(seen: Seen) -> tuple[int, int]:
 
 def _doubles(seen: Seen) -> bool:
     """Whether doubles stand for all that is written as an integer."""
-    return -_EXACT_IN_DOUBLE <= seen.low <= seen.high <= _EXACT_IN_DOUBLE
+    return -EXACT_IN_DOUBLE <= seen.low <= seen.high <= EXACT_IN_DOUBLE

@@ -8,7 +8,7 @@ from typing import Any
 
 from lake_platform.domain.batches import BatchJob, Judgement, Layout, WriteResult
 from lake_platform.domain.dataset import Dataset, Status
-from lake_platform.domain.decisions import Decision
+from lake_platform.domain.decisions import Decision, Names
 from lake_platform.domain.diff import Change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, RawObject
@@ -123,7 +123,7 @@ class LookingEngine:
                 self.why = str(error)
         return source if self._columns is None else self._columns
 
-    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[Names]:
         return frozenset() if self._real is None else self._real.unused(dataset, source)
 
     def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:

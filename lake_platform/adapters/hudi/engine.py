@@ -5,7 +5,7 @@ Why each option is there is written in docs/delivery.md (fence) and docs/archite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +30,11 @@ from lake_platform.adapters.hudi.removed import take_out
 from lake_platform.adapters.hudi.tombstones import delete_rows
 from lake_platform.adapters.hudi.upsert import Upsert, keyed, prepared
 from lake_platform.adapters.moving import keys, move, remove
-from lake_platform.adapters.spark.culprit import check_steps, judged
+from lake_platform.adapters.spark.culprit import check_steps
 from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
-from lake_platform.adapters.spark.names import unused
+from lake_platform.adapters.spark.looking import StepsBySpark
 from lake_platform.adapters.spark.rows import (
     DELETED,
-    derive,
     newest_rows,
     profile,
     rows,
@@ -46,7 +45,6 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
-    Judgement,
     Layout,
     TableProfile,
     TableState,
@@ -58,12 +56,10 @@ from lake_platform.domain.layout import lock_prefix, staging_prefix, table_prefi
 from lake_platform.domain.own_columns import append_key
 from lake_platform.domain.ports import Still
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import Struct
-from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import EngineError, StorageUnavailableError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 # Delta commits after which a load does what maintenance should have done long ago.
 _COMPACT_OVERDUE = 100
@@ -71,11 +67,8 @@ _COMPACT_OVERDUE = 100
 _HALF_MADE = ("hoodie.properties", "TableNotFoundException")
 
 
-class HudiEngine:
+class HudiEngine(StepsBySpark):
     """`session` opens the Spark session on first use; `state` and `fence` never need it."""
-
-    def __init__(self, session: Callable[[], SparkSession], store: ObjectStore) -> None:
-        self._session, self._store = session, store
 
     def state(self, dataset: Dataset) -> TableState:
         return timeline.state(self._store, dataset)
@@ -90,13 +83,6 @@ class HudiEngine:
     def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
         return None
 
-    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
-        with look_errors(dataset.table):
-            return derive(self._session(), dataset, source, seen)
-
-    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
-        return unused(dataset, source)
-
     def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:  # noqa: ARG002
         return False  # older files stay as they are, and not every reader casts them
 
@@ -106,16 +92,14 @@ class HudiEngine:
     def fence(self, dataset: Dataset, epoch: int) -> None:
         """A directory where that epoch's lock file would be: Hudi deletes a foreign lock *file*
         when its write fails, after which a retry would get through."""
+        key = f"{lock_prefix(dataset.table, epoch)}lock/fenced"
         try:
-            self._store.put(f"{lock_prefix(dataset.table, epoch)}lock/fenced", b"")
+            self._store.put(key, b"")
         except StorageUnavailableError:
             # The lock file is there: its writer died, or stands still, inside its commit. Its lock
             # never expires, so it can start no other write; `state` finds the commit if it comes.
             if self._store.head(f"{lock_prefix(dataset.table, epoch)}lock") is None:
                 raise
-
-    def judge(self, job: BatchJob) -> Judgement:
-        return judged(self._session, job, self._store)
 
     def write(self, job: BatchJob) -> WriteResult:
         spark, dataset = self._session(), job.dataset
@@ -131,8 +115,10 @@ class HudiEngine:
                     take_out(self._table(dataset), job, path, fenced)
                 commit = self._saved(frame, job, self._options(job, append_key(dataset)))
         if commit is None:
-            said = f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
-            raise EngineError(f"{said}commit of it is on the timeline; load again")
+            raise EngineError(
+                f"Hudi reported batch {job.batch} of {job.dataset.table!r} as written, but no "
+                f"commit of it is on the timeline; load again"
+            )
         if self.uncompacted(dataset) >= _COMPACT_OVERDUE:
             self.compact(dataset, job.claim)
         return WriteResult(commit.batch, schema, commit.files, commit.bytes)

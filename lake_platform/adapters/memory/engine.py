@@ -26,6 +26,7 @@ from lake_platform.domain.batches import (
     overtaken,
 )
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Names
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
 from lake_platform.domain.own_columns import ORDER, PLACE
 from lake_platform.domain.ports import Still
@@ -60,7 +61,7 @@ class MemoryEngine:
         _check_supported(dataset)
         return source
 
-    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:  # noqa: ARG002
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[Names]:  # noqa: ARG002
         return frozenset()
 
     def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:  # noqa: ARG002

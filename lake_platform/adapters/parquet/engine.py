@@ -17,11 +17,10 @@ from lake_platform.adapters.moving import keys, move, remove
 from lake_platform.adapters.parquet.log import BatchLog, BatchRecord
 from lake_platform.adapters.parquet.looking import exact_as_double, footer_rows, newest, profiled
 from lake_platform.adapters.parquet.widen import widened
-from lake_platform.adapters.spark.culprit import check_steps, judged
+from lake_platform.adapters.spark.culprit import check_steps
 from lake_platform.adapters.spark.errors import look_errors, write_errors
-from lake_platform.adapters.spark.names import unused
+from lake_platform.adapters.spark.looking import StepsBySpark
 from lake_platform.adapters.spark.rows import (
-    derive,
     newest_rows,
     profile,
     rows,
@@ -31,7 +30,6 @@ from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
     Claim,
-    Judgement,
     Layout,
     StagedFile,
     TableProfile,
@@ -48,9 +46,6 @@ from lake_platform.domain.layout import (
 from lake_platform.domain.own_columns import append_key
 from lake_platform.domain.ports import Still
 from lake_platform.domain.quality import Balance
-from lake_platform.domain.schema import (
-    Struct,
-)
 from lake_platform.domain.schema_json import to_json
 from lake_platform.domain.storage import ObjectStore
 
@@ -60,11 +55,11 @@ if TYPE_CHECKING:
 _FILE_BYTES = 128 << 20  # of raw JSON; a fifth of that as Parquet
 
 
-class ParquetEngine:
+class ParquetEngine(StepsBySpark):
     """`session` opens the Spark session on first use; `state` never needs it."""
 
     def __init__(self, session: Callable[[], SparkSession], store: ObjectStore) -> None:
-        self._session, self._store = session, store
+        super().__init__(session, store)
         self._log = BatchLog(store)
 
     def heavy(self, dataset: Dataset) -> bool:  # noqa: ARG002 - port
@@ -78,13 +73,6 @@ class ParquetEngine:
     def state(self, dataset: Dataset) -> TableState:
         last = self._log.published(dataset.table)
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
-
-    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
-        with look_errors(dataset.table):
-            return derive(self._session(), dataset, source, seen)
-
-    def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:
-        return unused(dataset, source)
 
     def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:
         if dataset.transformed:
@@ -135,9 +123,6 @@ class ParquetEngine:
 
     def layout(self, dataset: Dataset) -> Layout | None:
         return None if dataset.transformed else self._folders(dataset)
-
-    def judge(self, job: BatchJob) -> Judgement:
-        return judged(self._session, job, self._store)
 
     def write(self, job: BatchJob) -> WriteResult:
         table = job.dataset.table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake_platform.domain.batches import TableProfile
 from lake_platform.domain.own_columns import PLACE
+from lake_platform.domain.schema import EXACT_IN_DOUBLE
 from lake_platform.domain.storage import ObjectStore
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _COUNTED = "_kafka_offset"
 MOST_ROWS = 50_000_000  # of which eight bytes each are held
-_EXACT = 1 << 53  # and below, a double is exactly any integer
 
 
 def profiled(store: ObjectStore, keys: Iterable[str]) -> TableProfile | None:
@@ -80,7 +80,7 @@ def _is_exact(column: Any) -> bool:
     if known.null_count == column.num_values:
         return True
     exact = known.has_min_max and isinstance(known.min, int)
-    return exact and known.min >= -_EXACT and known.max <= _EXACT
+    return exact and known.min >= -EXACT_IN_DOUBLE and known.max <= EXACT_IN_DOUBLE
 
 
 def _in_parquet(path: str) -> str:

@@ -1,0 +1,36 @@
+"""What every engine whose steps are run by Spark says of them; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lake_platform.adapters.spark.culprit import judged
+from lake_platform.adapters.spark.errors import look_errors
+from lake_platform.adapters.spark.names import unused
+from lake_platform.adapters.spark.rows import derive
+from lake_platform.domain.batches import BatchJob, Judgement
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.decisions import Names
+from lake_platform.domain.schema import Struct
+from lake_platform.domain.storage import ObjectStore
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class StepsBySpark:
+    """A part of `domain.ports.TableEngine`. `session` opens the Spark session on first use."""
+
+    def __init__(self, session: Callable[[], SparkSession], store: ObjectStore) -> None:
+        self._session, self._store = session, store
+
+    def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
+        with look_errors(dataset.table):
+            return derive(self._session(), dataset, source, seen)
+
+    def unused(self, dataset: Dataset, source: Struct) -> frozenset[Names]:
+        return unused(dataset, source)
+
+    def judge(self, job: BatchJob) -> Judgement:
+        return judged(self._session, job, self._store)
