@@ -39,8 +39,8 @@ class Column:
         value = record[held[0]]
         for other in held[1:]:
             if canonical(record[other]) != canonical(value):
-                rescued[f"{at}/{_escaped(other)}"] = record[other]
-        return self.read(value, f"{at}/{_escaped(held[0])}", rescued)
+                rescued[f"{at}/{escaped(other)}"] = record[other]
+        return self.read(value, f"{at}/{escaped(held[0])}", rescued)
 
     def holds(self, record: Mapping[str, Any]) -> bool:
         """Whether nothing of what the record has for it would have to be rescued."""
@@ -69,7 +69,7 @@ class Object:
         known = {key for c in self.columns for key in c.keys}
         for key in record.keys() - known:
             if self.stays_out(key) and not nothing(record[key]):
-                rescued[f"{at}/{_escaped(key)}"] = record[key]
+                rescued[f"{at}/{escaped(key)}"] = record[key]
         return found
 
     def _is_twin(self, key: str) -> bool:
@@ -149,7 +149,7 @@ def _of_record(kind: pa.DataType, source: Type | None, said: _Said) -> OfRecord:
         except UnfitError:
             found = None
             rescued[at] = value
-        if found is None and plain:
+        if found is None and plain and value in _EMPTY:
             rescued[at] = value  # [] and {} are no null where there are plain values
         return found
 
@@ -217,7 +217,7 @@ def _map(read_one: OfRecord) -> OfRecord:
         if not isinstance(value, dict):
             raise UnfitError("no object")
         return sorted(
-            (k, None if v is None else read_one(v, f"{at}/{_escaped(k)}", rescued))
+            (k, None if v is None else read_one(v, f"{at}/{escaped(k)}", rescued))
             for k, v in value.items()
         )
 
@@ -251,5 +251,5 @@ def _without_nothing(found: dict[str, Any]) -> dict[str, Any] | None:
     return None if all(v is None for v in found.values()) else found
 
 
-def _escaped(key: str) -> str:
+def escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake_platform.audit.ledger import Ledger
+from lake_platform.audit.made import Document
 from lake_platform.audit.raw import RawLine
 from lake_platform.audit.scalars import UnfitError
 from lake_platform.audit.sources import TableReader
@@ -74,7 +75,7 @@ class EventSink:
             return
         self._document(place, document, kafka)
 
-    def _document(self, place: tuple[int, int], document: dict[str, Any], kafka: bool) -> None:
+    def _document(self, place: tuple[int, int], document: Document, kafka: bool) -> None:
         projector = self._projector
         try:
             values = projector.project(document)

@@ -62,6 +62,7 @@ class Subject:
             self.source,
             dataset.hints,
             twins=dataset.case_twins == "rescue",
+            apart=dataset.case_twins == "split",
         )
 
     def report(self, *, deep: bool) -> AuditReport:

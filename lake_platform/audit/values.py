@@ -24,6 +24,7 @@ from lake_platform.audit.columns import (
     object_of,
     of_row,
 )
+from lake_platform.audit.made import Document, Maker
 from lake_platform.audit.scalars import UnfitError
 from lake_platform.domain.hints import NONE, Node
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
@@ -36,7 +37,8 @@ _WRAPPED = {"schema", "payload"}  # of Kafka Connect, with schemas enabled
 class Projector:
     """Turns JSON documents and rows of one table into comparable values. `source` says which keys
     of the documents mean which column; those that `hints` drop mean none, in any case.
-    `twins`: nor do those that differ from a column's in case only."""
+    `twins`: nor do those that differ from a column's in case only; `apart`: those are other keys to
+    `hints`."""
 
     def __init__(
         self,
@@ -47,7 +49,9 @@ class Projector:
         hints: Node = NONE,
         *,
         twins: bool = False,
+        apart: bool = False,
     ) -> None:
+        self._maker = Maker(hints, apart=apart)
         dropped = (key for key, node in hints.keys.items() if node.hint.drop)
         self._dropped = {key.casefold() for key in dropped}
         fields = [f for f in schema if not f.name.startswith(_OURS)]
@@ -61,19 +65,22 @@ class Projector:
         self._columns = self._root.columns
         self._known = {key for column in self._columns for key in column.keys}
 
-    def parse(self, value: bytes) -> dict[str, Any]:
-        """Raises: UnfitError when it is not one JSON object."""
+    def parse(self, value: bytes) -> Document:
+        """With what the definition makes of it.
+
+        Raises: UnfitError when it is not one JSON object.
+        """
         try:
             parsed = orjson.loads(value)
         except orjson.JSONDecodeError as error:
             raise UnfitError(str(error)) from None
         if not isinstance(parsed, dict):
             raise UnfitError("no object")
-        return loads(value)  # type: ignore[no-any-return]
+        return self._maker.document(loads(value), value)
 
-    def project(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def project(self, document: Document) -> dict[str, Any]:
         """Of a record. Raises: UnfitError."""
-        rescued: Rescued = {}
+        rescued: Rescued = dict(document.unparsed)
         found: dict[str, Any] = self._root.project(document, "", rescued)
         if rescued and RESCUED_FIELD.name not in self._of_rows:
             raise UnfitError("something to rescue, and no column for it")

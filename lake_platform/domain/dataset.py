@@ -70,6 +70,8 @@ class Dataset:
         explode: path of an array; each element becomes a row of its own, in which the column is the
             element. Empty and null arrays give no row.
 
+        keep_raw: a column `_raw` with the JSON of the whole record, as it came.
+
     How the first schema is made from records:
         names: of columns: `keep` the case of the keys, or `lower`.
         case_twins: keys that differ in case only: `merge` makes one column of them unless records
@@ -140,6 +142,7 @@ class Dataset:
     on_conflict: OnConflict | None = None
     max_rescued_ratio: float = 0.05
     absent_for: AbsentFor | None = None
+    keep_raw: bool = False
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -172,6 +175,8 @@ class Dataset:
             )
         if not 1 <= self.buckets <= 1024:
             raise InvalidFieldError("buckets", self.buckets, "out of range", "give 1 to 1024")
+        if not isinstance(self.keep_raw, bool):
+            raise InvalidFieldError("keep_raw", self.keep_raw, "not true or false", "give true")
         for name in ("max_quarantine_ratio", "max_rescued_ratio"):
             if not 0 <= (ratio := getattr(self, name)) <= 1:
                 raise InvalidFieldError(name, ratio, "not a ratio", "give 0 to 1")
@@ -274,7 +279,7 @@ class Dataset:
     @cached_property
     def hints(self) -> Node:
         """What `columns` says, as a tree."""
-        return compiled(self.columns)
+        return compiled(self.columns, keep_raw=self.keep_raw)
 
     @property
     def transformed(self) -> bool:

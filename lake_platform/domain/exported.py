@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.hints import RECORD_COLUMN
 from lake_platform.domain.mapping import Mapped, Path, shown
 from lake_platform.domain.names import assign, is_ours, never
 from lake_platform.domain.schema import RESCUED, Array, Decimal, Field, Map, Scalar, Struct, Type
@@ -31,11 +32,12 @@ class _Exporter:
     def __init__(self, dataset: Dataset, told: Mapping[Path, Mapped]) -> None:
         self._dataset, self._told = dataset, told
         self._lower = dataset.names == "lower"
+        self._parsed = {path for path, hint in dataset.hints.paths() if hint.parse}
 
     def struct(
         self, struct: Struct, path: Path, reserved: Callable[[str], bool]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        held = [f for f in struct.fields if f.keys]
+        held = [f for f in struct.fields if f.keys and (path or f.name != RECORD_COLUMN)]
         company = assign(
             {f.keys[0] for f in held} | self._pending(path), reserved=reserved, lower=self._lower
         )
@@ -51,6 +53,8 @@ class _Exporter:
                 hint["name"] = field.name
             if field.aliases:
                 hint["aliases"] = list(field.aliases)
+            if own in self._parsed:
+                hint["parse"] = "json"
             yield shown(own), hint | self._type(field.type, own, rescue=field.rescue)
             yield from self._inside(field.type, own)
 

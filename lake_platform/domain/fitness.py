@@ -29,6 +29,7 @@ FIXED_FIELDS = (
     "table_type",
     "buckets",
     "explode",
+    "keep_raw",
 )
 _IDENTITY = ("topic", "table", "raw_from")
 _ANOTHER = (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
-from lake_platform.domain.hints import Hint, Node
+from lake_platform.domain.hints import RECORD_COLUMN, RECORD_KEY, Hint, Node, parsed_key
 from lake_platform.domain.mapping import Path, parse_path, shown
 from lake_platform.domain.names import column_name, is_ours
 from lake_platform.domain.schema import Decimal, Scalar, Type
-from lake_platform.errors import InvalidFieldError, UnsupportedError
+from lake_platform.errors import InvalidFieldError
 
 OPTIONS = ("name", "type", "values", "format", "aliases", "drop", "parse")
 _SCALARS = (
@@ -25,9 +26,7 @@ _TYPES = f"one of {', '.join(_SCALARS)}, decimal(p,s) with p from 1 to 38 and s 
 def plain(columns: Any) -> dict[str, dict[str, Any]]:
     """`columns` as JSON has it, in one form for each path.
 
-    Raises:
-        InvalidFieldError: names the first hint that cannot be.
-        UnsupportedError: asks for what comes later.
+    Raises: InvalidFieldError, which names the first hint that cannot be.
     """
     if not isinstance(columns, Mapping):
         raise InvalidFieldError("columns", columns, "not a mapping", "give path: {hint: value}")
@@ -43,8 +42,11 @@ def plain(columns: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def compiled(columns: Mapping[str, Mapping[str, Any]]) -> Node:
-    """The tree of sound options. Raises: InvalidFieldError for hints that exclude each other."""
+def compiled(columns: Mapping[str, Mapping[str, Any]], *, keep_raw: bool = False) -> Node:
+    """The tree of sound options, with what is said of keys that are made.
+
+    Raises: InvalidFieldError for hints that exclude each other.
+    """
     root = Node()
     for text, given in columns.items():
         path = parse_path(text)
@@ -63,7 +65,20 @@ def compiled(columns: Mapping[str, Mapping[str, Any]]) -> Node:
                 _refuse(text, "values", given["values"], f"there is a hint for {text}[]")
             node.each = Node(Hint(type=_type(text, "values", given["values"], given)))
     _check_tree(root, ())
+    _add_parsed(root)
+    if keep_raw:
+        root.keys[RECORD_KEY] = Node(Hint(RECORD_COLUMN, made="the record as it came (keep_raw)"))
     return root
+
+
+def _add_parsed(node: Node) -> None:
+    for key, child in list(node.keys.items()):
+        if child.hint.parse:
+            made = node.keys.setdefault(parsed_key(key), Node())
+            made.hint = replace(made.hint, made=f"what the text in {shown((key,))} says")
+        _add_parsed(child)
+    if node.each is not None:
+        _add_parsed(node.each)
 
 
 def _path(text: Any) -> Path:
@@ -92,13 +107,11 @@ def _options(text: str, given: Any) -> dict[str, Any]:
     for option in given:
         if option not in OPTIONS:
             _refuse(text, option, given[option], "unknown", f"known are {', '.join(OPTIONS)}")
-    if "parse" in given:
-        raise UnsupportedError(
-            f"columns.{text}.parse={given['parse']!r}: JSON in texts is not parsed so far; load "
-            f"the text, and take it apart in a step: from_json({text}, '…')"
-        )
-    if "drop" in given and (given["drop"] is not True or len(given) > 1):
-        _refuse(text, "drop", given["drop"], "not `true` alone", "give drop: true, and no more")
+    if given.get("parse", "json") != "json":
+        _refuse(text, "parse", given["parse"], "unknown", "give json")
+    if "drop" in given and (given["drop"] is not True or given.keys() - {"drop", "parse"}):
+        _refuse(text, "drop", given["drop"], "not `true` alone",
+                "give drop: true, and no more than parse: json")  # fmt: skip
     _check_types(text, given)
     if "aliases" not in given:
         return dict(given)
@@ -139,7 +152,7 @@ def _type(text: str, option: str, kind: Any, given: Mapping[str, Any]) -> Type:
 
 
 def _hint(path: Path, text: str, given: Mapping[str, Any]) -> Hint:
-    for option in ("name", "aliases", "drop"):
+    for option in ("name", "aliases", "drop", "parse"):
         if option in given and path[-1] is None:
             _refuse(text, option, given[option], "elements and values have no key of their own",
                     "give it for what they are in")  # fmt: skip
@@ -154,6 +167,7 @@ def _hint(path: Path, text: str, given: Mapping[str, Any]) -> Hint:
         kind if kind in _CONTAINERS else "",
         tuple(given.get("aliases", ())),
         given.get("drop", False),
+        "parse" in given,
     )
 
 

@@ -25,6 +25,9 @@ records by themselves, at any depth, at first sight and for columns that come to
     aliases  other keys that mean this column, whether they were seen or not. Where a record has
              several, the column's own key counts, then they as listed, and what differs goes to
              `_rescued`.
+    parse    `json`: what a text with JSON in it says, in a column of its own (`payload_json` beside
+             `payload`), as if the record had it under the key `payload json`. A text that is no
+             JSON goes to `_rescued`; what is no text is taken as it is.
     drop     no column; values are passed over and counted, those of keys that differ in case only
              too, unless they have a column (`case_twins: split`: they are other keys). A value that
              goes to `_rescued` whole, or becomes `json`, is kept with all that is in it.
@@ -54,21 +57,33 @@ class Hint:
     container: Literal["", "map", "array"] = ""
     aliases: tuple[str, ...] = ()
     drop: bool = False
+    parse: bool = False
+    made: str = ""  # of a key that no record has: what makes it
 
     @property
     def says(self) -> str:
         """For people."""
-        what = [f"named {self.name}"] if self.name else []
+        what = [self.made] if self.made else []
+        what += [f"named {self.name}"] if self.name else []
         if self.type is not None:
             unit = getattr(self.type, "format", "")
             what.append(f"{self.type} by hint" + (f", from {unit} since 1970" if unit else ""))
         what += [f"{self.container} by hint"] if self.container else []
         what += [f"means {', '.join(self.aliases)} too"] if self.aliases else []
+        what += ["parsed beside"] if self.parse else []
         return "; ".join(what) or ("dropped by hint" if self.drop else "")
 
 
 NO_HINT = Hint()
+RECORD_KEY = "(record)"
+"""Stands for all of a record, as text, where `keep_raw` asks for it."""
+RECORD_COLUMN = "_raw"
 TOLD = "the definition says so"  # of an alias
+
+
+def parsed_key(key: str) -> str:
+    """Stands for what the text under `key` says."""
+    return f"{key} json"
 
 
 @dataclass(slots=True, eq=False)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import NoReturn
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.hints import Hint, Node, along
-from lake_platform.domain.mapping import Path, shown
+from lake_platform.domain.hints import Hint, Node, along, parsed_key
+from lake_platform.domain.mapping import Path, paths_of, shown
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.errors import InvalidFieldError
 
@@ -30,6 +30,7 @@ def check_hints(before: Dataset, after: Dataset, source: Struct) -> None:
 
     Raises: InvalidFieldError, which says what the column is now.
     """
+    _check_parsed(before, after, source)
     same = {path for path, given in after.columns.items() if before.columns.get(path) == given}
     for path, hint in after.hints.paths():
         # What `values` says has no path of its own.
@@ -40,6 +41,22 @@ def check_hints(before: Dataset, after: Dataset, source: Struct) -> None:
             _check(path, hint, source)
         except _UnfitError as error:
             raise _refused(error, after) from None
+
+
+def _check_parsed(before: Dataset, after: Dataset, source: Struct) -> None:
+    """Whether texts are parsed holds for all rows of a table, or for none."""
+    here = {path: text for text, path in paths_of(source)}
+    dropped = {path for path, hint in before.hints.paths() if hint.drop}
+    old, new = ({p for p, hint in one.hints.paths() if hint.parse} for one in (before, after))
+    for path in sorted(old ^ new, key=shown):
+        made = (*path[:-1], parsed_key(str(path[-1])))
+        if path in old and made in here:
+            why = f"there are rows with {here[made]}, which is made of these texts"
+        elif path in new and (path in here or path in dropped):
+            why = "there are rows whose texts were not parsed"
+        else:
+            continue
+        raise _refused(_UnfitError(path, "parse", why), after)
 
 
 def _check(path: Path, hint: Hint, source: Struct) -> None:

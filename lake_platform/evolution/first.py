@@ -18,6 +18,7 @@ from lake_platform.evolution.admitted import admitted
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
+from lake_platform.records.opened import Opener
 from lake_platform.sight.infer import MOST_RECORDS, settled
 from lake_platform.sight.profile import Profile
 
@@ -32,7 +33,7 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     # From the batch and what follows it: the first records may be tombstones or bad ones, and the
     # batch's range stays fixed by its claim.
     behind = raw_log.of_table(ports.store, dataset, commits[0].seq - 1)
-    found = settled(islice(values_of(ports, behind), MOST_RECORDS), dataset, Profile())
+    found = settled(islice(values_of(dataset, ports, behind), MOST_RECORDS), dataset, Profile())
     source = found.sight.source if found.sight else Struct()
     check_against_schema(dataset, source)
     if dataset.transformed or dataset.delete_when:
@@ -56,7 +57,7 @@ def settle_again(
     """
     counted = ports.metastore.profile(dataset.table)
     profile = Profile.from_json(dict(counted)) if counted else Profile()
-    found = settled(values_of(ports, commits), dataset, profile)
+    found = settled(values_of(dataset, ports, commits), dataset, profile)
     if found.sight is None:
         return None
     settled_now = found.sight.source
@@ -86,7 +87,7 @@ def with_new(
     or the records that have one of `keys` as it is usually written. Objects that `grown` closes get
     what they may have still."""
     marks = [json.dumps(key, ensure_ascii=False).encode() for key in keys or ()]
-    values = values_of(ports, commits)
+    values = values_of(dataset, ports, commits)
     chosen = values if keys is None else (v for v in values if any(m in v for m in marks))
     profile = Profile()
     found = settled(chosen, dataset, profile, held)
@@ -144,9 +145,11 @@ def _is_free(name: str, source: Struct, keys: Iterable[str]) -> bool:
     return name.lower() not in used and all(source.of_key(key) is None for key in keys)
 
 
-def values_of(ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
+def values_of(dataset: Dataset, ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
+    """With what the definition has made of them."""
+    opener = Opener(dataset)
     for raw in (o for c in commits for o in c.objects):
         for line in read_lines(ports.store, raw):
-            value = value_bytes(line)
+            value = value_bytes(opener.line(line).data)
             if value is not None:
                 yield value

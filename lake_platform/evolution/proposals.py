@@ -17,6 +17,7 @@ from lake_platform.domain.storage import ObjectStore
 from lake_platform.raw import log as raw_log
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
+from lake_platform.records.opened import Opener
 
 MOST_RECORDS = 5_000  # of before and since, each
 LEAST_SCORE = 0.5
@@ -53,8 +54,10 @@ def proposed(
     """
     log = raw_log.iter_commits_after(store, dataset.raw_table, 0)
     kept = [c for c in log if not c.expired_at]
-    before = list(_records(store, _last([c for c in kept if c.seq < seq])))[-MOST_RECORDS:]
-    since = list(islice(_records(store, (c for c in kept if c.seq >= seq)), MOST_RECORDS))
+    opener = Opener(dataset)
+    earlier = _records(opener, store, _last([c for c in kept if c.seq < seq]))
+    before = list(earlier)[-MOST_RECORDS:]
+    since = list(islice(_records(opener, store, (c for c in kept if c.seq >= seq)), MOST_RECORDS))
     old = [f for f in source.fields if f.keys and f.name not in new and held.same(f) is not None]
     came = [f for f in source.fields if f.name in new]
     pairs = ((one, now) for now in came for one in old if str(one.type) == str(now.type))
@@ -72,11 +75,11 @@ def _last(commits: Sequence[RawCommit]) -> Sequence[RawCommit]:
     return commits
 
 
-def _records(store: ObjectStore, commits: Iterable[RawCommit]) -> Iterator[Record]:
+def _records(opener: Opener, store: ObjectStore, commits: Iterable[RawCommit]) -> Iterator[Record]:
     lines = (line for c in commits for o in c.objects for line in read_lines(store, o))
     for line in lines:
         try:
-            record = _parse(value_bytes(line) or b"null")
+            record = _parse(value_bytes(opener.line(line).data) or b"null")
         except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):

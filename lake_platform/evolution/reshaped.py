@@ -12,6 +12,7 @@ from typing import Any
 
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.hints import RECORD_KEY, parsed_key
 from lake_platform.domain.mapping import Mapped, Path, parse_path
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.errors import InvalidFieldError
@@ -42,7 +43,7 @@ def reshaped(
     """
     # `_rescued` comes with the first value that still has to be; a closed record stays so.
     held = Struct(tuple(f for f in held.fields if f.keys or f.closed))
-    changed = _changed(before.columns, after.columns)
+    changed = _changed(before, after)
     if not changed:
         return Reshaped(held)
     asked = replace(after, columns=_together(exported, after.columns, changed))
@@ -56,14 +57,16 @@ def reshaped(
     return Reshaped(source, told)
 
 
-def _changed(before: Hints, after: Hints) -> frozenset[Path]:
-    texts = {t for t in (*before, *after) if before.get(t) != after.get(t)}
-    found: set[Path] = set()
-    for text in texts:
+def _changed(before: Dataset, after: Dataset) -> frozenset[Path]:
+    old, new = before.columns, after.columns
+    found: set[Path] = set() if before.keep_raw == after.keep_raw else {(RECORD_KEY,)}
+    for text in {t for t in (*old, *new) if old.get(t) != new.get(t)}:
         path = parse_path(text)
-        hints = (before.get(text, {}), after.get(text, {}))
+        hints = (old.get(text, {}), new.get(text, {}))
         # The other keys that mean this column had one of their own, or get it.
         found |= {path, *((*path[:-1], a) for h in hints for a in h.get("aliases", ()))}
+        if any("parse" in hint for hint in hints):
+            found.add((*path[:-1], parsed_key(str(path[-1]))))
     return frozenset(found)
 
 
@@ -87,7 +90,7 @@ def _values(dataset: Dataset, changed: Collection[Path], ports: Ports) -> Iterat
     written = {json.dumps(key, ensure_ascii=plain) for key in keys for plain in (True, False)}
     marks = [text.encode() for text in written]
     log = raw_log.of_table(ports.store, dataset)
-    return (value for value in values_of(ports, log) if any(m in value for m in marks))
+    return (value for value in values_of(dataset, ports, log) if any(m in value for m in marks))
 
 
 def _inside(path: Path, changed: Iterable[Path]) -> bool:

@@ -11,6 +11,7 @@ from lake_platform.domain.batches import Delete
 from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
+from lake_platform.domain.hints import RECORD_KEY
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.rules import Broken, added
@@ -111,7 +112,7 @@ class ScanReport:
         self,
         raw: RawObject,
         line: bytes,
-        value: Any,
+        value: Mapping[str, Any],
         changes: Sequence[Change],
         news: Sequence[Change],
     ) -> None:
@@ -192,9 +193,9 @@ def place_of(raw: RawObject, line: bytes) -> dict[str, Any]:
     return {"partition": head.partition, "offset": head.offset, "window": raw.window}
 
 
-def _cut(value: Any, line: bytes) -> Any:
+def _cut(value: Mapping[str, Any], line: bytes) -> Any:
     """Small records as they are, of others the beginning of their text."""
     if len(line) <= _SAMPLE_BYTES:
-        return value
+        return {key: item for key, item in value.items() if key != RECORD_KEY}
     text = (value_bytes(line) or b"")[:_SAMPLE_BYTES]
     return text.decode(errors="replace") + "…"

@@ -6,7 +6,7 @@ it brings. What it decodes for that is what the table gets: no other parser sees
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Names, Ruling
 from lake_platform.domain.diff import diff
 from lake_platform.domain.offsets import RawObject
-from lake_platform.domain.quality import MAX_KEY_BYTES, Reason, bad_partition
+from lake_platform.domain.quality import Reason
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.report import Rejected, ScanReport, place_of
@@ -31,7 +31,9 @@ from lake_platform.records.conform import (
 )
 from lake_platform.records.newcomers import Newcomers
 from lake_platform.records.observe import merge_observed, observe
+from lake_platform.records.opened import Opened, Opener
 from lake_platform.records.passed_over import PassedOver
+from lake_platform.records.row_check import row_check
 from lake_platform.records.unused import Unused
 from lake_platform.records.verbatim import Record
 
@@ -84,6 +86,7 @@ class Scanner:
         self.report = ScanReport(source, source, dataset if growing else None)
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)
+        self._opener = Opener(dataset)
         self._unused = Unused(self._ruling.left_out(unused))
         self._use(source)
 
@@ -106,12 +109,17 @@ class Scanner:
     def _use(self, schema: Struct) -> None:
         schema = self._passed_over.known(schema)
         self._conformer = Conformer(schema, lenient=self._projecting)
-        self._look = _row_check(self._dataset, schema)
+        self._look = row_check(self._dataset, schema)
 
     def _scan_chunk(self, raw: RawObject, chunk: bytes) -> None:
-        suspicious = self._conformer.suspicious(chunk)
+        text, slow = chunk, False
+        if self._opener.any:
+            opened = [self._opener.line(line) for line in split_lines(chunk)]
+            text = b"".join(one.data + b"\n" for one in opened)
+            slow = any(one.unparsed for one in opened)
+        suspicious = self._conformer.suspicious(text)
         try:
-            decoded = None if suspicious else self._conformer.decode_all(chunk)
+            decoded = None if suspicious or slow else self._conformer.decode_all(text)
         except (ValueError, RecursionError):
             decoded = None
         if decoded is None:
@@ -124,13 +132,14 @@ class Scanner:
                 self._sort(raw, line, one)
 
     def _scan_line(self, raw: RawObject, line: bytes, suspicious: bool) -> None:
-        if suspicious and self._conformer.suspicious(line):
-            self._slow(raw, line)
+        opened = self._opener.line(line)
+        if opened.unparsed or (suspicious and self._conformer.suspicious(opened.data)):
+            self._slow(raw, line, opened)
             return
         try:
-            decoded = self._conformer.decode(line)
+            decoded = self._conformer.decode(opened.data)
         except (ValueError, RecursionError):
-            self._slow(raw, line)
+            self._slow(raw, line, opened)
             return
         self._sort(raw, line, decoded)
 
@@ -142,17 +151,20 @@ class Scanner:
         else:
             self._found[-1].fast.append(decoded)
 
-    def _slow(self, raw: RawObject, line: bytes) -> None:
+    def _slow(self, raw: RawObject, line: bytes, opened: Opened) -> None:
         head = head_of(line)
         if head.reason is not None or head.tombstone:
             self._no_value(raw, line)
             return
         try:
-            value = parse_value(line)
+            value = parse_value(opened.data)
         except LongNumberError:
             self._reject(raw, line, Reason.NUMBER_TOO_LONG)
             return
-        record = Record(value_bytes(line) or b"null")
+        record = Record(value_bytes(opened.data) or b"null")
+        for one in opened.unparsed:
+            record.rescued[one.pointer] = one.text
+            record.paths.append(one.path)
         value, passed_over = self._passed_over.without(value, self._conformer.schema)
         value, unfit = self._unused.without(value, self._conformer.schema)
         passed_over += unfit
@@ -241,51 +253,6 @@ class Scanner:
 
     def _reject(self, raw: RawObject, line: bytes, reason: Reason) -> None:
         self.report.rejected.append(Rejected(raw, line, reason.value))
-
-
-Place = Callable[[int], Any]
-"""The value of a record at a place of the schema."""
-
-
-def _row_check(dataset: Dataset, schema: Struct) -> Callable[[Place], Reason | None] | None:
-    """What a record's named columns must be; None when none is named. With transforms the table's
-    columns are the engine's to check."""
-    if dataset.transformed:
-        return None
-    # What is new in a batch has no name yet, and stands behind.
-    places = {f.name: i for i, f in reversed(list(enumerate(schema.fields)))}
-    key = [places[c] for c in dataset.primary_key if c in places]
-    # An empty part of several is a key like any other.
-    lone = (
-        key[0] if dataset.mode == "upsert" and len(dataset.primary_key) == len(key) == 1 else None
-    )
-    ordering = places.get(dataset.ordering_field) if dataset.ordering_field else None
-    texts = [
-        places[c]
-        for c in dataset.partition_by
-        if (f := schema.get(c)) is not None and str(f.type) == "string"
-    ]
-    if not (key or texts or ordering is not None):
-        return None
-
-    def check(at: Place) -> Reason | None:
-        if reason := _bad_key([at(i) for i in key]):
-            return reason
-        if lone is not None and at(lone) == "":
-            return Reason.NULL_KEY
-        if ordering is not None and at(ordering) is None:
-            return Reason.NULL_ORDERING
-        found = (bad_partition(text) for i in texts if (text := at(i)))
-        return next((reason for reason in found if reason), None)
-
-    return check
-
-
-def _bad_key(parts: Sequence[Any]) -> Reason | None:
-    if any(part is None for part in parts):
-        return Reason.NULL_KEY
-    size = sum(len(part.encode()) if isinstance(part, str) else 8 for part in parts)
-    return Reason.KEY_TOO_LARGE if size > MAX_KEY_BYTES else None
 
 
 def _chunks(text: bytes) -> Iterator[bytes]:

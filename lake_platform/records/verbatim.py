@@ -14,6 +14,11 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+def escaped(key: str) -> str:
+    """As a JSON pointer writes it."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
 class Verbatim:
     """The place of a value: `root.child("a").child(0)`. Nothing is parsed before it is asked for,
     and each container once."""
@@ -39,8 +44,7 @@ class Verbatim:
         """RFC 6901."""
         if self._parent is None:
             return ""
-        part = str(self._part).replace("~", "~0").replace("/", "~1")
-        return f"{self._parent.pointer}/{part}"
+        return f"{self._parent.pointer}/{escaped(str(self._part))}"
 
     @property
     def record(self) -> Record:

@@ -17,6 +17,7 @@ from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch
+from lake_platform.records.opened import Opener
 from lake_platform.sight.profile import Profile
 from lake_platform.sight.settle import NOTHING, settle
 
@@ -93,7 +94,7 @@ def _watched(
     watch = Watch()
     values = _values(kafka, dataset.topic, limit, deadline, clock)
     with closing(values):
-        found = settled(watch.over(values), dataset, Profile())
+        found = settled(_opened(dataset, watch.over(values)), dataset, Profile())
     useful = found.sight is not None
     warnings = [*watch.warnings(dataset.topic, useful=useful), *found.warnings]
     if not watch.seen and clock() >= deadline:
@@ -102,6 +103,15 @@ def _watched(
             f"comes with the first load"
         )
     return Look(found.sight, found.seen, tuple(warnings))
+
+
+def _opened(dataset: Dataset, values: Iterable[bytes | None]) -> Iterator[bytes | None]:
+    opener = Opener(dataset)
+    for value in values:
+        if value is None or not opener.any or reject_reason(value) is not None:
+            yield value
+        else:
+            yield opener.value(value).data
 
 
 def _values(

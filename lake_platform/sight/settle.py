@@ -278,7 +278,8 @@ class _Settler:
         for part in parts:
             key = str(part.path[-1])
             part.name = given.get(key) or names[key]
-            if key in names and part.name != key and part.kind != "pending":
+            told = part.kind == "pending" or part.hint.made
+            if key in names and part.name != key and not told:
                 part.say("renamed", why_renamed(key, part.name, reserved(column_name(key))))
 
     def _too_deep(self, at: At) -> str:

@@ -210,7 +210,7 @@ class _Check:
         first = self._before or (self._metastore.versions or [None])[0]  # type: ignore[list-item]
         held = first.source if first else Struct()
         grown = asked.source if asked else held
-        found = evidence(self._bench.store, work.commits, held, grown)
+        found = evidence(self._dataset, self._bench.store, work.commits, held, grown)
         # A flood of rescued values is no change that a record shows.
         rescued = {shown(p): Seen(r.count, _place(r.first), "") for p, r in report.rescued.items()}
         return [(c, self._of(found.get(c.path) or rescued.get(c.path))) for c in changes]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.schema import Struct, fields
@@ -21,6 +22,7 @@ from lake_platform.records.conform import (
     value_bytes,
 )
 from lake_platform.records.observe import observe
+from lake_platform.records.opened import Opener
 
 Place = tuple[int, int]
 """Partition and offset."""
@@ -37,15 +39,20 @@ class Seen:
 
 
 def evidence(
-    store: ObjectStore, commits: Sequence[RawCommit], held: Struct, grown: Struct
+    dataset: Dataset,
+    store: ObjectStore,
+    commits: Sequence[RawCommit],
+    held: Struct,
+    grown: Struct,
 ) -> dict[str, Seen]:
     """By the path of a change from `held`; columns that are new are named as in `grown`."""
     found: dict[str, Seen] = {}
-    named, fast = _named(held, grown), Conformer(held)
+    named, fast, opener = _named(held, grown), Conformer(held), Opener(dataset)
     for line in (x for c in commits for o in c.objects for x in read_lines(store, o)):
-        if value_bytes(line) is None or _fits(fast, line):
+        opened = opener.line(line).data
+        if value_bytes(line) is None or _fits(fast, opened):
             continue
-        for path in {named.get(c.path, c.path) for c in _changes(held, line)}:
+        for path in {named.get(c.path, c.path) for c in _changes(held, opened)}:
             if path in found:
                 found[path].records += 1
             else:

@@ -23,6 +23,7 @@ from lake_platform.adapters.spark.types import (
     spark_type_of,
 )
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.hints import RECORD_COLUMN
 from lake_platform.domain.own_columns import COORDINATES, ORDER, ORDINAL
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import InvalidFieldError
@@ -186,6 +187,8 @@ def _run_step(
     technical = [*COORDINATES, ORDER, *([ORDINAL] if dataset.explode else [])]
     if RESCUED_FIELD.name in frame.columns:
         technical.append(RESCUED_FIELD.name)  # whatever the step makes of the rest
+    if dataset.keep_raw and RECORD_COLUMN in frame.columns:
+        technical.append(RECORD_COLUMN)
     passed = flags if dataset.filtered == "delete" else None
     frame.createOrReplaceTempView("input")
     try:

@@ -19,7 +19,7 @@ from lake_platform.domain.schema import (
     Type,
 )
 from lake_platform.domain.schema_json import struct_from_json, to_json
-from lake_platform.errors import InvalidFieldError, UnsupportedError
+from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 
 PATHS: dict[str, Path] = {
@@ -180,12 +180,6 @@ def test_what_cannot_be_is_refused_in_one_sentence(columns: Any, sentence: str) 
     with pytest.raises(InvalidFieldError) as caught:
         _dataset(columns)
     assert sentence in str(caught.value)
-
-
-def test_parsing_of_texts_is_not_there_yet() -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        _dataset({"payload": {"parse": "json"}})
-    assert "JSON in texts is not parsed so far" in str(caught.value)
 
 
 def test_one_name_in_two_structs_and_names_of_ours_inside() -> None:

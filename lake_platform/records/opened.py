@@ -1,0 +1,182 @@
+"""Records with what the definition has made of them beside what they say: under `record_key` the
+whole record as text (`keep_raw`), under `parsed_key` what a text with JSON in it says (`parse`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.hints import RECORD_KEY, Node, parsed_key
+from lake_platform.domain.mapping import Path
+from lake_platform.domain.quality import MAX_NUMBER_CHARS
+from lake_platform.records.conform import LongNumberError, parse_value
+from lake_platform.records.envelope import Classifier
+from lake_platform.records.verbatim import escaped
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_text = msgspec.json.Decoder(str).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """A text that is no JSON, as the record writes it; `path` is that of what would be made."""
+
+    path: Path
+    pointer: str
+    text: str
+
+
+@dataclass(slots=True)
+class Opened:
+    """`data`: the line or value. What is made stands behind what the record has."""
+
+    data: bytes
+    unparsed: list[Unparsed] = field(default_factory=list)
+
+
+class Opener:
+    """`any`: whether the definition asks for something to be made."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._hints, self._whole = dataset.hints, dataset.keep_raw
+        self._apart = dataset.case_twins == "split"
+        self._parses = any(hint.parse for _, hint in dataset.hints.paths())
+        self._sound = Classifier().sound
+        self.any = self._whole or self._parses
+
+    def line(self, line: bytes) -> Opened:
+        """Of a raw line; one without a value stays as it is."""
+        if not self.any:
+            return Opened(line)
+        held = _object(line)
+        value = held.get("value")
+        if value is None or bytes(value) == b"null":
+            return Opened(line)
+        opened = self.value(bytes(value))
+        opened.data = _encode(held | {"value": msgspec.Raw(opened.data)})
+        return opened
+
+    def value(self, value: bytes) -> Opened:
+        """Of a value that is one JSON object."""
+        opened = Opened(value)
+        if self._parses:
+            opened.data = self._inside(value, self._hints, (), "", opened)
+        if self._whole:
+            text = _encode(value.decode())
+            opened.data = _encode(_object(opened.data) | {RECORD_KEY: msgspec.Raw(text)})
+        return opened
+
+    def _inside(self, raw: bytes, node: Node, path: Path, at: str, opened: Opened) -> bytes:
+        first = raw.lstrip()[:1]
+        if first == b"[" and node.each is not None:
+            items = enumerate(_array(raw))
+            each = (*path, None)
+            return _encode(
+                [
+                    msgspec.Raw(self._inside(bytes(item), node.each, each, f"{at}/{n}", opened))
+                    for n, item in items
+                ]
+            )
+        if first != b"{" or not node.below:
+            return raw
+        held = _object(raw)
+        if node.each is None:
+            return _encode(self._object(held, node, path, at, opened))
+        if any(_is_text(held.get(key)) for key in _texts(node.each)):
+            # A single one of what others have several of; what a map holds are no texts here.
+            return self._inside(raw, node.each, path, at, opened)
+        each = (*path, None)
+        return _encode(
+            {
+                key: msgspec.Raw(
+                    self._inside(bytes(item), node.each, each, f"{at}/{escaped(key)}", opened)
+                )
+                for key, item in held.items()
+            }
+        )
+
+    def _object(
+        self, held: dict[str, msgspec.Raw], node: Node, path: Path, at: str, opened: Opened
+    ) -> dict[str, msgspec.Raw]:
+        made = dict(held)
+        for own, child in node.keys.items():
+            for key in self._spelled(own, node, held):
+                pointer = f"{at}/{escaped(key)}"
+                raw = bytes(held[key])
+                if child.below:
+                    made[key] = msgspec.Raw(self._inside(raw, child, (*path, own), pointer, opened))
+                if not child.hint.parse or parsed_key(own) in made:
+                    continue
+                found, where = self._parsed(raw), (*path, parsed_key(own))
+                if found is None:
+                    opened.unparsed.append(Unparsed(where, pointer, raw.decode()))
+                elif found:
+                    below = node.keys.get(parsed_key(own), Node())
+                    below_at = f"{at}/{escaped(parsed_key(own))}"
+                    made[parsed_key(own)] = msgspec.Raw(
+                        self._inside(found, below, where, below_at, opened)
+                    )
+        return made
+
+    def _spelled(self, own: str, node: Node, held: dict[str, msgspec.Raw]) -> Iterator[str]:
+        """Keys of a record that mean `own`, itself first."""
+        listed = [own, *node.keys[own].hint.aliases]
+        yield from (key for key in listed if key in held)
+        if not self._apart:
+            yield from (
+                key
+                for key in held
+                if key not in listed and node.owner(key) is None and node.twin(key) == own
+            )
+
+    def _parsed(self, raw: bytes) -> bytes | None:
+        """What the value says, empty where it says nothing; None for a text that is no JSON."""
+        if not _is_text(raw):
+            return b"" if raw == b"null" else raw
+        text = _text(raw).encode().strip(b" \t\n\r")
+        if not text:
+            return b""
+        if not self._is_json(text):
+            return None
+        return b"" if text == b"null" else text.replace(b"\n", b" ").replace(b"\r", b" ")
+
+    def _is_json(self, text: bytes) -> bool:
+        """Whether it is one value, as a record's own JSON must be."""
+        whole = b'{"value":' + text + b"}"
+        if not self._sound(text if text[:1] == b"{" else whole):
+            return False
+        if text[:1] != b"{" and not _one_value(text):  # 1,"a":2 makes an object of the whole
+            return False
+        return len(text) <= MAX_NUMBER_CHARS or _short_numbers(whole)
+
+
+def _texts(node: Node) -> Iterator[str]:
+    """Keys of an object under which there is a text to parse."""
+    return (key for key, child in node.keys.items() if child.hint.parse)
+
+
+def _is_text(raw: bytes | msgspec.Raw | None) -> bool:
+    return raw is not None and bytes(raw)[:1] == b'"'
+
+
+def _one_value(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _short_numbers(whole: bytes) -> bool:
+    """As those of a record must be."""
+    try:
+        parse_value(whole)
+    except (LongNumberError, RecursionError, ValueError):
+        return False
+    return True
