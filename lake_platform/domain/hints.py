@@ -34,8 +34,8 @@ records by themselves, at any depth, at first sight and for columns that come to
 
 A hint for what no record has yet waits for it. On a table with this column a hint cannot change its
 name or type or drop it, but by a rebuild; further aliases are taken up by the next load. A hint
-that goes away leaves the columns as they are; a key that is no longer dropped becomes a column with
-the next record.
+that goes away leaves the columns as they are; what is dropped or parsed is so for all rows of a
+table, and changes by a rebuild.
 """
 
 from __future__ import annotations

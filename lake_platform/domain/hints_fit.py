@@ -26,10 +26,12 @@ def with_aliases(source: Struct, hints: Node) -> Struct:
 
 
 def check_hints(before: Dataset, after: Dataset, source: Struct) -> None:
-    """A new hint for a column that is there may only add aliases.
+    """A new hint for a column that is there may only add aliases; what is left out of a table, or
+    made beside it, is so for all of its rows or for none.
 
     Raises: InvalidFieldError, which says what the column is now.
     """
+    _check_dropped(before, after)
     _check_parsed(before, after, source)
     same = {path for path, given in after.columns.items() if before.columns.get(path) == given}
     for path, hint in after.hints.paths():
@@ -43,16 +45,23 @@ def check_hints(before: Dataset, after: Dataset, source: Struct) -> None:
             raise _refused(error, after) from None
 
 
+def _check_dropped(before: Dataset, after: Dataset) -> None:
+    for path in sorted(_dropped(before) - _dropped(after), key=shown):
+        raise _refused(_UnfitError(path, "drop", "there may be rows without what it drops"), after)
+
+
+def _dropped(dataset: Dataset) -> set[Path]:
+    return {path for path, hint in dataset.hints.paths() if hint.drop}
+
+
 def _check_parsed(before: Dataset, after: Dataset, source: Struct) -> None:
-    """Whether texts are parsed holds for all rows of a table, or for none."""
     here = {path: text for text, path in paths_of(source)}
-    dropped = {path for path, hint in before.hints.paths() if hint.drop}
     old, new = ({p for p, hint in one.hints.paths() if hint.parse} for one in (before, after))
     for path in sorted(old ^ new, key=shown):
         made = (*path[:-1], parsed_key(str(path[-1])))
         if path in old and made in here:
             why = f"there are rows with {here[made]}, which is made of these texts"
-        elif path in new and (path in here or path in dropped):
+        elif path in new and (path in here or path in _dropped(before)):
             why = "there are rows whose texts were not parsed"
         else:
             continue
@@ -116,7 +125,8 @@ def _refused(error: _UnfitError, dataset: Dataset) -> InvalidFieldError:
     change = shlex.quote(f"columns.{text}={json.dumps(hint)}")
     return InvalidFieldError(
         f"columns.{text}.{error.option}".rstrip("."), text, error.why,
-        f"have the table built anew with the hint: lake rebuild {table} --change {change}",
+        f"have the table built anew {'without' if hint is None else 'with'} the hint: "
+        f"lake rebuild {table} --change {change}",
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from lake_platform.domain.mapping import shown
 from lake_platform.domain.schema import Field, Scalar, Struct, columns
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
 from lake_platform.load.keys import TombstoneKeys
+from lake_platform.rebuild.rebuild import Rebuilder
 from tests.support import Lab
 from tests.unit.load.test_load import MakeLab, make_lab
 
@@ -242,14 +243,19 @@ def test_an_alias_whose_values_do_not_fit_is_a_break(lab: Lab) -> None:
         lab.cycle()
 
 
-def test_a_key_no_longer_dropped_becomes_a_column(lab: Lab) -> None:
+def test_what_was_dropped_of_rows_comes_back_by_a_rebuild(lab: Lab) -> None:
     lab.register(columns={"x": {"drop": True}})
-    lab.send({"id": 1, "x": 1})
+    _change(lab, {"x": {"drop": True}, "o.y": {"drop": True}})
+    lab.send({"id": 1, "x": 1, "o": {"y": 2, "z": 3}})
     lab.cycle()
-    _change(lab, {})
-    lab.send({"id": 2, "x": 2})
-    lab.cycle()
-    assert [r.get("x") for r in lab.plain_rows()] == [None, 2]
+    for given in ({}, {"x": {"drop": True}}, {"x": {"type": "long"}, "o.y": {"drop": True}}):
+        with pytest.raises(InvalidFieldError, match="may be rows without what it drops; have the"):
+            _change(lab, given)
+    work = Rebuilder(lab.metastore, lab.ports(), lab.limits)
+    work.begin("t", {"columns": {"x": {"type": "string"}}}, "ops")
+    assert list(work.build("t"))
+    work.swap("t")
+    assert lab.plain_rows() == [{"id": 1, "x": "1", "o": {"y": 2, "z": 3}}]
 
 
 LIVE: list[tuple[str, dict[str, Any], str]] = [
