@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
+    from lake_platform.adapters.pool import Outside
     from lake_platform.adapters.spark.registration import Analyse
     from lake_platform.audit.sources import Sources
     from lake_platform.domain.resolutions import Asked
@@ -46,10 +47,7 @@ def build_metastore(settings: Settings, actor: str = "platform") -> Repository:
 
 
 def build_kafka(settings: Settings) -> Kafka:
-    from lake_platform.adapters.kafka.client import ConfluentKafka
-
-    # The stub types a message's headers wider than confluent-kafka ever returns them.
-    return cast(Kafka, ConfluentKafka(settings.kafka_bootstrap, settings.kafka_options))
+    return _outside(settings).open_kafka()
 
 
 def build_store(settings: Settings) -> ObjectStore:
@@ -60,15 +58,20 @@ def build_store(settings: Settings) -> ObjectStore:
 
 def build_pool(settings: Settings) -> Pool | None:
     """None where other processes could not see what one of them stores."""
-    from lake_platform.adapters.pool import Outside, ProcessPool
+    from lake_platform.adapters.pool import ProcessPool
 
     if settings.storage_root.startswith("memory:"):
         return None
-    return ProcessPool(
-        Outside(
-            settings.kafka_bootstrap, settings.kafka_options,
-            settings.storage_root, settings.storage_options,
-        )
+    return ProcessPool(_outside(settings))
+
+
+def _outside(settings: Settings) -> Outside:
+    from lake_platform.adapters.pool import Outside
+
+    return Outside(
+        settings.kafka_bootstrap, settings.kafka_options,
+        settings.storage_root, settings.storage_options,
+        settings.registry_url, settings.registry_options,
     )  # fmt: skip
 
 

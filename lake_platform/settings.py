@@ -56,6 +56,16 @@ class Settings(BaseSettings):
         repr=False,
         description="Extra librdkafka options (SASL_SSL and the like).",
     )
+    registry_url: str = Field(
+        "",
+        description="Schema registry (Confluent's API) of topics whose `value_format` is not json.",
+    )
+    registry_options: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Options of the registry's client: `basic.auth.user.info`, "
+        "`bearer.auth.token`, `ssl.ca.location` and the like.",
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: Port = Field(18600, description="Port of the API.")
     api_tokens: dict[str, SecretStr] = Field(

@@ -28,6 +28,7 @@ from typing import IO, Any, cast
 
 from lake_platform.domain.pool import Answer, Asked, Crew, Job
 from lake_platform.domain.ports import Kafka
+from lake_platform.domain.registry import NoRegistry, Registry
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.errors import WorkerLostError
 
@@ -49,13 +50,28 @@ class Outside:
     kafka_options: Mapping[str, str] = field(repr=False)
     storage_root: str
     storage_options: Mapping[str, str] = field(repr=False)
+    registry_url: str = ""
+    registry_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def open(self) -> tuple[Kafka, ObjectStore]:
-        from lake_platform.adapters.kafka.client import ConfluentKafka
         from lake_platform.adapters.storage.object_store import open_store
 
-        kafka = cast(Kafka, ConfluentKafka(self.bootstrap, self.kafka_options))
-        return kafka, open_store(self.storage_root, self.storage_options)
+        return self.open_kafka(), open_store(self.storage_root, self.storage_options)
+
+    def open_kafka(self) -> Kafka:
+        from lake_platform.adapters.kafka.client import ConfluentKafka
+
+        registry = _registry(self.registry_url, self.registry_options)
+        # The stub types a message's headers wider than confluent-kafka ever returns them.
+        return cast(Kafka, ConfluentKafka(self.bootstrap, self.kafka_options, registry))
+
+
+def _registry(url: str, options: Mapping[str, str]) -> Registry:
+    if not url:
+        return NoRegistry()
+    from lake_platform.adapters.registry.client import ConfluentRegistry
+
+    return ConfluentRegistry(url, options)
 
 
 class ProcessPool:

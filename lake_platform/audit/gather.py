@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lake_platform.audit.declared import MessageReader
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.raw import (
     RawLine,
@@ -135,8 +136,10 @@ def put_topic(
     }
     for partition, wanted in ranges.items():
         ledger.add("starts", partition, wanted.start)
+    plain = subject.dataset.value_format == "json"
+    read = None if plain else MessageReader(sources.files, subject.dataset)
     for messages in sources.topic.read(subject.dataset.topic, ranges):
-        for m in messages:
+        for m in messages if read is None else map(read, messages):
             ledger.add("kafka", m.partition(), m.offset(), m.timestamp()[1], m.value() is None)
             if sink:
                 sink.message(m)

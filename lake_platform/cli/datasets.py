@@ -63,6 +63,9 @@ def add(
         list[str] | None, typer.Option("--primary-key", "--key", help="May be repeated.")
     ] = None,
     ordering_field: Annotated[str | None, typer.Option(help="Greatest value wins.")] = None,
+    value_format: Annotated[
+        str | None, typer.Option(help="json, or of a schema registry: avro, json_schema, auto.")
+    ] = None,
     raw_from: Annotated[
         str | None, typer.Option(help="Dataset of the same topic whose raw the table is made of.")
     ] = None,
@@ -89,6 +92,7 @@ def add(
         "format": format_,
         "primary_key": primary_key,
         "ordering_field": ordering_field,
+        "value_format": value_format,
         "raw_from": raw_from,
         "partition_by": partition_by,
         "transforms": [{"sql": step} for step in sql or ()],

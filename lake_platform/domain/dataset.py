@@ -24,6 +24,7 @@ from lake_platform.errors import InvalidFieldError
 
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
+ValueFormat = Literal["json", "avro", "json_schema", "auto"]
 OnConflict = Literal["block", "rescue", "quarantine"]
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.
@@ -119,7 +120,7 @@ class Dataset:
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
-    value_format: Literal["json"] = "json"
+    value_format: ValueFormat = "json"
     raw_from: str = ""
     delete_when: str = ""
     tombstones: Literal["drop", "quarantine"] = "drop"

@@ -43,6 +43,10 @@ def raw_log_prefix(table: str) -> str:
     return f"checkpoints/{table}/phase1/"
 
 
+def raw_schemas_prefix(table: str) -> str:
+    return f"checkpoints/{table}/schemas/"
+
+
 def raw_log_snapshot_prefix(table: str) -> str:
     return f"checkpoints/{table}/phase1-snapshots/"
 

@@ -27,7 +27,8 @@ class RawObject:
 
     `offset_sum` is the order-free digest (sum of offsets mod 2^64) a table can be held against.
     `rejected` counts the records kept as `value_bytes`; `tombstones` the null values, whose offsets
-    add up to `tombstone_offset_sum` (None in logs of releases that did not keep it).
+    add up to `tombstone_offset_sum` (None in logs of releases that did not keep it). `schemas` are
+    the ids of registered schemas that values were read by.
     """
 
     key: str
@@ -45,6 +46,7 @@ class RawObject:
     rejected: int = 0
     tombstones: int = 0
     tombstone_offset_sum: int | None = None
+    schemas: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,9 @@ class RawCommit:
         plain["ranges"] = {int(p): OffsetRange(**r) for p, r in plain["ranges"].items()}
         plain["next_offsets"] = {int(p): n for p, n in plain["next_offsets"].items()}
         plain["order_marks"] = {int(p): n for p, n in plain["order_marks"].items()}
-        plain["objects"] = tuple(RawObject(**o) for o in plain["objects"])
+        plain["objects"] = tuple(
+            RawObject(**o | {"schemas": tuple(o.get("schemas", ()))}) for o in plain["objects"]
+        )
         return cls(**plain)
 
 

@@ -26,6 +26,7 @@ from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.offsets import Gap, OffsetRange, TopicInfo
 from lake_platform.domain.progress import DatasetRecord, Progress, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild
+from lake_platform.domain.registry import Registry
 from lake_platform.domain.schema import Struct
 
 Clock = Callable[[], int]
@@ -68,6 +69,11 @@ class KafkaReader(Protocol):
 
 
 class Kafka(Protocol):
+    @property
+    def registry(self) -> Registry:
+        """Of the schemas that messages are written by."""
+        ...
+
     def describe(self, topic: str) -> TopicInfo:
         """Raises: KafkaUnavailableError; InvalidFieldError when the topic does not exist."""
         ...

@@ -28,6 +28,7 @@ from lake_platform.errors import (
     TopicRecreatedError,
 )
 from lake_platform.raw import log as raw_log
+from lake_platform.raw import schemas as raw_schemas
 
 _MAX_SLICE_MS = 12 * 3_600_000
 _log = structlog.get_logger(__name__)
@@ -195,6 +196,7 @@ def _dump_slice(
         misfiled=read.misfiled,
         complete_as_of=plan.as_of if reading.finished else None,
     )
+    raw_schemas.keep(ports.store, dataset.table, read.declared.values())
     raw_log.append(ports.store, dataset.table, commit)
     return commit
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lake_platform.domain.offsets import OffsetRange, RawObject, Slice
 from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader
+from lake_platform.domain.registry import Declared, Unwrap
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError
@@ -42,6 +43,7 @@ class Part:
     order_marks: Mapping[int, int]
     misfiled: int
     finished: bool
+    declared: Mapping[int, Declared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,16 @@ class PartJob:
     topic: str
     table: str
     ranges: Mapping[int, OffsetRange]
+    value_format: str = "json"
 
     @contextmanager
     def open(
         self, kafka: Kafka, store: ObjectStore, clock: Clock
     ) -> Iterator[Callable[[Wanted], Part]]:
+        plain = self.value_format == "json"
+        unwrap = None if plain else kafka.registry.unwrap(self.value_format)
         with kafka.open(self.topic, self.ranges) as reader:
-            yield lambda wanted: self._read(reader, store, clock, wanted)
+            yield lambda wanted: self._read(reader, store, clock, wanted, unwrap)
 
     def __str__(self) -> str:
         return (
@@ -66,9 +71,16 @@ class PartJob:
             f"{self.topic!r}"
         )
 
-    def _read(self, reader: KafkaReader, store: ObjectStore, clock: Clock, wanted: Wanted) -> Part:
+    def _read(
+        self,
+        reader: KafkaReader,
+        store: ObjectStore,
+        clock: Clock,
+        wanted: Wanted,
+        unwrap: Unwrap | None,
+    ) -> Part:
         marks = dict(wanted.marks)
-        content = RawSlice(self.topic, self.table, wanted.limits, wanted.nonce, marks)
+        content = RawSlice(self.topic, self.table, wanted.limits, wanted.nonce, marks, unwrap)
         moved_at = clock()
         while not content.full and not reader.finished():
             messages = self._poll(reader)
@@ -82,7 +94,7 @@ class PartJob:
         positions = dict(reader.positions())
         return Part(
             content.upload(store), positions, content.order_marks, content.misfiled,
-            reader.finished(),
+            reader.finished(), {} if unwrap is None else dict(unwrap.declared),
         )  # fmt: skip
 
     def _poll(self, reader: KafkaReader) -> Sequence[KafkaMessage]:

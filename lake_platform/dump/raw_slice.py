@@ -12,6 +12,7 @@ from isal import isal_zlib
 from lake_platform.domain.layout import raw_key
 from lake_platform.domain.offsets import RawObject, Slice
 from lake_platform.domain.ports import KafkaMessage
+from lake_platform.domain.registry import Unwrap, Unwrapped
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS, in_range, window_key
 from lake_platform.records.envelope import Classifier, OrderMarks, encode_key, single_line
@@ -29,7 +30,8 @@ class _Buffer:
 
     __slots__ = (
         "_gzip", "_parts", "first", "hour", "last", "lines", "max_ts", "min_ts", "offset_sum",
-        "offsets", "partition", "raw_bytes", "records", "rejected", "stamps",
+        "offsets", "partition", "raw_bytes", "records", "rejected", "schemas",
+        "stamps",
         "tombstone_offset_sum", "tombstones",
     )  # fmt: skip
 
@@ -44,6 +46,7 @@ class _Buffer:
         self.first = self.last = -1
         self.raw_bytes = self.records = self.offset_sum = self.rejected = self.tombstones = 0
         self.tombstone_offset_sum = 0
+        self.schemas: set[int] = set()
         self.min_ts, self.max_ts = 1 << 62, -(1 << 62)
 
     def flush(self) -> None:
@@ -76,11 +79,19 @@ class RawSlice:
     `order_marks` (partition -> highest believed timestamp) goes on from commit to commit. A record
     behind its partition's mark carries the mark as `order`: (order or timestamp, offset) then is
     Kafka's order within a partition, and comparable when a key moves to another one.
+    `unwrap` reads values that are not JSON yet; the line then has the id of their schema.
     """
 
     def __init__(
-        self, topic: str, table: str, limits: Slice, nonce: str, marks: OrderMarks
+        self,
+        topic: str,
+        table: str,
+        limits: Slice,
+        nonce: str,
+        marks: OrderMarks,
+        unwrap: Unwrap | None = None,
     ) -> None:
+        self._unwrap = unwrap
         self._topic, self._table, self._limits, self._nonce = topic, table, limits, nonce
         self._classifier = Classifier()
         self._buffers: dict[tuple[int, int], _Buffer] = {}
@@ -102,7 +113,7 @@ class RawSlice:
         This loop is what phase 1 spends its time in: a plain record takes the straight path, and
         everything unusual goes to `_unusual`.
         """
-        sound, marks = self._classifier.sound, self.order_marks
+        sound, marks, unwrap = self._classifier.sound, self.order_marks, self._unwrap
         latest = ingest_ms + HOUR_MS
         partition, hour, low, size = -1, -1, EARLIEST_MS, 0
         prefix, buffer = b"", None
@@ -110,6 +121,11 @@ class RawSlice:
             at, offset = message.partition(), message.offset()
             kind, timestamp = message.timestamp()
             key, value = message.key(), message.value()
+            found, schema = None, b""
+            if unwrap is not None and value is not None:
+                found, key = unwrap.value(value), unwrap.key(key)
+                value = found.value
+                schema = b'"schema":%d,' % found.schema if found.schema is not None else b""
             if at != partition:
                 partition, hour = at, -1
                 low = max(marks.get(at, 0), EARLIEST_MS)
@@ -119,9 +135,10 @@ class RawSlice:
                 or not kind
                 or not low <= timestamp <= latest
                 or message.headers()
+                or (found is not None and found.reason is not None)
                 or not sound(value)
             ):
-                size += self._unusual(message, ingest_ms)
+                size += self._unusual(message, ingest_ms, found)
                 low = max(marks.get(at, 0), EARLIEST_MS)
                 continue
             marks[at] = low = timestamp
@@ -129,9 +146,11 @@ class RawSlice:
                 hour = timestamp // HOUR_MS
                 buffer = self._buffer(at, hour)
             text = encode_key(key)
-            line = b'%b%d,"timestamp":%d,"key":%b,"value":%b}\n' % (
-                prefix, offset, timestamp, text, value,
+            line = b'%b%d,"timestamp":%d,%b"key":%b,"value":%b}\n' % (
+                prefix, offset, timestamp, schema, text, value,
             )  # fmt: skip
+            if schema and found is not None and found.schema is not None:
+                buffer.schemas.add(found.schema)
             buffer.lines.append(line)
             buffer.offsets.append(offset)
             buffer.stamps.append(timestamp)
@@ -149,11 +168,14 @@ class RawSlice:
             objects = list(pool.map(lambda b: self._put(store, b), buffers))
         return tuple(sorted(objects, key=lambda o: (o.partition, o.first_offset)))
 
-    def _unusual(self, message: KafkaMessage, ingest_ms: int) -> int:
+    def _unusual(
+        self, message: KafkaMessage, ingest_ms: int, found: Unwrapped | None = None
+    ) -> int:
         """Tombstones, headers, bad values, clocks that are not believed or go backwards."""
         partition, offset = message.partition(), message.offset()
         kind, timestamp = message.timestamp()
-        value, mark = message.value(), self.order_marks.get(partition, 0)
+        key, value, reason = message.key(), message.value(), None
+        mark = self.order_marks.get(partition, 0)
         head = b'{"partition":%d,"offset":%d,"timestamp":%d' % (partition, offset, timestamp)
         believed = bool(kind) and in_range(timestamp, ingest_ms)
         if believed and timestamp >= mark:
@@ -161,8 +183,16 @@ class RawSlice:
         else:
             head += b',"order":%d' % mark
         self.misfiled += not believed
-        line, rejected = self._classifier.line(head, message.key(), message.headers(), value)
         buffer = self._buffer(partition, (timestamp if believed else ingest_ms) // HOUR_MS)
+        if self._unwrap is not None:
+            key = self._unwrap.key(key)
+        if found is not None:
+            value, reason = found.value, found.reason
+            if found.schema is not None:
+                head += b',"schema":%d' % found.schema
+                if reason is None:
+                    buffer.schemas.add(found.schema)
+        line, rejected = self._classifier.line(head, key, message.headers(), value, reason)
         buffer.lines.append(line)
         buffer.offsets.append(offset)
         buffer.stamps.append(timestamp)
@@ -209,4 +239,5 @@ class RawSlice:
             rejected=buffer.rejected,
             tombstones=buffer.tombstones,
             tombstone_offset_sum=buffer.tombstone_offset_sum % _DIGEST_MODULUS,
+            schemas=tuple(sorted(buffer.schemas)),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import OffsetRange, RawCommit, RawObject, Slice
 from lake_platform.domain.pool import Crew
+from lake_platform.domain.registry import Declared
 from lake_platform.dump.part import Part, PartJob, Wanted
 
 # A process costs 0.4 CPU-seconds before it reads, and reads this much in less than that: with less
@@ -26,10 +27,13 @@ def jobs(
         shares = balanced(backlog, count)
         if min(sum(backlog[p] for p in share) for share in shares) >= least:
             return [
-                PartJob(dataset.topic, dataset.table, {p: ranges[p] for p in share})
+                PartJob(
+                    dataset.topic, dataset.table, {p: ranges[p] for p in share},
+                    dataset.value_format,
+                )
                 for share in shares
-            ]
-    return [PartJob(dataset.topic, dataset.table, ranges)]
+            ]  # fmt: skip
+    return [PartJob(dataset.topic, dataset.table, ranges, dataset.value_format)]
 
 
 def balanced(backlog: Mapping[int, int], count: int) -> list[list[int]]:
@@ -59,6 +63,7 @@ class Read:
     objects: tuple[RawObject, ...]
     order_marks: Mapping[int, int]
     misfiled: int
+    declared: Mapping[int, Declared]
 
     @property
     def ranges(self) -> dict[int, OffsetRange]:
@@ -111,6 +116,7 @@ class Reading:
         return Read(
             begin, dict(self.positions), tuple(objects), {**marks, **after},
             sum(p.misfiled for p in parts),
+            {number: one for part in parts for number, one in part.declared.items()},
         )  # fmt: skip
 
 

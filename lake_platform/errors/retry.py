@@ -15,6 +15,10 @@ class KafkaUnavailableError(RetryableError):
     pass
 
 
+class RegistryUnavailableError(RetryableError):
+    pass
+
+
 class StorageUnavailableError(RetryableError):
     pass
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from lake_platform.domain import naming
 from lake_platform.domain.at_paths import retyped
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
@@ -17,7 +18,7 @@ from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, columns, levels, merge
 from lake_platform.errors import SchemaBlockedError
-from lake_platform.evolution import first, naming
+from lake_platform.evolution import first
 from lake_platform.evolution.admitted import leaves
 
 

@@ -11,15 +11,18 @@ from itertools import islice
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema, check_places
+from lake_platform.domain.mapping import Look
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.evolution.admitted import admitted
 from lake_platform.raw import log as raw_log
+from lake_platform.raw import schemas as raw_schemas
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
 from lake_platform.records.opened import Opener
-from lake_platform.sight.infer import MOST_RECORDS, settled
+from lake_platform.sight.declared import columns_of
+from lake_platform.sight.infer import MOST_RECORDS, declared_sight, settled
 from lake_platform.sight.profile import Profile
 
 
@@ -33,7 +36,11 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     # From the batch and what follows it: the first records may be tombstones or bad ones, and the
     # batch's range stays fixed by its claim.
     behind = raw_log.of_table(ports.store, dataset, commits[0].seq - 1)
-    found = settled(islice(values_of(dataset, ports, behind), MOST_RECORDS), dataset, Profile())
+    profile = Profile()
+    found = settled(islice(values_of(dataset, ports, behind), MOST_RECORDS), dataset, profile)
+    if declared := list(raw_schemas.read(ports.store, dataset.raw_table, commits)):
+        sight = declared_sight(dataset, declared, profile)
+        found = Look(sight, sight.source)
     source = found.sight.source if found.sight else Struct()
     check_against_schema(dataset, source)
     if dataset.transformed or dataset.delete_when:
@@ -45,6 +52,12 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
         dataset.table, 0, source, columns, ["inferred from raw"],
         mapped=found.sight.mapped if found.sight else (),
     )  # fmt: skip
+
+
+def declared(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Struct | None:
+    """The columns of the registered schemas that these commits were read by; None without any."""
+    found = list(raw_schemas.read(ports.store, dataset.raw_table, commits))
+    return columns_of(found, dataset.hints, dataset.max_depth) if found else None
 
 
 def settle_again(

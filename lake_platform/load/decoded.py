@@ -70,7 +70,7 @@ def staging(table: str, claim: Claim) -> str:
 
 class _Rounds:
     """`base`: what changes are taken into; `staged`: the batch decoded with `schema`; `doubles`:
-    paths of integers that become doubles."""
+    paths of integers that become doubles; `declared`: a registry said what columns there are."""
 
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
@@ -79,16 +79,24 @@ class _Rounds:
         self.only = may_be_put_aside(loading, work)
         self._aside = Aside(only=self.only)
         self.doubles: frozenset[str] = frozenset()
+        self.declared = False
 
     def begin(self) -> None:
-        self._try(self._proposed(self.base.source))
+        dataset, ports = self._loading.dataset, self._loading.ports
+        declared = first.declared(dataset, ports, self._work.commits)
+        if declared is None:
+            self._try(self._proposed(self.base.source))
+        else:
+            # What was declared has its types; records are not asked for them.
+            self._try(evolve.proposed(dataset, ports, self.base, declared))
+            self.declared = True
 
     def settle(self) -> None:
         """Where the records of a first batch do not fit what was made of others, all count."""
         usual, self._rulings = self._rulings, [(Ruling("report"), list(self._work.commits))]
         self.begin()
         self._rulings = usual
-        if not self.staged.report.changes:
+        if not self.staged.report.changes or self.declared:
             return
         dataset, ports = self._loading.dataset, self._loading.ports
         again = first.settle_again(dataset, ports, self.base, self._work.commits)

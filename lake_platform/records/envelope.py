@@ -8,6 +8,7 @@ UTF-8 JSON object: else a crafted value could forge the envelope. Other forms:
     "value_bytes":"<base64>","reason":"…"               a value that failed the proof
     "key_bytes":"<base64>" instead of "key"             a key that is not UTF-8
     "order":<ms>                                        see `Classifier.order_marks`
+    "schema":<id>                                       of the registry, by which it was read
 """
 
 from __future__ import annotations
@@ -79,9 +80,14 @@ class Classifier:
         return True
 
     def line(
-        self, head: bytes, key: bytes | None, headers: Headers | None, value: bytes | None
+        self,
+        head: bytes,
+        key: bytes | None,
+        headers: Headers | None,
+        value: bytes | None,
+        reason: Reason | None = None,
     ) -> tuple[bytes, bool]:
-        """The line for one record and whether its value was rejected.
+        """The line for one record and whether its value was rejected, as with a `reason` it is.
 
         `head` is the coordinates' part, `{"partition":…,"timestamp":…`, without closing.
         """
@@ -90,10 +96,10 @@ class Classifier:
             start += b',"headers":' + encode_headers(headers)
         if value is None:
             return start + b',"value":null,"tombstone":true}\n', False
-        if self.sound(value):
+        if reason is None and self.sound(value):
             return start + b',"value":' + value + b"}\n", False
         # `sound` said no, so there is a reason.
-        reason = reject_reason(value) or Reason.NOT_JSON
+        reason = reason or reject_reason(value) or Reason.NOT_JSON
         kept = b',"value_bytes":"' + b64encode(value) + b'","reason":"' + reason.encode()
         return start + kept + b'"}\n', True
 

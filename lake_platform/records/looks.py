@@ -98,11 +98,14 @@ def _framed(value: bytes) -> str:
         prefix = "behind Confluent's five-byte prefix (a zero and a schema id)"
         if reject_reason(inner) is None:
             return (
-                f"JSON {prefix}: written by a schema registry's serializer; {_PLAIN}: a plain "
-                f"serializer, or in Kafka Connect JsonConverter with schemas.enable=false"
+                f"JSON {prefix}: written by a schema registry's serializer; register with "
+                f"value_format=json_schema and set LAKE_REGISTRY_URL, or {_PLAIN}"
             )
         if value[1] == 0:  # ids count up from 1
-            return f"binary {prefix}: Avro or Protobuf of a schema registry; {_PLAIN}"
+            return (
+                f"binary {prefix}: Avro or Protobuf of a schema registry; for Avro register with "
+                f"value_format=avro and set LAKE_REGISTRY_URL, for Protobuf {_PLAIN}"
+            )
     if len(value) > _GLUE_PREFIX and value[0] == 3 and value[1] in (0, 5):
         return f"a value behind the prefix of AWS Glue's schema registry; {_PLAIN}"
     return ""

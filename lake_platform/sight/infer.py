@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
+from lake_platform.domain import naming
 from lake_platform.domain.at_paths import rescuing_inside
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import FirstSight, Look, Path, shown
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
+from lake_platform.domain.registry import Declared, Unwrap, subject_of
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch
 from lake_platform.records.opened import Opener
+from lake_platform.sight.declared import columns_of
 from lake_platform.sight.profile import Profile
 from lake_platform.sight.settle import NOTHING, settle
 
@@ -67,6 +70,18 @@ def settled(
     return Look(sight, found.seen, tuple(map(_waits, found.unmet)))
 
 
+def declared_sight(
+    dataset: Dataset, declared: Collection[Declared], profile: Profile
+) -> FirstSight:
+    """First sight of records whose schemas are registered; `profile` is of some of them."""
+    plain = columns_of(declared, dataset.hints, dataset.max_depth)
+    lower = dataset.names == "lower"
+    source = naming.named(Struct(), plain, (), dataset.hints, lower=lower)
+    ids = ", ".join(str(one.id) for one in declared)
+    lines = naming.lines(Struct(), source, f"declared by schema {ids}", dataset.hints)
+    return FirstSight(source, tuple(lines), profile.to_json())
+
+
 def _all_inside(struct: Struct) -> Struct:
     """A hint may say what a column is whatever records have, so what is inside the elements of one
     that rescues was not seen together."""
@@ -92,9 +107,15 @@ def _watched(
     kafka: Kafka, dataset: Dataset, limit: int, deadline: float, clock: Callable[[], float]
 ) -> Look:
     watch = Watch()
-    values = _values(kafka, dataset.topic, limit, deadline, clock)
+    plain = dataset.value_format == "json"
+    unwrap = None if plain else kafka.registry.unwrap(dataset.value_format)
+    values = _values(kafka, dataset.topic, limit, deadline, clock, unwrap)
+    profile = Profile()
     with closing(values):
-        found = settled(_opened(dataset, watch.over(values)), dataset, Profile())
+        found = settled(_opened(dataset, watch.over(values)), dataset, profile)
+    if unwrap is not None and (declared := _declared(kafka, dataset, unwrap)):
+        sight = declared_sight(dataset, declared, profile)
+        found = Look(sight, sight.source, found.warnings)
     useful = found.sight is not None
     warnings = [*watch.warnings(dataset.topic, useful=useful), *found.warnings]
     if not watch.seen and clock() >= deadline:
@@ -115,7 +136,12 @@ def _opened(dataset: Dataset, values: Iterable[bytes | None]) -> Iterator[bytes 
 
 
 def _values(
-    kafka: Kafka, topic: str, limit: int, deadline: float, clock: Callable[[], float]
+    kafka: Kafka,
+    topic: str,
+    limit: int,
+    deadline: float,
+    clock: Callable[[], float],
+    unwrap: Unwrap | None = None,
 ) -> Generator[bytes | None, None, None]:
     held = {p: r for p, r in kafka.describe(topic).ranges.items() if len(r)}
     if not held:
@@ -124,7 +150,16 @@ def _values(
         with kafka.open(topic, ranges) as reader:
             while not reader.finished() and clock() < deadline:
                 for message in reader.poll():
-                    yield message.value()
+                    value = message.value()
+                    yield value if unwrap is None or value is None else unwrap.value(value).value
+
+
+def _declared(kafka: Kafka, dataset: Dataset, unwrap: Unwrap) -> list[Declared]:
+    """By which the records were written; of a topic without any, the newest of its subject."""
+    if unwrap.declared:
+        return list(unwrap.declared.values())
+    latest = kafka.registry.latest(subject_of(dataset.topic))
+    return [] if latest is None else [latest]
 
 
 def _parts(held: Mapping[int, OffsetRange], each: int) -> Iterator[dict[int, OffsetRange]]:

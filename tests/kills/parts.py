@@ -15,13 +15,13 @@ from tests.kills.standing import Gate, StandingKafka, StandingStore
 
 @dataclass(frozen=True, slots=True)
 class StandingOutside(Outside):
-    place: Path
+    place: Path = Path()
 
     @classmethod
     def of(cls, settings: Settings, place: Path) -> StandingOutside:
         return cls(
             settings.kafka_bootstrap, settings.kafka_options, settings.storage_root,
-            settings.storage_options, place,
+            settings.storage_options, place=place,
         )  # fmt: skip
 
     def open(self) -> tuple[Kafka, ObjectStore]:

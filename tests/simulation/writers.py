@@ -187,6 +187,7 @@ class KafkaOf:
 
     def __init__(self, writer: Writer, inner: Kafka) -> None:
         self._writer, self._inner = writer, inner
+        self.registry = inner.registry
 
     def describe(self, topic: str) -> TopicInfo:
         found: TopicInfo = self._writer.call("kafka", "describe", self._inner.describe, topic)

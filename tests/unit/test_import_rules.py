@@ -74,6 +74,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "py4j": ("lake_platform.adapters.",),
     "confluent_kafka": (
         "lake_platform.adapters.kafka.",
+        "lake_platform.adapters.registry.",
         "lake_platform.audit.topic",
         "lake_platform.embedded.",
         "bench.",
@@ -83,7 +84,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "hudi": ("lake_platform.audit.", "lake_platform.embedded.demo."),
     "obstore": ("lake_platform.adapters.storage.", "bench."),
     "boto3": ("lake_platform.adapters.",),
-    "fastavro": ("lake_platform.adapters.",),
+    "fastavro": ("lake_platform.adapters.", "lake_platform.audit.declared"),
     "dagster": ("assets.", "resources.", "sensors.", "lake_platform.definitions"),
     "sqlalchemy": ("lake_platform.metastore.",),
     "fastapi": ("lake_platform.api.",),

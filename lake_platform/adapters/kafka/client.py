@@ -24,6 +24,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.admin._topic import TopicDescription
 
 from lake_platform.domain.offsets import OffsetRange, Retention, TopicInfo
+from lake_platform.domain.registry import NoRegistry, Registry
 from lake_platform.errors import (
     InvalidFieldError,
     KafkaUnavailableError,
@@ -47,7 +48,13 @@ _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 class ConfluentKafka:
     """The Kafka port. `options` are librdkafka's; ours win where correctness depends on them."""
 
-    def __init__(self, bootstrap: str, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        options: Mapping[str, str] | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self.registry: Registry = registry or NoRegistry()
         extra = dict(options or {})
         for name in extra:
             if name in _FORBIDDEN or name.endswith(".class"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from lake_platform.adapters.memory.registry import MemoryRegistry
 from lake_platform.domain.offsets import OffsetRange, Retention, TopicInfo
 from lake_platform.errors import InvalidFieldError, OffsetsMissingError
 
@@ -61,6 +62,7 @@ class MemoryKafka:
     def __init__(self) -> None:
         self._topics: dict[str, tuple[str, list[_Partition]]] = {}
         self._retention: dict[str, Retention] = {}
+        self.registry = MemoryRegistry()
         self.reported: dict[tuple[str, str], dict[int, int]] = {}
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:

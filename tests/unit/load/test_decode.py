@@ -18,6 +18,7 @@ from lake_platform.adapters.storage.object_store import open_store
 from lake_platform.audit.values import Projector
 from lake_platform.domain.batches import Layout
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.naming import named
 from lake_platform.domain.own_columns import COORDINATES, ORDER
 from lake_platform.domain.schema import (
     RESCUED_FIELD,
@@ -30,7 +31,6 @@ from lake_platform.domain.schema import (
     Type,
     merge,
 )
-from lake_platform.evolution.naming import named
 from lake_platform.load.decode import staged_schema
 from lake_platform.load.stage import Question, Staged, stage
 from lake_platform.records.observe import merge_observed

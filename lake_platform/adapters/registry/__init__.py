@@ -1,0 +1,1 @@
+"""Confluent's schema registry, or any server with its API."""

@@ -1,0 +1,86 @@
+"""Messages in the wire format as JSON, by whichever registry finds their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from lake_platform.adapters.registry.avro import AvroDecoder
+from lake_platform.domain.quality import Reason
+from lake_platform.domain.registry import PREFIX_BYTES, Declared, Unwrapped, prefixed, schema_id
+
+Find = Callable[[int], Declared | None]
+_scalar = msgspec.json.Decoder(str | int | bool | None).decode
+
+
+class Unwrapper:
+    """`find` gives the schema of an id, None for one that is not registered."""
+
+    def __init__(self, find: Find, value_format: str) -> None:
+        self._find, self._format = find, value_format
+        self._kind = {"avro": "avro", "json_schema": "json"}.get(value_format)
+        self._decoders: dict[int, Callable[[bytes], bytes] | None] = {}
+        self._found: dict[int, Declared] = {}
+        self._used: dict[int, Declared] = {}
+
+    @property
+    def declared(self) -> Mapping[int, Declared]:
+        return self._used
+
+    def value(self, data: bytes) -> Unwrapped:
+        if not prefixed(data):
+            return Unwrapped(data, None, None if self._format == "auto" else Reason.NO_PREFIX)
+        number = schema_id(data)
+        decode = self._decoders.get(number) or self._decoder(number)
+        if decode is None:
+            return Unwrapped(data, number, Reason.NO_SCHEMA)
+        if self._kind not in (None, self._found[number].kind):
+            return Unwrapped(data, number, Reason.OTHER_FORMAT)
+        try:
+            value = decode(data[PREFIX_BYTES:])
+        except ValueError:
+            return Unwrapped(data, number, Reason.NOT_DECODED)
+        if number not in self._used:
+            self._used[number] = self._found[number]
+        return Unwrapped(value, number)
+
+    def key(self, data: bytes | None) -> bytes | None:
+        if data is None or not prefixed(data):
+            return data
+        number = schema_id(data)
+        decode = self._decoder(number)
+        try:
+            found = None if decode is None else _text(decode(data[PREFIX_BYTES:]))
+        except ValueError:
+            return data
+        if found is None:
+            return data
+        self._used[number] = self._found[number]
+        return found
+
+    def _decoder(self, number: int) -> Callable[[bytes], bytes] | None:
+        if number not in self._decoders:
+            declared = self._find(number)
+            if declared is not None:
+                self._found[number] = declared
+            self._decoders[number] = None if declared is None else decoder(declared)
+        return self._decoders[number]
+
+
+def decoder(declared: Declared) -> Callable[[bytes], bytes] | None:
+    """None for a schema that cannot be read."""
+    if declared.kind == "json":
+        return bytes  # the data is the JSON
+    try:
+        return AvroDecoder(declared).json
+    except ValueError:
+        return None
+
+
+def _text(found: bytes) -> bytes:
+    """Of a plain value what a producer without a schema would have sent."""
+    if found[:1] != b'"':
+        return found
+    value = _scalar(found)
+    return str(value).encode()

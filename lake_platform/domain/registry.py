@@ -1,0 +1,92 @@
+"""Schemas that producers declare in a schema registry, and messages in its wire format: a zero
+byte, the schema's id in four bytes, then the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, NoReturn, Protocol
+
+from lake_platform.domain.quality import Reason
+from lake_platform.errors import InvalidFieldError
+
+SchemaKind = Literal["avro", "json"]
+PREFIX_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One registered schema, which never changes. `references`: name and text of schemas that it
+    names, those first that others need."""
+
+    id: int
+    kind: SchemaKind
+    text: str
+    references: tuple[tuple[str, str], ...] = ()
+
+
+class Unwrapped(NamedTuple):
+    """What a message's value says. `value` is JSON; of one that does not decode, its bytes."""
+
+    value: bytes
+    schema: int | None = None
+    reason: Reason | None = None
+
+
+class Unwrap(Protocol):
+    """Reads messages of one dataset, in one thread."""
+
+    def value(self, data: bytes) -> Unwrapped:
+        """Raises: RegistryUnavailableError."""
+        ...
+
+    def key(self, data: bytes | None) -> bytes | None:
+        """What a key in the wire format says: JSON of a record, else the text of the value. Any
+        other key as it is. Raises: RegistryUnavailableError."""
+        ...
+
+    @property
+    def declared(self) -> Mapping[int, Declared]:
+        """The schemas by which something was read so far."""
+        ...
+
+
+class Registry(Protocol):
+    def latest(self, subject: str) -> Declared | None:
+        """The newest version; None for a subject that is not there.
+
+        Raises: RegistryUnavailableError.
+        """
+        ...
+
+    def unwrap(self, value_format: str) -> Unwrap: ...
+
+
+class NoRegistry:
+    """Where none is set."""
+
+    def latest(self, subject: str) -> NoReturn:
+        raise _unset(subject.removesuffix("-value"))
+
+    def unwrap(self, value_format: str) -> NoReturn:
+        raise _unset(value_format)
+
+
+def _unset(value: str) -> InvalidFieldError:
+    return InvalidFieldError(
+        "value_format", value, "needs a schema registry, and none is set",
+        "set LAKE_REGISTRY_URL to the one its producers use",
+    )  # fmt: skip
+
+
+def subject_of(topic: str) -> str:
+    """Of the topic's values, by the usual naming strategy of producers."""
+    return f"{topic}-value"
+
+
+def prefixed(data: bytes | None) -> bool:
+    return data is not None and data[:1] == b"\0" and len(data) >= PREFIX_BYTES
+
+
+def schema_id(data: bytes) -> int:
+    return int.from_bytes(data[1:PREFIX_BYTES], "big")

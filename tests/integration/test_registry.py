@@ -1,0 +1,172 @@
+"""A real broker, a real schema registry, and the serializers that producers use."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow.parquet as pq
+import pytest
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from lake_platform.adapters.memory.systems import MemoryKafka
+from lake_platform.adapters.registry.client import ConfluentRegistry
+from lake_platform.audit.auditor import audit
+from lake_platform.audit.sources import Sources
+from lake_platform.audit.tables import open_reader
+from lake_platform.audit.topic import KafkaTopic
+from lake_platform.domain.own_columns import COORDINATES
+from lake_platform.domain.quality import Reason
+from lake_platform.domain.schema import columns
+from lake_platform.errors import RegistryUnavailableError, SetupError
+from tests.audit_support import local_files, parquet_lab
+from tests.integration.real_kafka import RealKafka
+from tests.registry_server import registry
+from tests.support import Lab, infer_now
+
+if TYPE_CHECKING:
+    from lake_platform.embedded.broker import Broker
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+_LINE = {
+    "type": "record", "name": "Line", "namespace": "shop",
+    "fields": [{"name": "qty", "type": "int"}],
+}  # fmt: skip
+_FIRST: dict[str, Any] = {
+    "type": "record", "name": "Order", "namespace": "shop", "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal",
+                                   "precision": 12, "scale": 2}},
+        {"name": "lines", "type": {"type": "array", "items": "shop.Line"}},
+    ],
+}  # fmt: skip
+_SECOND = _FIRST | {"fields": [*_FIRST["fields"], {
+    "name": "at", "default": None,
+    "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}],
+}]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(jars_dir: Path, java_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with registry(jars_dir, java_home, tmp_path_factory.mktemp("registry") / "log") as found:
+        yield found
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[SchemaRegistryClient]:
+    with SchemaRegistryClient({"url": url}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def table() -> str:
+    return f"t{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def open_lab(broker: Broker, tmp_path: Path, table: str) -> Iterator[Callable[..., Lab]]:
+    opened: list[Lab] = []
+
+    def open_(registry_url: str, **definition: Any) -> Lab:
+        kafka = RealKafka(broker.bootstrap)
+        kafka.registry = ConfluentRegistry(registry_url, {})
+        lab = parquet_lab(
+            tmp_path / "lab", cast(MemoryKafka, kafka), table, source=None, **definition
+        )
+        lab.now_ms = time.time_ns() // 1_000_000
+        opened.append(lab)
+        return lab
+
+    yield open_
+    for lab in opened:
+        lab.close()
+
+
+def _put(lab: Lab, table: str, value: bytes | None, key: bytes | None = None) -> None:
+    lab.kafka.produce(f"topic.{table}", key, value, timestamp_ms=lab.now_ms)
+
+
+def _types(lab: Lab, table: str) -> dict[str, str]:
+    active = lab.metastore.active_schema(table)
+    assert active is not None
+    found = ((path, str(kind)) for path, kind in columns(active.source))
+    return {path: kind for path, kind in found if "struct" not in kind}
+
+
+def test_avro_of_real_producers(
+    open_lab: Callable[..., Lab],
+    table: str,
+    url: str,
+    client: SchemaRegistryClient,
+    broker: Broker,
+) -> None:
+    client.register_schema("shop.Line", Schema(json.dumps(_LINE), "AVRO"))
+    refers = [SchemaReference("shop.Line", "shop.Line", 1)]
+    where = SerializationContext(f"topic.{table}", MessageField.VALUE)
+    first, second = (
+        AvroSerializer(client, Schema(json.dumps(schema), "AVRO", refers))
+        for schema in (_FIRST, _SECOND)
+    )
+    lab = open_lab(url, value_format="avro")
+    value = {"id": 1, "price": Decimal("1.10"), "lines": [{"qty": 2}]}
+    _put(lab, table, first(value, where))
+    infer_now(lab, table)
+    assert _types(lab, table) == {
+        "id": "long", "price": "decimal(12,2)", "lines[].qty": "int",
+    }  # fmt: skip
+    lab.cycle(table)
+    at = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    _put(lab, table, second(value | {"id": 2, "at": at}, where))
+    _put(lab, table, b"\0\0\0\0\0broken")
+    (done,) = lab.cycle(table)
+    assert [str(c) for c in done.changes] == ["new column at timestamp"]
+    files = sorted((lab.home / "storage" / "lake" / table).glob("*.parquet"))
+    rows = [r for f in files for r in pq.read_table(f).drop_columns(list(COORDINATES)).to_pylist()]
+    assert rows == [value, value | {"id": 2, "at": at}]
+    assert [q["reason"] for q in lab.quarantined(table)] == [Reason.NO_SCHEMA.value]
+    files_of = local_files(lab.home / "storage")
+    topic = KafkaTopic(broker.bootstrap)
+    sources = Sources(lab.metastore, files_of, topic, lambda f: open_reader(f, files_of))
+    assert audit(table, sources, deep=True).verdict == "sound"
+
+
+def test_an_empty_topic_has_the_columns_of_its_subject(
+    open_lab: Callable[..., Lab], table: str, url: str, client: SchemaRegistryClient
+) -> None:
+    schema = {"properties": {"id": {"type": "integer"}, "on": {"type": "string", "format": "date"}}}
+    number = client.register_schema(f"topic.{table}-value", Schema(json.dumps(schema), "JSON"))
+    lab = open_lab(url, value_format="json_schema")
+    infer_now(lab, table)
+    assert _types(lab, table) == {"id": "long", "on": "date"}
+    _put(lab, table, b"\0" + number.to_bytes(4, "big") + b'{"id":5,"on":"2026-11-01"}')
+    lab.cycle(table)
+    assert len(lab.quarantined(table)) == 0
+
+
+def test_a_registry_that_is_away_loses_nothing(
+    open_lab: Callable[..., Lab], table: str, url: str, client: SchemaRegistryClient
+) -> None:
+    where = SerializationContext(f"topic.{table}", MessageField.VALUE)
+    schema = json.dumps(_LINE | {"name": f"L{uuid.uuid4().hex}"})
+    lab = open_lab("http://127.0.0.1:9", value_format="avro")
+    _put(lab, table, AvroSerializer(client, schema)({"qty": 3}, where))
+    with pytest.raises(
+        RegistryUnavailableError, match=r"at http://127.0.0.1:9 did not answer.*LAKE_"
+    ):
+        lab.dump(table)
+    cast(Any, lab.kafka).registry = ConfluentRegistry(url, {})
+    lab.cycle(table)
+    assert _types(lab, table) == {"qty": "int"}
+
+
+def test_options_that_cannot_be_name_their_setting() -> None:
+    with pytest.raises(SetupError, match="LAKE_REGISTRY_OPTIONS"):
+        ConfluentRegistry("http://127.0.0.1:9", {"no.such": "x"}).latest("s")
