@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +24,8 @@ from pydantic_settings import (
 
 from lake_platform.errors import SetupError
 
+# For the tests, and what `lake up` knows its processes by (embedded/leftovers).
+_NO_SETTINGS = ("LAKE_TEST_", "LAKE_STACK_HOME")
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -163,7 +167,7 @@ def load_settings(home: Path | None = None) -> Settings:
     """Read the environment and `<home>/settings.json`.
 
     Raises:
-        SetupError: a value cannot be read; names the setting.
+        SetupError: a value cannot be read, or there is no such setting; names it.
     """
     base = (home or Path(os.environ.get("LAKE_HOME", ".lake"))).absolute()
     stored: dict[str, Any] = {}
@@ -175,6 +179,11 @@ def load_settings(home: Path | None = None) -> Settings:
             raise SetupError(f"{path} is not JSON ({error}); delete it and run `lake up`") from None
         if not isinstance(stored, dict):
             raise SetupError(f"{path} is not a JSON object; delete it and run `lake up`")
+    _check_names(stored, lambda name: name, f"{path} has {{}}")
+    _check_names(
+        (n for n in os.environ if n.startswith("LAKE_") and not n.startswith(_NO_SETTINGS)),
+        lambda name: f"LAKE_{name.upper()}", "{} is in the environment",
+    )  # fmt: skip
     stored["home"] = base
     try:
         # LAKE_HOME in the environment may be relative: the absolute one must win.
@@ -193,3 +202,12 @@ def load_settings(home: Path | None = None) -> Settings:
             f"setting {name}: not JSON; set LAKE_{name.upper()} to one JSON object, as in "
             f'{{"name": "value"}}'
         ) from None
+
+
+def _check_names(given: Iterable[str], spelled: Callable[[str], str], where: str) -> None:
+    """A misspelt setting would leave its default in force without a word."""
+    known = {spelled(name) for name in Settings.model_fields}
+    for name in sorted(set(given) - known):
+        near = get_close_matches(name, known, 1)
+        remedy = f"did you mean {near[0]}?" if near else "take it away"
+        raise SetupError(f"{where.format(name)}, and no setting has this name; {remedy}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lake_platform.cli.asking import ask, tell_lost
 from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.mapping import summary
@@ -19,17 +20,22 @@ from lake_platform.metastore.views import mapped_view
 
 app = typer.Typer()
 WOULD_CHANGE = 2
-_SIGN = {"register": "+", "change": "~", "error": "!"}
+_SIGN = {"register": "+", "change": "~", "retire": "-", "error": "!"}
 Directory = Annotated[
     Path | None, typer.Option("--definitions", help="Directory of the definition files.")
 ]
 
 
+Prune = Annotated[bool, typer.Option("--prune", help="Retire the datasets that no file defines.")]
+
+
 @app.command("plan")
-def plan(home: Home = None, definitions: Directory = None, as_json: AsJson = False) -> None:
+def plan(
+    home: Home = None, definitions: Directory = None, prune: Prune = False, as_json: AsJson = False
+) -> None:
     """What `lake apply` would do. Exit code 0: nothing, 2: something, 1: an error."""
     with open_shell(home, as_json=as_json) as shell:
-        found = _plan_of(shell, definitions)
+        found = _plan_of(shell, definitions, prune)
         warned = {s.table: _foreseen(shell, s) for s in found.steps if s.action == "register"}
         if as_json:
             shell.show(_as_json(found, warned))
@@ -42,10 +48,21 @@ def plan(home: Home = None, definitions: Directory = None, as_json: AsJson = Fal
 
 
 @app.command("apply")
-def apply(home: Home = None, definitions: Directory = None, as_json: AsJson = False) -> None:
+def apply(
+    home: Home = None,
+    definitions: Directory = None,
+    prune: Prune = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Carry out the plan, each dataset on its own. Exit code 1 if one could not be."""
     with open_shell(home, as_json=as_json) as shell:
-        found = _plan_of(shell, definitions)
+        found = _plan_of(shell, definitions, prune)
+        gone = [step.table for step in found.steps if step.action == "retire"]
+        if gone and not yes:
+            for table in gone:
+                tell_lost(shell, table)
+            ask(shell, f"retire {', '.join(gone)}?")
         outcomes = []
         for outcome in apply_plan(found, shell.use_cases(), shell.actor):
             outcomes.append(outcome)
@@ -59,9 +76,9 @@ def apply(home: Home = None, definitions: Directory = None, as_json: AsJson = Fa
         raise typer.Exit(1)
 
 
-def _plan_of(shell: Shell, definitions: Path | None) -> Plan:
+def _plan_of(shell: Shell, definitions: Path | None, prune: bool) -> Plan:
     directory = definitions or shell.settings.definitions_dir
-    return make_plan(directory, shell.metastore, shell.use_cases().check)
+    return make_plan(directory, shell.metastore, shell.use_cases().check, prune=prune)
 
 
 def _foreseen(shell: Shell, step: Step) -> list[str]:
@@ -96,13 +113,16 @@ def _show(shell: Shell, found: Plan, warned: Mapping[str, Sequence[str]]) -> Non
         f"{len(found.changes)} to change, {same} as defined, {len(found.errors)} with errors, "
         f"{len(found.only_registered)} only registered"
     )
+    if found.only_registered:
+        listed = ", ".join(found.only_registered)
+        shell.say(f"no file defines {listed}: they go on as they are; --prune retires them")
 
 
 def _report(shell: Shell, outcome: Outcome) -> None:
     if outcome.error:
         shell.say(f"! {outcome.table}: {outcome.error}")
         return
-    done = {"register": "registered", "change": "changed"}[outcome.action]
+    done = {"register": "registered", "change": "changed", "retire": "retired"}[outcome.action]
     shell.say(f"{_SIGN[outcome.action]} {outcome.table} {done}")
     for warning in outcome.warnings:
         shell.say(f"    warning: {warning}")

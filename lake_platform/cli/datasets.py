@@ -11,11 +11,11 @@ import typer
 from rich.table import Column, Table
 
 from lake_platform import compose
+from lake_platform.cli.asking import ask, tell_lost
 from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.progress import DatasetRecord
-from lake_platform.domain.retiring import lost_by_retiring
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.model import parse_dataset
 from lake_platform.metastore.views import dataset_view, registration_view, schema_view, stats_view
@@ -168,12 +168,10 @@ def retire(
 ) -> None:
     """Stop both phases; files and history stay, the table name stays taken. Asks first."""
     with open_shell(home, as_json=as_json) as shell:
-        record, progress = shell.metastore.get(table), shell.metastore.progress(table)
-        incidents = shell.metastore.incidents(table, "OPEN")
+        shell.metastore.get(table)
         if not yes:
-            for told in lost_by_retiring(record, progress, len(incidents), compose.clock()):
-                shell.say(told)
-            _ask(shell, f"retire {table}?")
+            tell_lost(shell, table)
+            ask(shell, f"retire {table}?")
         _show_status(shell, shell.use_cases().retire(table, shell.actor))
 
 
@@ -182,14 +180,6 @@ def unretire(table: TableName, home: Home = None, as_json: AsJson = False) -> No
     """Take a retired dataset back: it goes on where it stood."""
     with open_shell(home, as_json=as_json) as shell:
         _show_status(shell, shell.use_cases().unretire(table, shell.actor))
-
-
-def _ask(shell: Shell, question: str) -> None:
-    try:
-        typer.confirm(question, abort=True, err=True)
-    except typer.Abort:
-        shell.say("nothing was changed; --yes does it without asking")
-        raise typer.Exit(1) from None
 
 
 @app.command("schema")

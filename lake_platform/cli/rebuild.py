@@ -21,8 +21,8 @@ from lake_platform.errors import (
     InvalidFieldError,
     RebuildStoppedError,
 )
+from lake_platform.metastore.code_files import datasets_in_file
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
-from lake_platform.metastore.plan import datasets_in_file
 
 if TYPE_CHECKING:
     from lake_platform.load.results import LoadResult

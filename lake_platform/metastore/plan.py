@@ -1,20 +1,15 @@
-"""Datasets as code: what `definitions/*.py` say against what the metastore has.
+"""Datasets as code: what the files in `definitions/` say against what the metastore has.
 
-A file holds `Dataset(...)` objects as module variables, alone or in a list or tuple. Datasets that
-only the metastore knows are left alone: the API and code may register side by side.
+Datasets that only the metastore knows are left alone, unless the plan is to prune: the API and code
+may register side by side.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib.machinery import SourceFileLoader
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any, Literal
 
 from lake_platform.domain.dataset import Dataset, Status
@@ -22,11 +17,12 @@ from lake_platform.domain.fitness import check_change
 from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError, LakeError, NameTakenError, SetupError
+from lake_platform.metastore.code_files import files_in, line_of, read_datasets
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import Registration, UseCases
 
-Action = Literal["register", "change", "none", "error"]
+Action = Literal["register", "change", "retire", "none", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class Plan:
 
     @property
     def changes(self) -> list[Step]:
-        return [s for s in self.steps if s.action in {"register", "change"}]
+        return [s for s in self.steps if s.action in {"register", "change", "retire"}]
 
     @property
     def errors(self) -> list[Step]:
@@ -85,8 +81,11 @@ Check = Callable[[Dataset], Sequence[str]]
 its table change (UseCases.check)."""
 
 
-def make_plan(directory: Path, metastore: Repository, check: Check = lambda _: ()) -> Plan:
-    """Compares; changes nothing. A file that cannot be read is one step with an error.
+def make_plan(
+    directory: Path, metastore: Repository, check: Check = lambda _: (), *, prune: bool = False
+) -> Plan:
+    """Compares; changes nothing. A file that cannot be read is one step with an error. `prune`:
+    what no file defines is to be retired.
 
     Raises:
         SetupError: `directory` does not exist.
@@ -105,10 +104,32 @@ def make_plan(directory: Path, metastore: Repository, check: Check = lambda _: (
     stored = metastore.list_all(include_retired=True, on_broken=unreadable)
     known = {r.dataset.table: r for r in stored}
     seen: dict[str, str] = {}
-    for path in sorted(directory.glob("*.py")):
-        steps += _steps_of(path, known, seen, check)
+    for path in files_in(directory):
+        steps += _steps_of(path, str(path.relative_to(directory)), known, seen, check)
     live = [t for t, record in known.items() if record.status is not Status.RETIRED]
-    return Plan(tuple(steps), tuple(t for t in live if t.casefold() not in seen))
+    left = [t for t in live if t.casefold() not in seen]
+    steps = [_beside(step, [known[t] for t in left]) for step in steps]
+    if not prune:
+        return Plan(tuple(steps), tuple(left))
+    if any(step.action == "error" for step in steps):
+        why = "not retired: a file has errors, and may be what defines it; mend that first"
+        return Plan((*steps, *(Step(t, "metastore", "error", error=f"{t}: {why}") for t in left)))
+    gone = (Step(t, "metastore", "retire", version=known[t].version) for t in left)
+    return Plan((*steps, *gone))
+
+
+def _beside(step: Step, left: Sequence[DatasetRecord]) -> Step:
+    """A new table that may be a renamed one says what will become of the other."""
+    if step.action != "register" or step.dataset is None:
+        return step
+    same = [r.dataset.table for r in left if r.dataset.topic == step.dataset.topic]
+    told = (
+        f"{table}, which no file defines, is of the same topic: a table of another name is a new "
+        f"one, built from what Kafka still has, and {table} stays; with raw_from={table!r} it "
+        f"begins with what that has in raw"
+        for table in same
+    )
+    return replace(step, told=(*step.told, *told))
 
 
 def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]:
@@ -116,6 +137,13 @@ def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]
     for step in plan.steps:
         if step.action == "error":
             yield Outcome(step.table, step.action, step.error)
+        elif step.action == "retire":
+            try:
+                use_cases.retire(step.table, actor)
+            except LakeError as error:
+                yield Outcome(step.table, step.action, str(error))
+            else:
+                yield Outcome(step.table, step.action)
         elif step.action != "none" and step.dataset is not None:
             try:
                 done = _carry_out(step, step.dataset, use_cases, actor)
@@ -137,40 +165,31 @@ def _carry_out(
 
 
 def _steps_of(
-    path: Path, known: dict[str, DatasetRecord], seen: dict[str, str], check: Check
+    path: Path,
+    source: str,
+    known: dict[str, DatasetRecord],
+    seen: dict[str, str],
+    check: Check,
 ) -> Iterator[Step]:
     try:
-        found = list(_datasets_in(_load(path)))
-    except (Exception, SystemExit) as error:  # somebody's code: whatever it raises is its error
-        reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
-        yield Step(path.name, path.name, "error", error=f"{path.name}: {reason}")
+        found = read_datasets(path)
+    except SetupError as error:
+        why = str(error).removeprefix(str(path.parent) + "/")
+        yield Step(source, source, "error", error=f"{why}; nothing of this file was looked at")
         return
     for dataset in found:
         name = dataset.table.casefold()  # catalogs fold it
-        first = seen.setdefault(name, path.name)
-        if first != path.name or sum(d.table.casefold() == name for d in found) > 1:
-            why = f"table {dataset.table} is defined twice, in {first} and {path.name}"
-            yield Step(dataset.table, path.name, "error", error=why)
+        first = seen.setdefault(name, source)
+        if first != source or sum(d.table.casefold() == name for d in found) > 1:
+            why = f"table {dataset.table} is defined twice, in {first} and {source}"
+            yield Step(dataset.table, source, "error", error=why)
             continue
-        yield _step(dataset, path.name, known, check)
+        yield _step(dataset, path, source, known, check)
 
 
-def datasets_in_file(path: Path) -> list[Dataset]:
-    """The datasets one file of definitions holds, each checked as the API checks one.
-
-    Raises:
-        SetupError: the file does not run; names what it raised.
-        InvalidFieldError: a dataset that cannot be.
-    """
-    try:
-        found = list(_datasets_in(_load(path)))
-    except (Exception, SystemExit) as error:  # somebody's code
-        reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
-        raise SetupError(f"{path}: {reason}; mend the file") from None
-    return [parse_dataset(dataclasses.asdict(dataset)) for dataset in found]
-
-
-def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check: Check) -> Step:
+def _step(
+    dataset: Dataset, path: Path, source: str, known: dict[str, DatasetRecord], check: Check
+) -> Step:
     record = known.get(dataset.table)
     try:
         # A Python file can hold any type; the same strict check as the API's.
@@ -192,7 +211,8 @@ def _step(dataset: Dataset, source: str, known: dict[str, DatasetRecord], check:
             )
         check_change(record.dataset, checked)
     except LakeError as error:
-        return Step(dataset.table, source, "error", error=f"{source}: {error}")
+        where = line_of(path, dataset.table)
+        return Step(dataset.table, source, "error", error=f"{where}: {error}")
     now = dataset_to_dict(record.dataset)
     changed = tuple(
         Difference(name, now[name], value) for name, value in wanted.items() if now[name] != value
@@ -208,38 +228,3 @@ def _not_default(dataset: Dataset, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 _BARE = Dataset(topic="t", table="t")
-
-
-class _Fresh(SourceFileLoader):
-    """Never from a .pyc: an edit of the same length within a second would not be seen."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
-
-
-def _load(path: Path) -> ModuleType:
-    name = f"lake_definitions_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, str(path)))
-    if spec is None or spec.loader is None:
-        raise SetupError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look a module up by its name
-    try:
-        # What a file prints is no part of our answer, which may be JSON.
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    finally:
-        del sys.modules[name]
-    return module
-
-
-def _datasets_in(module: ModuleType) -> Iterator[Dataset]:
-    """Each object once, however many names it has."""
-    met: set[int] = set()
-    for value in vars(module).values():
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(item, Dataset) and id(item) not in met:
-                met.add(id(item))
-                yield item

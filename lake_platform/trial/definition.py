@@ -10,8 +10,8 @@ from typing import Any
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import InvalidFieldError
+from lake_platform.metastore.code_files import datasets_in_file
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
-from lake_platform.metastore.plan import datasets_in_file
 
 # What the API and `lake datasets show` tell of a dataset beside its definition.
 _TOLD = ("version", "status", "registered_at", "schema", "warnings")

@@ -202,3 +202,60 @@ def test_the_ordering_field_of_a_table_is_fixed(
     write(tmp_path, a=f"{upsert}ordering_field={after})")
     error = make_plan(tmp_path, store).errors[0].error
     assert "ordering_field" in error and "cannot change on an existing table" in error
+
+
+def test_files_in_folders_count_and_may_have_one_name(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    for folder, table in (("eu", "a"), ("us/east", "b"), (".hidden", "c"), ("__pycache__", "d")):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder, orders=f"x = Dataset(topic='orders', table='{table}')")
+    plan = make_plan(tmp_path, store)
+    assert [(s.table, s.source) for s in plan.steps] == [
+        ("a", "eu/orders.py"), ("b", "us/east/orders.py"),
+    ]  # fmt: skip
+    assert all(not outcome.error for outcome in apply_plan(plan, use_cases, "ci"))
+
+
+def test_errors_name_their_line(tmp_path: Path, store: Repository) -> None:
+    write(
+        tmp_path,
+        a="\nx = Dataset(topic='orders', table='good')\n\ny = Dataset(topic='orders', table='b b')",
+        b="x = Dataset(\n    topic='orders',\n    table='typed', owner=5,\n)",
+        c="\n\nx = (",
+        d="def f():\n    raise ValueError('no')\nf()",
+    )
+    errors = [step.error for step in make_plan(tmp_path, store).steps]
+    assert [error.split(": ")[0] for error in errors] == ["a.py:5", "b.py:4", "c.py:4", "d.py:3"]
+    assert "nothing of this file was looked at" in errors[0]
+
+
+def test_what_no_file_defines_any_more_may_be_retired(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(tmp_path, a="x = [Dataset(topic=t, table=t) for t in ('orders', 'users')]")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    write(tmp_path, a="x = Dataset(topic='orders', table='orders')")
+    assert make_plan(tmp_path, store).only_registered == ("users",)
+    plan = make_plan(tmp_path, store, prune=True)
+    assert actions(plan) == {"orders": "none", "users": "retire"}
+    write(tmp_path, b="x = (")
+    broken = make_plan(tmp_path, store, prune=True)
+    assert actions(broken) == {"orders": "none", "b.py": "error", "users": "error"}
+    (tmp_path / "b.py").unlink()
+    assert [(o.table, o.action, o.error) for o in apply_plan(plan, use_cases, "ci")] == [
+        ("users", "retire", "")
+    ]
+    assert store.get("users").status == "RETIRED"
+    assert make_plan(tmp_path, store, prune=True).changes == []
+
+
+def test_a_renamed_table_is_a_new_one_and_says_so(
+    tmp_path: Path, store: Repository, use_cases: UseCases
+) -> None:
+    write(tmp_path, a="x = Dataset(topic='orders', table='orders')")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    write(tmp_path, a="x = Dataset(topic='orders', table='orders_v2')")
+    (step,) = make_plan(tmp_path, store).steps
+    assert step.action == "register"
+    assert "orders, which no file defines, is of the same topic" in step.told[0]

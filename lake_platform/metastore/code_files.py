@@ -1,0 +1,102 @@
+"""Files of definitions: Python that holds `Dataset(...)` objects as module variables, alone or in a
+list or tuple."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from lake_platform.domain.dataset import Dataset
+from lake_platform.errors import LakeError, SetupError
+from lake_platform.metastore.model import parse_dataset
+
+
+def files_in(directory: Path) -> list[Path]:
+    """All Python files there and in its folders, but for hidden ones."""
+    found = sorted(directory.rglob("*.py"))
+    return [
+        path for path in found
+        if not any(part.startswith((".", "__")) for part in path.relative_to(directory).parts)
+    ]  # fmt: skip
+
+
+def read_datasets(path: Path) -> list[Dataset]:
+    """As the file made them; nothing of them is checked that Python does not.
+
+    Raises: SetupError, which says what the file raised, and in which line.
+    """
+    try:
+        return list(_datasets_in(_load(path)))
+    except (Exception, SystemExit) as error:  # somebody's code: whatever it raises is its error
+        reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
+        raise SetupError(f"{_where(path, error)}: {reason}") from None
+
+
+def datasets_in_file(path: Path) -> list[Dataset]:
+    """The datasets one file of definitions holds, each checked as the API checks one.
+
+    Raises:
+        SetupError: the file does not run; names what it raised.
+        InvalidFieldError: a dataset that cannot be.
+    """
+    return [parse_dataset(dataclasses.asdict(dataset)) for dataset in read_datasets(path)]
+
+
+def line_of(path: Path, table: str) -> str:
+    """`orders.py:12`, where the file names the table; without a line where it does not plainly."""
+    plain = re.compile(rf"""["']{re.escape(table)}["']""")
+    lines = path.read_text(errors="replace").splitlines()
+    found = (n for n, line in enumerate(lines, 1) if plain.search(line))
+    line = next(found, None)
+    return path.name if line is None else f"{path.name}:{line}"
+
+
+def _where(path: Path, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f"{path}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+class _Fresh(SourceFileLoader):
+    """Never from a .pyc: an edit of the same length within a second would not be seen."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+def _load(path: Path) -> ModuleType:
+    name = "lake_definitions_" + re.sub(r"\W", "_", str(path.with_suffix("")))
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, str(path)))
+    if spec is None or spec.loader is None:
+        raise SetupError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a module up by its name
+    try:
+        # What a file prints is no part of our answer, which may be JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    finally:
+        del sys.modules[name]
+    return module
+
+
+def _datasets_in(module: ModuleType) -> Iterator[Dataset]:
+    """Each object once, however many names it has."""
+    met: set[int] = set()
+    for value in vars(module).values():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, Dataset) and id(item) not in met:
+                met.add(id(item))
+                yield item
