@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lake_platform.domain.dataset import Status
 from lake_platform.domain.ports import Clock
 from lake_platform.domain.progress import Progress, lag_seconds, time_to_data_loss_seconds
 from lake_platform.metastore.repository import Repository
@@ -68,8 +69,18 @@ class MetastoreCollector(Collector):
         failures = GaugeMetricFamily(
             "load_failures", "Loads in a row that failed in the same way.", labels=label
         )
+        status = GaugeMetricFamily(
+            "dataset_status", "1 for the status that the dataset is in.",
+            labels=["dataset", "status"],
+        )  # fmt: skip
+        success = GaugeMetricFamily(
+            "last_success_timestamp_seconds", "When a phase last went through; none: never.",
+            labels=["dataset", "phase"], unit="seconds",
+        )  # fmt: skip
         for record in records:
             table = record.dataset.table
+            for one in Status:
+                status.add_metric([table, one.value], one is record.status)
             found = progress.get(table, Progress())
             for name, value in _values(found).items():
                 gauges[name].add_metric([table], value)
@@ -80,9 +91,13 @@ class MetastoreCollector(Collector):
                 loss.add_metric([table], left)
             breaking.add_metric([table], table in blocked)
             failures.add_metric([table], found.load_failures)
+            for phase, at in (("dump", found.dumped_at), ("load", found.loaded_at)):
+                if at:
+                    success.add_metric([table, phase], at / 1000)
             for phase, kind in _failing(found):
                 failing.add_metric([table, phase, kind], 1)
         yield from (*gauges.values(), total, lag, loss, breaking, failures, failing)
+        yield from (status, success)
         yield GaugeMetricFamily(
             "broken_definitions", "Definitions this release cannot read.", value=len(broken)
         )

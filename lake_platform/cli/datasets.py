@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from pathlib import Path
@@ -15,12 +16,15 @@ from lake_platform.cli.asking import ask, tell_lost
 from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.dataset import Status
-from lake_platform.domain.progress import DatasetRecord
+from lake_platform.domain.progress import NEVER, DatasetRecord
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.model import parse_dataset
 from lake_platform.metastore.views import dataset_view, registration_view, schema_view, stats_view
 
 app = typer.Typer(no_args_is_help=True, help="Register, show and change datasets.")
+_MOMENTS = (
+    "complete_as_of", "complete_through", "dumped_at", "loaded_at", "looked_at", "loss_at",
+)  # fmt: skip
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
 
 
@@ -209,12 +213,24 @@ def stats(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     with open_shell(home, as_json=as_json) as shell:
         record = shell.metastore.get(table)
         found = stats_view(record, shell.metastore.progress(table), compose.clock())
-        _show_fields(shell, found)
+        _show_fields(shell, found if as_json else found | _times(found))
+
+
+def _times(found: dict[str, Any]) -> dict[str, str]:
+    """Milliseconds since 1970 as people read them."""
+    return {name: _time(found[name]) for name in _MOMENTS}
+
+
+def _time(ms: int) -> str:
+    if ms <= 0:
+        return "never" if ms == NEVER else "-"
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat(" ", "seconds")
 
 
 def _overview(records: list[DatasetRecord], stats: list[dict[str, Any]]) -> Table:
     names = [Column(name, overflow="fold") for name in ("table", "topic")]
-    rest = ("mode", "format", "status", "lag", "backlog", "records")
+    # What batches wrote: an upsert table has fewer rows.
+    rest = ("mode", "format", "status", "lag", "backlog", "written")
     grid = Table(*names, *(Column(name, no_wrap=True) for name in rest))
     for record, found in zip(records, stats, strict=True):
         dataset = record.dataset

@@ -406,3 +406,25 @@ def test_resume_tries_again_what_kept_failing(orders: Stack) -> None:
     assert (shown["kind"], shown["reason"]) == ("engine", "no such column")
     assert 'breaking_schema_change{dataset="orders"} 0.0' in orders.client.get("/metrics").text
     assert orders.client.post("/datasets/orders/resume").json()["status"] == "LIVE"
+
+
+def test_metrics_tell_status_and_last_success(orders: Stack) -> None:
+    orders.metastore.update_progress("orders", dumped_at=5_000, loaded_at=0)
+    metrics = orders.client.get("/metrics").text
+    assert 'dataset_status{dataset="orders",status="REGISTERED"} 1.0' in metrics
+    assert 'dataset_status{dataset="orders",status="BLOCKED"} 0.0' in metrics
+    assert 'last_success_timestamp_seconds{dataset="orders",phase="dump"} 5.0' in metrics
+    assert 'last_success_timestamp_seconds{dataset="orders",phase="load"}' not in metrics
+
+
+def test_a_topic_of_a_schema_registry_has_the_columns_that_were_declared(stack: Stack) -> None:
+    schema = {"properties": {"id": {"type": "integer"}, "on": {"type": "string", "format": "date"}}}
+    stack.kafka.registry.register("empty-value", schema, "json")
+    body = {"topic": "empty", "table": "t", "value_format": "json_schema"}
+    done = stack.client.post("/datasets", json=body)
+    assert done.status_code == 201, done.text
+    columns = done.json()["schema"]["columns"]
+    assert [(c["path"], c["type"]) for c in columns] == [("id", "long"), ("on", "date")]
+    unknown = stack.client.post("/datasets", json=body | {"table": "u", "value_format": "xml"})
+    assert unknown.status_code == 422
+    assert "value_format" in unknown.text

@@ -16,9 +16,11 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
+from lake_platform.adapters.kafka.client import ConfluentKafka
 from lake_platform.domain.own_columns import COORDINATES
 from lake_platform.domain.quality import Reason
 from lake_platform.domain.schema import columns
+from lake_platform.errors import InvalidFieldError
 from lake_platform.records.columns import arrow_fields
 from tests.audit_support import RowReader, copy_of, parquet_lab
 from tests.support import Lab
@@ -295,3 +297,10 @@ def test_an_upsert_table_is_audited_value_by_value(tmp_path: Path) -> None:
     reader.rows[0]["kind"] = "NEW"
     assert copy.audit().verdict == "unsound"
     lab.close()
+
+
+def test_without_a_registry_the_setting_is_named() -> None:
+    registry = ConfluentKafka("127.0.0.1:1").registry
+    for ask in (lambda: registry.unwrap("avro"), lambda: registry.latest("orders-value")):
+        with pytest.raises(InvalidFieldError, match="set LAKE_REGISTRY_URL"):
+            ask()
