@@ -17,6 +17,7 @@ from lake_platform.embedded import java
 from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
 from tests import properties  # noqa: F401 - loads the profile of all property tests
+from tests.deep import is_deep
 
 _REPO = Path(__file__).parent.parent
 # What py4j leaves open when Spark sends rows to Python is closed by the collector, in whatever test
@@ -32,6 +33,8 @@ _MARK_OF_FIXTURE = {"broker": "stack", "spark": "spark"}
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if is_deep(item.nodeid):
+            item.add_marker(pytest.mark.deep)
         for fixture, mark in _MARK_OF_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)

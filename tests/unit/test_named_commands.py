@@ -19,6 +19,7 @@ _DOCS = [
     *_REPO.glob("docs/*.md"),
 ]
 _CODE = ("lake_platform", "assets", "resources", "sensors")
+_COMMAND = typer.main.get_command(app)
 # In prose after a backtick or colon, in docs and the Makefile also as a line of their own.
 _NAMED = re.compile(r"(?:`|: |^    |\$\(BIN\)/)lake ((?:--?)?[a-z][^`\n;)…]*)", re.MULTILINE)
 
@@ -47,7 +48,7 @@ def _texts(tree: ast.AST) -> Iterator[str]:
 
 def missing(command: str) -> str:
     """What of `command` the CLI does not have; empty when it has all of it."""
-    here: Any = typer.main.get_command(app)
+    here: Any = _COMMAND
     for word in command.split():
         subcommands = getattr(here, "commands", None)
         if word.startswith("-"):
