@@ -52,16 +52,26 @@ def bench_settings(settings: Settings, home: Path) -> Settings:
     })  # fmt: skip
 
 
-def build_bench(settings: Settings, session: Callable[[], SparkSession] | None = None) -> Bench:
+def build_bench(
+    settings: Settings,
+    session: Callable[[], SparkSession] | None = None,
+    schemas: Sequence[str] = (),
+    dataset: Dataset | None = None,
+) -> Bench:
     """What `lake try` works on, in the home of `settings`: production's parts, but for a topic in
-    memory. `session`: a Spark session to use instead of one of its own."""
+    memory. `session`: a Spark session to use instead of one of its own. `schemas`: of the batches
+    of `dataset`, in the place of a registry."""
     from lake_platform.adapters.engines import spark_engines
+    from lake_platform.adapters.memory.registry import SchemaFiles
     from lake_platform.adapters.memory.systems import MemoryKafka
     from lake_platform.adapters.process import LocalWorkers
     from lake_platform.audit.files import open_files
     from lake_platform.trial.trial import ACTOR, Bench
 
-    topic, store = MemoryKafka(), build_store(settings)
+    topic, store, files = MemoryKafka(), build_store(settings), None
+    if schemas and dataset is not None:
+        files = SchemaFiles(schemas, "json" if dataset.value_format == "json_schema" else "avro")
+        topic.registry = files
     metastore = build_metastore(settings, ACTOR)
     opened = session or spark_session(settings)
 
@@ -74,6 +84,7 @@ def build_bench(settings: Settings, session: Callable[[], SparkSession] | None =
         use_cases=build_use_cases(metastore, topic, analyse=partial(_analysed_here, opened)),
         files=open_files(settings.storage_root, {}, {}),
         spark_rows=partial(_rows_by_spark, opened, store),
+        schemas=files,
     )
 
 

@@ -17,6 +17,7 @@ from lake_platform.settings import load_settings
 from lake_platform.trial.acts import read_acts
 from lake_platform.trial.definition import dataset_of
 from lake_platform.trial.records import check_file
+from lake_platform.trial.schema_files import is_avro, schema_text
 
 app = typer.Typer()
 _ORDERED = ("batch", "act")
@@ -96,6 +97,14 @@ def try_(
         list[str] | None,
         typer.Option(help="A SELECT over `input`; may be repeated.", rich_help_panel=_PANEL),
     ] = None,
+    schema_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_PANEL,
+            help="Avro or JSON schema that the records were written by; the n-th for batch n.",
+        ),
+    ] = None,
     delete_when: Annotated[
         str | None, typer.Option(help="SQL condition that deletes by key.", rich_help_panel=_PANEL)
     ] = None,
@@ -131,6 +140,9 @@ def try_(
     in the order they stand in. Blank lines are skipped. A line that is no JSON
     is a record like any other and goes to quarantine.
 
+    With --schema-file the records are JSON, as the platform makes of messages
+    in a schema registry's format, and columns are what the schema declares.
+
     With --records each line is a whole record,
       {"key":"k", "value":{…}, "headers":{…}, "partition":0, "timestamp":ms}
     where "value":null is a tombstone, and "value_text" or "value_bytes"
@@ -165,8 +177,17 @@ def try_(
     check_file(records, whole=whole)
     if out is not None:
         check_out(out)
+    texts = [schema_text(path) for path in schema_file or ()]
+    if texts and "value_format" not in given:
+        given["value_format"] = "avro" if is_avro(texts[0]) else "json_schema"
     dataset = dataset_of(given, definition, records)
-    run = Run(dataset, [(records, []), *steps], whole, as_json, at_most_seconds, out)
+    if (dataset.value_format == "json") == bool(texts):
+        raise InvalidFieldError(
+            "value_format", dataset.value_format,
+            "is plain JSON" if texts else "needs the schemas of a registry, and here is none",
+            "leave out --schema-file" if texts else "give --schema-file, and records as JSON",
+        )  # fmt: skip
+    run = Run(dataset, [(records, []), *steps], whole, as_json, at_most_seconds, out, texts)
     raise typer.Exit(run.carried_out(load_settings(home)))
 
 

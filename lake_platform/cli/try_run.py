@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -41,7 +42,9 @@ class Run:
         as_json: bool,
         seconds: float,
         out: Path | None,
+        schemas: Sequence[str] = (),
     ) -> None:
+        self._schemas = schemas
         self._dataset, self._steps, self._whole = dataset, steps, whole
         self._as_json, self._seconds, self._out = as_json, seconds, out
         self._doing = "registration"
@@ -66,7 +69,8 @@ class Run:
         from lake_platform.trial.report import Report, finish
         from lake_platform.trial.trial import Trial
 
-        trial = Trial(benches.build_bench(settings), self._dataset)
+        bench = benches.build_bench(settings, schemas=self._schemas, dataset=self._dataset)
+        trial = Trial(bench, self._dataset)
         try:
             with at_most(self._seconds, home, err):
                 self._all_steps(trial, console)

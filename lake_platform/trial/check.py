@@ -112,7 +112,9 @@ class _Check:
     def __init__(self, dataset: Dataset, metastore: Metastore, bench: CheckBench) -> None:
         self._wanted, self._bench = dataset, bench
         # How many are in quarantine is told, and judged here.
-        self._dataset = dataset.with_changes({"max_quarantine_ratio": 1.0})
+        # A sample is what raw will have, whatever messages are.
+        changes = {"max_quarantine_ratio": 1.0, "value_format": "json"}
+        self._dataset = dataset.with_changes(changes)
         self._metastore = Unwritten(metastore, self._dataset)
         self._before = metastore.active_schema(dataset.table)
         self._fresh = not metastore.progress(dataset.table).applied_seq

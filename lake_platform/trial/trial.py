@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset, Status
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 ACTOR = "lake try"
 
 
+class Schemas(Protocol):
+    def turn(self) -> None:
+        """Before a batch, which may be written by another schema."""
+        ...
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a trial works on; see benches.build_bench."""
@@ -50,6 +56,7 @@ class Bench:
     use_cases: UseCases
     files: ArrowFiles
     spark_rows: SparkRows
+    schemas: Schemas | None = None
 
     @property
     def metastore(self) -> Repository:
@@ -100,6 +107,8 @@ class Trial:
 
     def _batch(self, source: str, chunks: Iterator[int]) -> Step:
         step = Step("batch", source)
+        if self.bench.schemas is not None:
+            self.bench.schemas.turn()
         first = next(chunks, 0)
         if self.registration is None:
             self.registration = self.bench.use_cases.register_dataset(self.wanted, ACTOR)

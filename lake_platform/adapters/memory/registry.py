@@ -1,11 +1,12 @@
-"""A schema registry in memory."""
+"""Schema registries in memory: of tests, and of files."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from lake_platform.domain.registry import Declared, SchemaKind, Unwrap
+from lake_platform.domain.registry import Declared, SchemaKind, Unwrap, Unwrapped
 
 
 class MemoryRegistry:
@@ -29,3 +30,38 @@ class MemoryRegistry:
         from lake_platform.adapters.registry.unwrapping import Unwrapper
 
         return Unwrapper(self._schemas.get, value_format)
+
+
+class SchemaFiles(MemoryRegistry):
+    """For records that are JSON already, as phase 1 makes it of messages: batch by batch the next
+    schema is the one that they were written by, the last one for all that follow."""
+
+    def __init__(self, texts: Sequence[str], kind: SchemaKind) -> None:
+        super().__init__()
+        self._files = [Declared(n, kind, text) for n, text in enumerate(texts, 1)]
+        self._batch = 0
+
+    def turn(self) -> None:
+        """Before each batch."""
+        self._batch += 1
+
+    @property
+    def _now(self) -> Declared:
+        return self._files[min(self._batch, len(self._files)) - 1]
+
+    def latest(self, subject: str) -> Declared | None:  # noqa: ARG002 - port
+        return self._now
+
+    def unwrap(self, value_format: str) -> Unwrap:  # noqa: ARG002 - port
+        return _AsItIs(self._now)
+
+
+class _AsItIs:
+    def __init__(self, declared: Declared) -> None:
+        self._number, self.declared = declared.id, {declared.id: declared}
+
+    def value(self, data: bytes) -> Unwrapped:
+        return Unwrapped(data, self._number)
+
+    def key(self, data: bytes | None) -> bytes | None:
+        return data
