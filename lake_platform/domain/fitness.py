@@ -21,6 +21,7 @@ FIXED_FIELDS = (
     "topic",
     "table",
     "raw_from",
+    "value_format",
     "mode",
     "format",
     "primary_key",
@@ -31,7 +32,7 @@ FIXED_FIELDS = (
     "explode",
     "keep_raw",
 )
-_IDENTITY = ("topic", "table", "raw_from")
+_IDENTITY = ("topic", "table", "raw_from", "value_format")
 _ANOTHER = (
     "register a second table on the same topic and retire this one; what Kafka no longer has stays "
     "in this one's raw, and the registration says which offsets"

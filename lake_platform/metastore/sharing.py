@@ -29,6 +29,11 @@ def check_owner(session: Session, dataset: Dataset, *, lock: bool = True) -> Non
             "raw_from", name, f"reads topic {owner.topic}, not {dataset.topic}",
             f"name a dataset of topic {dataset.topic}, or leave it out",
         )  # fmt: skip
+    if owner.value_format != dataset.value_format:
+        raise InvalidFieldError(
+            "value_format", dataset.value_format,
+            f"is not that of {name}, whose raw is read", f"give {owner.value_format}",
+        )  # fmt: skip
     if owner.raw_from:
         raise InvalidFieldError(
             "raw_from", name, f"has no raw of its own: it reads that of {owner.raw_from}",

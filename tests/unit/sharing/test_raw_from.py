@@ -189,3 +189,12 @@ def test_a_killed_first_load_behind_expired_raw_is_ended(lab: Lab) -> None:
     results = lab.load("t2")
     assert [r.applied.batch.first_seq for r in results] == [4, 5]
     check(lab, "t2", 3)
+
+
+def test_a_reader_has_the_value_format_of_the_raw(lab: Lab) -> None:
+    other = reader().with_changes({"value_format": "avro"})
+    with pytest.raises(InvalidFieldError, match="is not that of t, whose raw is read; give json"):
+        use_cases(lab).register_dataset(other, "ann")
+    version = lab.metastore.get("t").version
+    with pytest.raises(InvalidFieldError, match="value_format.*register a second table"):
+        use_cases(lab).change_dataset("t", {"value_format": "avro"}, version, "ann")
