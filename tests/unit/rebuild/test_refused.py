@@ -67,6 +67,7 @@ def loaded(lab: Lab, *values: Any, **definition: Any) -> None:
     [
         ({"topic": "other"}, "topic='other': a rebuild is made of the raw of t, of topic topic.t"),
         ({"table": "u"}, "table='u': a rebuild is made of the raw of t"),
+        ({"value_format": "avro"}, "value_format='avro': a rebuild is made of the raw of t"),
         ({"mode": "upsert"}, "primary_key=.*: upsert needs a key"),
         ({"mode": "upsert", "primary_key": ["nope"]}, "primary_key='nope': no such column"),
         ({"columns.v": {"type": "nope"}}, "columns.v.type='nope': no type"),
