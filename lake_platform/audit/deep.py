@@ -98,7 +98,7 @@ def _sink(ledger: Ledger, subject: Subject) -> gather.Sinks:
     sinks: list[gather.Sink] = []
     if not dataset.transformed:
         if dataset.mode == "upsert":
-            sinks.append(EventSink(ledger, subject.projector(), dataset))
+            sinks.append(EventSink(ledger, subject.projector(), dataset, subject.unloaded))
         if subject.rejects:
             sinks.append(rejected.MisfitSink(ledger, subject.projector(), subject.rejects))
     return gather.Sinks(sinks)

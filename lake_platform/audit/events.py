@@ -13,6 +13,7 @@ from lake_platform.audit.raw import RawLine
 from lake_platform.audit.scalars import UnfitError
 from lake_platform.audit.sources import TableReader
 from lake_platform.audit.subject import Subject
+from lake_platform.audit.unloaded import Unloaded
 from lake_platform.audit.values import Projector
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.own_columns import PLACE
@@ -36,8 +37,10 @@ class _Row:
 class EventSink:
     """Puts one event a record into the ledger."""
 
-    def __init__(self, ledger: Ledger, projector: Projector, dataset: Dataset) -> None:
-        self._ledger, self._projector = ledger, projector
+    def __init__(
+        self, ledger: Ledger, projector: Projector, dataset: Dataset, unloaded: Unloaded
+    ) -> None:
+        self._ledger, self._projector, self._unloaded = ledger, projector, unloaded
         self._predicate = _predicate(dataset) if dataset.delete_when else None
         self._named = _named(dataset.delete_when) if dataset.delete_when else frozenset()
         self._rows: list[_Row] = []
@@ -82,6 +85,7 @@ class EventSink:
         except UnfitError:
             self._add(place, "bad", None, None, _UNFIT, kafka)
             return
+        values |= dict.fromkeys(values.keys() & self._unloaded.at(place))
         key, rank = projector.key_of(values), projector.rank_of(values)
         if key is None or rank is None:
             self._add(place, "bad", key, rank, _UNFIT, kafka)

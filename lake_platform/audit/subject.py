@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lake_platform.audit.commits import read_commits
 from lake_platform.audit.rejected import Rejects
 from lake_platform.audit.report import NO_WINDOW, AcceptedGap, AuditReport, Counts, WindowLine
 from lake_platform.audit.sources import Sources, TableLook, TableReader
+from lake_platform.audit.unloaded import Unloaded
 from lake_platform.audit.values import Projector
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import Gap, RawCommit
@@ -21,6 +22,7 @@ class Subject:
     """`log`: raw commits by seq. `source`: how keys of records mean columns, as recorded.
     `applied`: the newest raw commit that must be in the table, by what the table says of itself or
     what was recorded of it, whichever is more.
+    `unloaded`: columns that some records have no value in.
     `dropped`: records that left on purpose, as recorded; None when the records and the table are
     not at the same commit. `rejects`: what an operator let go."""
 
@@ -32,6 +34,7 @@ class Subject:
     applied: int
     dropped: int | None
     rejects: Rejects = field(default_factory=Rejects)
+    unloaded: Unloaded = field(default_factory=Unloaded)
 
     @property
     def commits(self) -> tuple[RawCommit, ...]:
@@ -98,7 +101,16 @@ def read_subject(
         applied=max(look.applied, progress.applied_seq),
         dropped=progress.dropped if progress.applied_seq == look.applied else None,
         rejects=Rejects.of(sources.metastore.decisions(dataset.live_table)),
+        unloaded=_unloaded(dataset, sources, commits),
     )
+
+
+def _unloaded(dataset: Dataset, sources: Sources, commits: Sequence[RawCommit]) -> Unloaded:
+    if dataset.transformed:
+        return Unloaded()
+    versions = sources.metastore.schema_versions(dataset.table)
+    batches = sources.metastore.counted_batches(dataset.table, 1, commits[-1].seq)
+    return Unloaded.of(versions, batches, commits)
 
 
 def _source(dataset: Dataset, sources: Sources) -> Struct:

@@ -104,10 +104,11 @@ class AppliedBatch:
 @dataclass(frozen=True, slots=True)
 class CountedBatch:
     """A batch that is part of the totals. `rescued`: values in `_rescued` by their path; None where
-    that was not counted."""
+    that was not counted. `schema_version`: that its rows were written with."""
 
     batch: BatchRange
     rescued: Mapping[str, int] | None
+    schema_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,8 @@ class Metastore(Protocol):
 
     def active_schema(self, table: str) -> SchemaVersion | None: ...
 
+    def schema_versions(self, table: str) -> Sequence[SchemaVersion]: ...
+
     def add_schema_version(
         self,
         table: str,

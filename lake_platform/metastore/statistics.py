@@ -140,7 +140,9 @@ class Statistics(Unit):
         )
         with self._read() as session:
             return [
-                CountedBatch(BatchRange(row.first_seq, row.last_seq), row.rescued)
+                CountedBatch(
+                    BatchRange(row.first_seq, row.last_seq), row.rescued, row.schema_version
+                )
                 for row in session.scalars(query)
             ]
 

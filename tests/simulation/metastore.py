@@ -579,7 +579,7 @@ class DictMetastore:
 
     def counted_batches(self, table: str, first_seq: int, last_seq: int) -> list[CountedBatch]:
         held = [b for b in self._held(table).batches.values() if b.counted]
-        found = [CountedBatch(b.applied.batch, b.rescued) for b in held]
+        found = [CountedBatch(b.applied.batch, b.rescued, b.applied.schema_version) for b in held]
         wanted = [
             c for c in found if c.batch.last_seq >= first_seq and c.batch.first_seq <= last_seq
         ]

@@ -196,5 +196,5 @@ def test_a_reader_has_the_value_format_of_the_raw(lab: Lab) -> None:
     with pytest.raises(InvalidFieldError, match="is not that of t, whose raw is read; give json"):
         use_cases(lab).register_dataset(other, "ann")
     version = lab.metastore.get("t").version
-    with pytest.raises(InvalidFieldError, match="value_format.*register a second table"):
+    with pytest.raises(InvalidFieldError, match=r"value_format.*register a second table"):
         use_cases(lab).change_dataset("t", {"value_format": "avro"}, version, "ann")
