@@ -99,7 +99,8 @@ def _framed(value: bytes) -> str:
         if reject_reason(inner) is None:
             return (
                 f"JSON {prefix}: written by a schema registry's serializer; register with "
-                f"value_format=json_schema and set LAKE_REGISTRY_URL, or {_PLAIN}"
+                f"value_format=json_schema and set LAKE_REGISTRY_URL, or {_PLAIN}: a plain "
+                f"serializer, or in Kafka Connect JsonConverter with schemas.enable=false"
             )
         if value[1] == 0:  # ids count up from 1
             return (

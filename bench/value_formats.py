@@ -1,0 +1,101 @@
+"""`python -m bench.value_formats`: what phase 1 does with messages of each `value_format`, from the
+message to the compressed lines, in CPU-seconds of one process. In turns, so that all meet the same
+machine; the best of the turns counts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Any
+
+import fastavro
+import typer
+
+from lake_platform.adapters.memory.registry import MemoryRegistry
+from lake_platform.adapters.memory.systems import MemoryMessage
+from lake_platform.domain.offsets import Slice
+from lake_platform.dump.raw_slice import RawSlice
+
+_NOW_MS = 1_793_491_200_000
+_POLL = 2_000
+_WHOLE = Slice(1 << 40, 1 << 40)
+_SCHEMA: dict[str, Any] = {
+    "type": "record", "name": "Flight", "fields": [
+        {"name": "id", "type": "long"},
+        *({"name": n, "type": "int"} for n in ("year", "month", "day", "hour", "flight")),
+        *({"name": n, "type": "string"} for n in ("carrier", "origin", "dest")),
+        {"name": "tail", "type": ["null", "string"]},
+        {"name": "delay", "type": ["null", "double"]},
+        {"name": "distance", "type": "double"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal",
+                                   "precision": 12, "scale": 2}},
+    ],
+}  # fmt: skip
+
+
+def main(
+    records: Annotated[int, typer.Option(min=1_000)] = 100_000,
+    turns: Annotated[int, typer.Option(min=1)] = 5,
+) -> None:
+    registry = MemoryRegistry()
+    topics = _topics(registry, records)
+    best = dict.fromkeys(topics, float("inf"))
+    for _ in range(turns):
+        for name, messages in topics.items():
+            best[name] = min(best[name], _seconds(registry, name, messages))
+    size = len(topics["json"][0].value() or b"")
+    for name, seconds in best.items():
+        typer.echo(f"{name:12} {records / seconds:10,.0f} records a CPU-second ({size} B as JSON)")
+
+
+def _topics(registry: MemoryRegistry, records: int) -> dict[str, list[MemoryMessage]]:
+    avro = registry.register("avro", _SCHEMA)
+    plain = registry.register("json", {"type": "object"}, "json")
+    parsed = fastavro.parse_schema(_SCHEMA)
+    found: dict[str, list[MemoryMessage]] = {"json": [], "json_schema": [], "avro": []}
+    unwrap = registry.unwrap("avro")
+    for number in range(records):
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, parsed, _record(number))
+        framed = _framed(avro, out.getvalue())
+        text = unwrap.value(framed).value
+        json.loads(text)
+        for name, value in (
+            ("json", text),
+            ("json_schema", _framed(plain, text)),
+            ("avro", framed),
+        ):
+            found[name].append(MemoryMessage(0, number, _NOW_MS, b"%d" % number, value))
+    return found
+
+
+def _record(number: int) -> dict[str, Any]:
+    return {
+        "id": number, "year": 2026, "month": 11, "day": number % 28 + 1, "hour": number % 24,
+        "flight": number % 5_000, "carrier": "UA", "origin": "EWR", "dest": "IAH",
+        "tail": f"N{number % 90_000}", "delay": number % 300 / 4, "distance": 1400.0,
+        "at": dt.datetime.fromtimestamp(_NOW_MS / 1000 + number, dt.UTC),
+        "price": Decimal(number % 100_000).scaleb(-2),
+    }  # fmt: skip
+
+
+def _framed(number: int, data: bytes) -> bytes:
+    return b"\0" + number.to_bytes(4, "big") + data
+
+
+def _seconds(registry: MemoryRegistry, name: str, messages: Sequence[MemoryMessage]) -> float:
+    unwrap = None if name == "json" else registry.unwrap(name)
+    content = RawSlice("t", "t", _WHOLE, "bench", {}, unwrap)
+    began = time.process_time()
+    for first in range(0, len(messages), _POLL):
+        content.add(messages[first : first + _POLL], _NOW_MS)
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    typer.run(main)
