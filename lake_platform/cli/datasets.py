@@ -172,7 +172,6 @@ def retire(
 ) -> None:
     """Stop both phases; files and history stay, the table name stays taken. Asks first."""
     with open_shell(home, as_json=as_json) as shell:
-        shell.metastore.get(table)
         if not yes:
             tell_lost(shell, table)
             ask(shell, f"retire {table}?")

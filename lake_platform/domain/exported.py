@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.hints import RECORD_COLUMN
+from lake_platform.domain.hints import RECORD_KEY
 from lake_platform.domain.mapping import Mapped, Path, shown
 from lake_platform.domain.names import assign, is_ours, never
 from lake_platform.domain.schema import RESCUED, Array, Decimal, Field, Map, Scalar, Struct, Type
@@ -37,7 +37,7 @@ class _Exporter:
     def struct(
         self, struct: Struct, path: Path, reserved: Callable[[str], bool]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        held = [f for f in struct.fields if f.keys and (path or f.name != RECORD_COLUMN)]
+        held = [f for f in struct.fields if f.keys and (path or f.keys[0] != RECORD_KEY)]
         company = assign(
             {f.keys[0] for f in held} | self._pending(path), reserved=reserved, lower=self._lower
         )

@@ -26,9 +26,10 @@ class Declared:
 
 
 class Unwrapped(NamedTuple):
-    """What a message's value says. `value` is JSON; of one that does not decode, its bytes."""
+    """What a message's value says. `value` is JSON; of one that does not decode, its bytes; None of
+    a tombstone."""
 
-    value: bytes
+    value: bytes | None
     schema: int | None = None
     reason: Reason | None = None
 
@@ -77,6 +78,11 @@ def _unset(value: str) -> InvalidFieldError:
         "value_format", value, "needs a schema registry, and none is set",
         "set LAKE_REGISTRY_URL to the one its producers use",
     )  # fmt: skip
+
+
+def unwrapping(registry: Registry, value_format: str) -> Unwrap | None:
+    """None for plain JSON. Raises: InvalidFieldError where no registry is set."""
+    return None if value_format == "json" else registry.unwrap(value_format)
 
 
 def subject_of(topic: str) -> str:

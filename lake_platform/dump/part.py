@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lake_platform.domain.offsets import OffsetRange, RawObject, Slice
 from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader
-from lake_platform.domain.registry import Declared, Unwrap
+from lake_platform.domain.registry import Declared, Unwrap, unwrapping
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.dump.raw_slice import RawSlice
 from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError
@@ -60,8 +60,7 @@ class PartJob:
     def open(
         self, kafka: Kafka, store: ObjectStore, clock: Clock
     ) -> Iterator[Callable[[Wanted], Part]]:
-        plain = self.value_format == "json"
-        unwrap = None if plain else kafka.registry.unwrap(self.value_format)
+        unwrap = unwrapping(kafka.registry, self.value_format)
         with kafka.open(self.topic, self.ranges) as reader:
             yield lambda wanted: self._read(reader, store, clock, wanted, unwrap)
 

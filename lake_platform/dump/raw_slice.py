@@ -30,8 +30,7 @@ class _Buffer:
 
     __slots__ = (
         "_gzip", "_parts", "first", "hour", "last", "lines", "max_ts", "min_ts", "offset_sum",
-        "offsets", "partition", "raw_bytes", "records", "rejected", "schemas",
-        "stamps",
+        "offsets", "partition", "raw_bytes", "records", "rejected", "schemas", "stamps",
         "tombstone_offset_sum", "tombstones",
     )  # fmt: skip
 
@@ -116,16 +115,17 @@ class RawSlice:
         sound, marks, unwrap = self._classifier.sound, self.order_marks, self._unwrap
         latest = ingest_ms + HOUR_MS
         partition, hour, low, size = -1, -1, EARLIEST_MS, 0
-        prefix, buffer = b"", None
+        prefix, buffer, found, schema = b"", None, None, b""
         for message in messages:
             at, offset = message.partition(), message.offset()
             kind, timestamp = message.timestamp()
             key, value = message.key(), message.value()
-            found, schema = None, b""
-            if unwrap is not None and value is not None:
-                found, key = unwrap.value(value), unwrap.key(key)
-                value = found.value
-                schema = b'"schema":%d,' % found.schema if found.schema is not None else b""
+            if unwrap is not None:
+                key, found, schema = unwrap.key(key), None, b""
+                if value is not None:
+                    found = unwrap.value(value)
+                    value = found.value
+                    schema = b"" if found.schema is None else b'"schema":%d,' % found.schema
             if at != partition:
                 partition, hour = at, -1
                 low = max(marks.get(at, 0), EARLIEST_MS)
@@ -138,7 +138,7 @@ class RawSlice:
                 or (found is not None and found.reason is not None)
                 or not sound(value)
             ):
-                size += self._unusual(message, ingest_ms, found)
+                size += self._unusual(message, key, found or Unwrapped(value), ingest_ms)
                 low = max(marks.get(at, 0), EARLIEST_MS)
                 continue
             marks[at] = low = timestamp
@@ -149,7 +149,7 @@ class RawSlice:
             line = b'%b%d,"timestamp":%d,%b"key":%b,"value":%b}\n' % (
                 prefix, offset, timestamp, schema, text, value,
             )  # fmt: skip
-            if schema and found is not None and found.schema is not None:
+            if found is not None and found.schema is not None:
                 buffer.schemas.add(found.schema)
             buffer.lines.append(line)
             buffer.offsets.append(offset)
@@ -169,13 +169,12 @@ class RawSlice:
         return tuple(sorted(objects, key=lambda o: (o.partition, o.first_offset)))
 
     def _unusual(
-        self, message: KafkaMessage, ingest_ms: int, found: Unwrapped | None = None
+        self, message: KafkaMessage, key: bytes | None, found: Unwrapped, ingest_ms: int
     ) -> int:
         """Tombstones, headers, bad values, clocks that are not believed or go backwards."""
         partition, offset = message.partition(), message.offset()
         kind, timestamp = message.timestamp()
-        key, value, reason = message.key(), message.value(), None
-        mark = self.order_marks.get(partition, 0)
+        value, mark = found.value, self.order_marks.get(partition, 0)
         head = b'{"partition":%d,"offset":%d,"timestamp":%d' % (partition, offset, timestamp)
         believed = bool(kind) and in_range(timestamp, ingest_ms)
         if believed and timestamp >= mark:
@@ -184,15 +183,11 @@ class RawSlice:
             head += b',"order":%d' % mark
         self.misfiled += not believed
         buffer = self._buffer(partition, (timestamp if believed else ingest_ms) // HOUR_MS)
-        if self._unwrap is not None:
-            key = self._unwrap.key(key)
-        if found is not None:
-            value, reason = found.value, found.reason
-            if found.schema is not None:
-                head += b',"schema":%d' % found.schema
-                if reason is None:
-                    buffer.schemas.add(found.schema)
-        line, rejected = self._classifier.line(head, key, message.headers(), value, reason)
+        if found.schema is not None:
+            head += b',"schema":%d' % found.schema
+            if found.reason is None:
+                buffer.schemas.add(found.schema)
+        line, rejected = self._classifier.line(head, key, message.headers(), value, found.reason)
         buffer.lines.append(line)
         buffer.offsets.append(offset)
         buffer.stamps.append(timestamp)

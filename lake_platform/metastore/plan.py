@@ -114,7 +114,7 @@ def make_plan(
     if any(step.action == "error" for step in steps):
         why = "not retired: a file has errors, and may be what defines it; mend that first"
         return Plan((*steps, *(Step(t, "metastore", "error", error=f"{t}: {why}") for t in left)))
-    gone = (Step(t, "metastore", "retire", version=known[t].version) for t in left)
+    gone = (Step(t, "metastore", "retire") for t in left)
     return Plan((*steps, *gone))
 
 
@@ -137,16 +137,9 @@ def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]
     for step in plan.steps:
         if step.action == "error":
             yield Outcome(step.table, step.action, step.error)
-        elif step.action == "retire":
+        elif step.action != "none":
             try:
-                use_cases.retire(step.table, actor)
-            except LakeError as error:
-                yield Outcome(step.table, step.action, str(error))
-            else:
-                yield Outcome(step.table, step.action)
-        elif step.action != "none" and step.dataset is not None:
-            try:
-                done = _carry_out(step, step.dataset, use_cases, actor)
+                done = _carry_out(step, use_cases, actor)
             except LakeError as error:
                 yield Outcome(step.table, step.action, str(error))
             else:
@@ -154,13 +147,14 @@ def apply_plan(plan: Plan, use_cases: UseCases, actor: str) -> Iterator[Outcome]
                 yield Outcome(step.table, step.action, "", *told)
 
 
-def _carry_out(
-    step: Step, dataset: Dataset, use_cases: UseCases, actor: str
-) -> Registration | None:
-    if step.action == "register":
-        return use_cases.register_dataset(dataset, actor)
-    changes = {d.field: d.after for d in step.differences}
-    use_cases.change_dataset(step.table, changes, step.version, actor)
+def _carry_out(step: Step, use_cases: UseCases, actor: str) -> Registration | None:
+    if step.action == "retire":
+        use_cases.retire(step.table, actor)
+    elif step.action == "register" and step.dataset is not None:
+        return use_cases.register_dataset(step.dataset, actor)
+    else:
+        changes = {d.field: d.after for d in step.differences}
+        use_cases.change_dataset(step.table, changes, step.version, actor)
     return None
 
 

@@ -106,22 +106,21 @@ class Opener:
     ) -> dict[str, msgspec.Raw]:
         made = dict(held)
         for own, child in node.keys.items():
+            beside = parsed_key(own)
             for key in self._spelled(own, node, held):
                 pointer = f"{at}/{escaped(key)}"
                 raw = bytes(held[key])
                 if child.below:
                     made[key] = msgspec.Raw(self._inside(raw, child, (*path, own), pointer, opened))
-                if not child.hint.parse or parsed_key(own) in made:
+                if not child.hint.parse or beside in made:
                     continue
-                found, where = self._parsed(raw), (*path, parsed_key(own))
+                found, where = self._parsed(raw), (*path, beside)
                 if found is None:
                     opened.unparsed.append(Unparsed(where, pointer, raw.decode()))
                 elif found:
-                    below = node.keys.get(parsed_key(own), Node())
-                    below_at = f"{at}/{escaped(parsed_key(own))}"
-                    made[parsed_key(own)] = msgspec.Raw(
-                        self._inside(found, below, where, below_at, opened)
-                    )
+                    below = node.keys[beside]
+                    below_at = f"{at}/{escaped(beside)}"
+                    made[beside] = msgspec.Raw(self._inside(found, below, where, below_at, opened))
         return made
 
     def _spelled(self, own: str, node: Node, held: dict[str, msgspec.Raw]) -> Iterator[str]:

@@ -39,7 +39,6 @@ _LOGICAL: dict[tuple[str, str], Type] = {
     # No instants: what a clock on a wall says.
     ("long", "local-timestamp-millis"): Scalar("string"),
     ("long", "local-timestamp-micros"): Scalar("string"),
-    ("string", "uuid"): Scalar("string"),
     ("fixed", "uuid"): Scalar("string"),
 }
 _JSON: dict[str, Type] = {
@@ -140,12 +139,12 @@ class _Avro:
                     for f in schema["fields"]
                 )
             )
-        if kind in self._named or kind not in _AVRO:
+        if kind not in _AVRO:
             return self._type(kind, space, above)
         return _LOGICAL.get((kind, logical), _AVRO[kind])
 
     def _union(self, schema: list[Any], space: str, above: tuple[str, ...]) -> Type:
-        kinds = [self._type(b, space, above) for b in schema if b != "null"]
+        kinds = [self._type(b, space, above) for b in schema]
         # Of several records the value tells which it is: {"name": {…}}.
         if sum(isinstance(kind, Struct) for kind in kinds) > 1:
             return JSON
@@ -174,12 +173,10 @@ class _JsonSchema:
             return self._referred(str(schema["$ref"]), document, above)
         for word in ("oneOf", "anyOf"):
             if word in schema:
-                inner = [self._type(s, document, above) for s in schema[word]]
-                return _together([k for k in inner if k != UNKNOWN])
+                return _together([self._type(s, document, above) for s in schema[word]])
         kind = schema.get("type", "object" if "properties" in schema else None)
         if isinstance(kind, list):
-            each = [self._type({**schema, "type": one}, document, above) for one in kind]
-            return _together([k for k in each if k != UNKNOWN])
+            return _together([self._type({**schema, "type": k}, document, above) for k in kind])
         if kind == "array" and isinstance(schema.get("items"), Mapping):
             return Array(self._type(schema["items"], document, above))
         if kind == "object":
@@ -210,6 +207,7 @@ class _JsonSchema:
 
 def _together(kinds: list[Type]) -> Type:
     """Of a union, less null."""
+    kinds = [kind for kind in kinds if kind != UNKNOWN]
     if not kinds:
         return UNKNOWN
     first = kinds[0]

@@ -14,7 +14,7 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import FirstSight, Look, Path, shown
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import Kafka
-from lake_platform.domain.registry import Declared, Unwrap, subject_of
+from lake_platform.domain.registry import Declared, Unwrap, subject_of, unwrapping
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import OffsetsMissingError
 from lake_platform.records.envelope import reject_reason
@@ -107,8 +107,7 @@ def _watched(
     kafka: Kafka, dataset: Dataset, limit: int, deadline: float, clock: Callable[[], float]
 ) -> Look:
     watch = Watch()
-    plain = dataset.value_format == "json"
-    unwrap = None if plain else kafka.registry.unwrap(dataset.value_format)
+    unwrap = unwrapping(kafka.registry, dataset.value_format)
     values = _values(kafka, dataset.topic, limit, deadline, clock, unwrap)
     profile = Profile()
     with closing(values):

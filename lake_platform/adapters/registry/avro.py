@@ -29,13 +29,13 @@ class AvroDecoder:
             self._schema: Any = fastavro.parse_schema(json.loads(declared.text), named)
         except (ValueError, TypeError, KeyError, fastavro.schema.SchemaParseException) as error:
             raise ValueError(f"schema {declared.id}: {error}") from error
-        kinds = list(_walk(self._schema))
         # Only these are looked at for numbers that JSON does not have.
         self._floats = [
             f["name"] for f in self._schema.get("fields", ())
             if any(kind in _FLOATS for kind in _inside(f["type"], named))
         ] if isinstance(self._schema, dict) else []  # fmt: skip
         # Of several records a value does not tell which it is.
+        kinds = _inside(self._schema, named)
         self._names = any(isinstance(k, list) and _records(k) > 1 for k in kinds)
 
     def json(self, data: bytes) -> bytes:

@@ -11,7 +11,7 @@ from lake_platform.domain.quality import Reason
 from lake_platform.domain.registry import PREFIX_BYTES, Declared, Unwrapped, prefixed, schema_id
 
 Find = Callable[[int], Declared | None]
-_scalar = msgspec.json.Decoder(str | int | bool | None).decode
+_string = msgspec.json.Decoder(str).decode
 
 
 class Unwrapper:
@@ -80,7 +80,4 @@ def decoder(declared: Declared) -> Callable[[bytes], bytes] | None:
 
 def _text(found: bytes) -> bytes:
     """Of a plain value what a producer without a schema would have sent."""
-    if found[:1] != b'"':
-        return found
-    value = _scalar(found)
-    return str(value).encode()
+    return _string(found).encode() if found[:1] == b'"' else found

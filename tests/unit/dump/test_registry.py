@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_platform.adapters.kafka.client import ConfluentKafka
+from lake_platform.adapters.registry.avro import AvroDecoder
 from lake_platform.domain.own_columns import COORDINATES
 from lake_platform.domain.quality import Reason
+from lake_platform.domain.registry import Declared
 from lake_platform.domain.schema import columns
 from lake_platform.errors import InvalidFieldError
 from lake_platform.records.columns import arrow_fields
@@ -304,3 +306,14 @@ def test_without_a_registry_the_setting_is_named() -> None:
     for ask in (lambda: registry.unwrap("avro"), lambda: registry.latest("orders-value")):
         with pytest.raises(InvalidFieldError, match="set LAKE_REGISTRY_URL"):
             ask()
+
+
+def test_a_union_of_records_in_a_reference_tells_which_they_are() -> None:
+    inner = [{"type": "record", "name": n, "fields": [{"name": "k", "type": "long"}]} for n in "AB"]
+    held = {"type": "record", "name": "Held", "fields": [{"name": "u", "type": inner}]}
+    whole = {"type": "record", "name": "Whole", "fields": [{"name": "h", "type": "Held"}]}
+    declared = Declared(1, "avro", json.dumps(whole), (("Held", json.dumps(held)),))
+    out = io.BytesIO()
+    plain = whole | {"fields": [{"name": "h", "type": held}]}
+    fastavro.schemaless_writer(out, fastavro.parse_schema(plain), {"h": {"u": ("B", {"k": 1})}})
+    assert json.loads(AvroDecoder(declared).json(out.getvalue())) == {"h": {"u": {"B": {"k": 1}}}}
