@@ -41,9 +41,12 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_metastore(settings: Settings, actor: str = "platform") -> Repository:
-    """Raises: MetastoreUnavailableError, SetupError, InvalidFieldError."""
-    return open_repository(settings.metastore, clock, actor)
+def build_metastore(
+    settings: Settings, actor: str = "platform", *, make: bool = True
+) -> Repository:
+    """Raises: MetastoreUnavailableError, SetupError, InvalidFieldError; without `make`
+    NoMetastoreError where there is none yet."""
+    return open_repository(settings.metastore, clock, actor, make=make)
 
 
 def build_kafka(settings: Settings) -> Kafka:

@@ -34,11 +34,12 @@ def plan(
     home: Home = None, definitions: Directory = None, prune: Prune = False, as_json: AsJson = False
 ) -> None:
     """What `lake apply` would do. Exit code 0: nothing, 2: something, 1: an error."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, absent="blank") as shell:
         found = _plan_of(shell, definitions, prune)
         warned = {s.table: _foreseen(shell, s) for s in found.steps if s.action == "register"}
         if as_json:
-            shell.show(_as_json(found, warned))
+            where = {"metastore": shell.metastore_place, "metastore_exists": not shell.missing}
+            shell.show(where | _as_json(found, warned))
         else:
             _show(shell, found, warned)
     if found.errors:
@@ -56,7 +57,7 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Carry out the plan, each dataset on its own. Exit code 1 if one could not be."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, absent="make") as shell:
         found = _plan_of(shell, definitions, prune)
         gone = [step.table for step in found.steps if step.action == "retire"]
         if gone and not yes:
@@ -95,6 +96,8 @@ def _foreseen(shell: Shell, step: Step) -> list[str]:
 
 
 def _show(shell: Shell, found: Plan, warned: Mapping[str, Sequence[str]]) -> None:
+    there = ": there is none yet, lake apply makes it" if shell.missing else ""
+    shell.say(f"metastore {shell.metastore_place}{there}")
     for step in found.steps:
         if step.action != "none":
             shell.say(f"{_SIGN[step.action]} {step.table}  ({step.action}, {step.source})")

@@ -108,7 +108,7 @@ def add(
     }
     given = {name: value for name, value in options.items() if value not in (None, [], {})}
     dataset = parse_dataset(read_json(file) | given)
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, absent="make") as shell:
         done = shell.use_cases().register_dataset(dataset, shell.actor)
         for warning in done.warnings:
             shell.say(f"warning: {warning}")
@@ -138,7 +138,7 @@ def set_(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change fields, e.g. `lake datasets set orders max_lag_seconds=60 owner=team`."""
+    """Change fields, e.g. `lake datasets set orders max_lag_seconds=600 owner=team`."""
     values = {name: value_of(text) for name, text in (pair("change", c) for c in changes)}
     with open_shell(home, as_json=as_json) as shell:
         expected = shell.metastore.get(table).version if version is None else version

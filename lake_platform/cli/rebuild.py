@@ -217,7 +217,7 @@ def _definition(file: Path | None, table: str) -> dict[str, Any]:
         return {}
     if file.suffix != ".py":
         return dataset_to_dict(parse_dataset(read_json(file)))
-    found = [d for d in datasets_in_file(file) if d.table == table]
+    found = [d for d in datasets_in_file(file, table) if d.table == table]
     if not found:
         raise InvalidFieldError(
             "definition", str(file), f"has no dataset of table {table}", "give the file that has it"

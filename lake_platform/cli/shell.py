@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from lake_platform import compose
-from lake_platform.errors import LakeError
+from lake_platform.errors import LakeError, NoMetastoreError
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.settings import Settings, load_settings
@@ -29,11 +29,13 @@ _RELOAD_TIMEOUT_SECONDS = 30.0
 
 @dataclass
 class Shell:
-    """An open metastore, and the use cases on it. Works while the API is down."""
+    """An open metastore, and the use cases on it. Works while the API is down. `missing`: where one
+    would be, while there is none."""
 
     settings: Settings
     metastore: Repository
     as_json: bool
+    missing: str = ""
     changed: bool = False
 
     @property
@@ -45,6 +47,11 @@ class Shell:
     @property
     def actor(self) -> str:
         return shell_actor()
+
+    @property
+    def metastore_place(self) -> str:
+        """Where it is, or would be; without a password."""
+        return self.missing or self.metastore.place
 
     def use_cases(self) -> UseCases:
         return compose.build_use_cases(
@@ -62,11 +69,29 @@ class Shell:
 
 
 @contextmanager
-def open_shell(home: Path | None, *, as_json: bool = False) -> Iterator[Shell]:
-    """Closes the metastore afterwards and, when a definition changed, has Dagster reload."""
+def open_shell(
+    home: Path | None,
+    *,
+    as_json: bool = False,
+    absent: Literal["refuse", "make", "blank"] = "refuse",
+) -> Iterator[Shell]:
+    """Closes the metastore afterwards and, when a definition changed, has Dagster reload. `absent`:
+    what becomes of a command where there is no metastore yet; `blank` gives it an empty one, which
+    is kept nowhere.
+
+    Raises: NoMetastoreError.
+    """
     settings = load_settings(home)
-    metastore = compose.build_metastore(settings, shell_actor())
-    shell = Shell(settings, metastore, as_json)
+    missing = ""
+    try:
+        metastore = compose.build_metastore(settings, shell_actor(), make=absent == "make")
+    except NoMetastoreError as error:
+        if absent == "refuse":
+            raise
+        missing = error.where
+        nowhere = settings.model_copy(update={"metastore_url": "sqlite://"})
+        metastore = compose.build_metastore(nowhere, shell_actor())
+    shell = Shell(settings, metastore, as_json, missing)
     try:
         yield shell
     finally:

@@ -97,6 +97,18 @@ class SetupError(FixConfigError):
     """The machine or the settings lack something: Java, a free port, a jar."""
 
 
+class NoMetastoreError(SetupError):
+    """There is none where the settings say, and what was asked for makes none."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(
+            f"there is no metastore {where} yet, so nothing is registered; `lake up` or `lake "
+            f"datasets add` makes it, or say where yours is: --home, LAKE_HOME or "
+            f"LAKE_METASTORE_URL"
+        )
+
+
 class NothingToAuditError(FixConfigError):
     """The storage holds nothing of the dataset that could be held against Kafka."""
 

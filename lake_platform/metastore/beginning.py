@@ -34,6 +34,13 @@ def start_of(
     return beginning_gone(dataset, kafka.describe(dataset.topic), same, raw_of)
 
 
+def unread(dataset: Dataset, kafka: Kafka) -> int:
+    """What a dataset that is new has before it. Raises: KafkaUnavailableError."""
+    if dataset.raw_from:
+        return 0  # the other one reads the topic
+    return sum(map(len, kafka.describe(dataset.topic).ranges.values()))
+
+
 def beginning_gone(
     dataset: Dataset, info: TopicInfo, others: Mapping[str, bool], raw_of: RawOf
 ) -> list[str]:

@@ -10,9 +10,11 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import LakeError, SetupError
@@ -28,26 +30,57 @@ def files_in(directory: Path) -> list[Path]:
     ]  # fmt: skip
 
 
-def read_datasets(path: Path) -> list[Dataset]:
-    """As the file made them; nothing of them is checked that Python does not.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A `Dataset(...)` that cannot be; `table` is empty where it names none."""
+
+    table: str
+    error: SetupError
+    made: Dataset = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFile:
+    """What a file defines, and what of it cannot be."""
+
+    datasets: tuple[Dataset, ...]
+    refused: tuple[Refused, ...] = ()
+
+
+def read_datasets(path: Path) -> CodeFile:
+    """As the file made them; of those that can be nothing is checked that Python does not.
 
     Raises: SetupError, which says what the file raised, and in which line.
     """
+    refused: list[Refused] = []
     try:
-        return list(_datasets_in(_load(path)))
+        with _noted(path, refused):
+            found = list(_datasets_in(_load(path)))
     except (Exception, SystemExit) as error:  # somebody's code: whatever it raises is its error
-        reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
-        raise SetupError(f"{_where(path, error)}: {reason}") from None
+        raise _said(_where(path, error), error) from None
+    wrong = {id(one.made) for one in refused}
+    return CodeFile(tuple(d for d in found if id(d) not in wrong), tuple(refused))
 
 
-def datasets_in_file(path: Path) -> list[Dataset]:
-    """The datasets one file of definitions holds, each checked as the API checks one.
+def datasets_in_file(path: Path, table: str | None = None) -> list[Dataset]:
+    """The datasets one file of definitions holds, each checked as the API checks one. With `table`
+    only what is wrong with that one counts.
 
     Raises:
-        SetupError: the file does not run; names what it raised.
+        SetupError: the file does not run, or a dataset cannot be; names what it raised.
         InvalidFieldError: a dataset that cannot be.
     """
-    return [parse_dataset(dataclasses.asdict(dataset)) for dataset in read_datasets(path)]
+    held, found = read_datasets(path), []
+    for one in held.refused:
+        if table in (None, one.table):
+            raise one.error
+    for dataset in held.datasets:
+        try:
+            found.append(parse_dataset(dataclasses.asdict(dataset)))
+        except LakeError:
+            if table in (None, dataset.table):
+                raise
+    return found
 
 
 def line_of(path: Path, table: str) -> str:
@@ -59,10 +92,41 @@ def line_of(path: Path, table: str) -> str:
     return path.name if line is None else f"{path.name}:{line}"
 
 
+@contextlib.contextmanager
+def _noted(path: Path, refused: list[Refused]) -> Iterator[None]:
+    """Meanwhile a `Dataset(...)` that cannot be raises nothing, so that the rest of its file, and
+    of the list it stands in, is read all the same: only here one can step in between a call and the
+    statement it is a part of."""
+    make = Dataset.__init__
+
+    def init(self: Dataset, *given: Any, **fields: Any) -> None:
+        try:
+            make(self, *given, **fields)
+        except (LakeError, TypeError) as error:  # TypeError: no such field
+            table = fields.get("table", "")
+            where = _last_line(path, traceback.extract_stack())
+            name = table if isinstance(table, str) else ""
+            refused.append(Refused(name, _said(where, error), self))
+
+    Dataset.__init__ = init  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Dataset.__init__ = make  # type: ignore[method-assign]
+
+
+def _said(where: str, error: BaseException) -> SetupError:
+    reason = str(error) if isinstance(error, LakeError) else f"{type(error).__name__}: {error}"
+    return SetupError(f"{where}: {reason}")
+
+
 def _where(path: Path, error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"{path}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
+    return _last_line(path, traceback.extract_tb(error.__traceback__))
+
+
+def _last_line(path: Path, frames: traceback.StackSummary) -> str:
     lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
     return f"{path}:{lines[-1]}" if lines else str(path)
 
@@ -96,7 +160,7 @@ def _datasets_in(module: ModuleType) -> Iterator[Dataset]:
     """Each object once, however many names it has."""
     met: set[int] = set()
     for value in vars(module).values():
-        for item in value if isinstance(value, list | tuple) else (value,):
+        for item in value if type(value) in (list, tuple) else (value,):
             if isinstance(item, Dataset) and id(item) not in met:
                 met.add(id(item))
                 yield item

@@ -8,7 +8,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -22,7 +22,7 @@ _BUSY_MILLISECONDS = 15_000
 _MIGRATION_LOCK = 0x6C616B65  # any fixed number: two starting processes must name the same lock
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, make: bool = True) -> Engine:
     """An engine for SQLite (`sqlite:///path`, `sqlite://` in memory) or PostgreSQL.
 
     Raises:
@@ -37,7 +37,7 @@ def open_engine(url: str) -> Engine:
         ) from None
     kind = parsed.get_backend_name()
     if kind == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, make)
     if kind in {"postgresql", "postgres"}:
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
@@ -47,6 +47,22 @@ def open_engine(url: str) -> Engine:
     raise InvalidFieldError(
         "metastore_url", parsed.drivername, "not supported", "use SQLite or PostgreSQL"
     )
+
+
+def migrated(engine: Engine) -> bool:
+    """Whether there is a metastore. Neither looks for its directory nor makes a file.
+
+    Raises: MetastoreUnavailableError: the database does not answer.
+    """
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
+        return False
+    try:
+        return inspect(engine).has_table("alembic_version")
+    except DBAPIError as error:
+        if any(said in str(error.orig) for said in _FOREIGN):
+            return True  # something is; opening it says what
+        raise unavailable(engine, error) from error
 
 
 def upgrade(engine: Engine) -> None:
@@ -70,13 +86,13 @@ def upgrade(engine: Engine) -> None:
     except DBAPIError as error:
         if any(said in str(error.orig) for said in _FOREIGN):
             raise SetupError(
-                f"metastore {_shown(engine)} is not one of ours ({error.orig}); nothing was "
+                f"metastore {shown(engine)} is not one of ours ({error.orig}); nothing was "
                 f"changed, set LAKE_METASTORE_URL to a database of its own"
             ) from error
         raise unavailable(engine, error) from error
     except CommandError as error:
         raise SetupError(
-            f"metastore {_shown(engine)}: {error}; it was made by a newer release, install that one"
+            f"metastore {shown(engine)}: {error}; it was made by a newer release, install that one"
         ) from error
 
 
@@ -87,17 +103,17 @@ def unavailable(engine: Engine, error: DBAPIError) -> MetastoreUnavailableError:
         if any(said in why for said in _FULL)
         else "a retry is safe, so try again, and check LAKE_METASTORE_URL"
     )
-    return MetastoreUnavailableError(f"metastore {_shown(engine)} did not answer: {why}; {remedy}")
+    return MetastoreUnavailableError(f"metastore {shown(engine)} did not answer: {why}; {remedy}")
 
 
-def _shown(engine: Engine) -> str:
+def shown(engine: Engine) -> str:
     # Without its query too: a password may stand there as well.
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, make: bool) -> Engine:
     memory = url.database in (None, "", ":memory:")
-    if not memory:
+    if not memory and make:
         directory = Path(str(url.database)).absolute().parent
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -166,11 +166,16 @@ def _steps_of(
     check: Check,
 ) -> Iterator[Step]:
     try:
-        found = read_datasets(path)
+        held = read_datasets(path)
     except SetupError as error:
-        why = str(error).removeprefix(str(path.parent) + "/")
-        yield Step(source, source, "error", error=f"{why}; nothing of this file was looked at")
+        why = f"{_short(path, error)}; nothing of this file was looked at"
+        yield Step(source, source, "error", error=why)
         return
+    for refused in held.refused:
+        if refused.table:  # a file does define it: it is not to be retired
+            seen.setdefault(refused.table.casefold(), source)
+        yield Step(refused.table or source, source, "error", error=_short(path, refused.error))
+    found = held.datasets
     for dataset in found:
         name = dataset.table.casefold()  # catalogs fold it
         first = seen.setdefault(name, source)
@@ -179,6 +184,10 @@ def _steps_of(
             yield Step(dataset.table, source, "error", error=why)
             continue
         yield _step(dataset, path, source, known, check)
+
+
+def _short(path: Path, error: SetupError) -> str:
+    return str(error).removeprefix(str(path.parent) + "/")
 
 
 def _step(

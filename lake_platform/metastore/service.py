@@ -21,7 +21,7 @@ from lake_platform.domain.schema import Struct
 from lake_platform.errors import DatasetNotFoundError, InvalidFieldError, NameTakenError
 from lake_platform.metastore import resolving
 from lake_platform.metastore.altering import Altering, aliased, renamed, widened
-from lake_platform.metastore.beginning import RawOf, start_of
+from lake_platform.metastore.beginning import RawOf, start_of, unread
 from lake_platform.metastore.ddl import Hints, with_added, without_column
 from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed
@@ -37,7 +37,7 @@ from lake_platform.metastore.outside import (
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable
 from lake_platform.metastore.rows_change import CheckSource, check_rows, rows_change
-from lake_platform.metastore.schedules import check_schedule
+from lake_platform.metastore.schedules import check_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,12 @@ class UseCases:
             raise NameTakenError(dataset.table)
         found = self.look(dataset)
         sight = found.sight
-        part = part_of(dataset, RawSpan(after=self._first_kept(dataset)))
+        part, left = (
+            part_of(dataset, RawSpan(self._first_kept(dataset))),
+            unread(dataset, self.kafka),
+        )
         record = self.store.register(part, sight.source if sight else None, actor, sight)
+        self.store.update_progress(dataset.table, backlog=left)  # before the first dump counts it
         self.notify(dataset.table)
         active = self.store.active_schema(dataset.table)
         return Registration(record, active, sight.mapped if sight else (), found.warnings)
@@ -277,8 +281,8 @@ class UseCases:
         return [*self.check_source(dataset, source, None), *self.advise(dataset, source)]
 
     def _check_form(self, dataset: Dataset, before: Dataset | None) -> None:
-        """Rules of an older release may be what no new one can be."""
-        check_schedule(dataset)
+        """Rules and promises of an older release may be what no new one can be."""
+        check_times(dataset, before)
         self.check_steps(dataset)
         if before is None or not dataset.holds_rules_as(before):
             self.check_rules(dataset)

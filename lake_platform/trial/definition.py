@@ -55,7 +55,7 @@ def _from_json(path: Path) -> dict[str, Any]:
 
 
 def _from_code(path: Path, table: str | None) -> dict[str, Any]:
-    found = {dataset.table: dataset for dataset in datasets_in_file(path)}
+    found = {dataset.table: dataset for dataset in datasets_in_file(path, table)}
     listed = ", ".join(found) or "none"
     if not found:
         raise InvalidFieldError(

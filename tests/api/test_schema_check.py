@@ -84,6 +84,7 @@ def test_the_shell(lake: Lake, store: Repository, tmp_path: Path) -> None:
     assert data(lake(*whole))["verdict"] == "fits"
 
 
+@pytest.mark.usefixtures("store")
 def test_the_shell_wants_one_file(lake: Lake) -> None:
     result = lake("schema", "check", "orders")
     assert result.exit_code == 1

@@ -74,7 +74,7 @@ def test_api_tells_no_secret(
     [
         ["datasets", "add", "--topic", "orders", "--table", "t", "--json"],
         ["datasets", "list"],
-        ["plan", "--definitions", "."],
+        ["plan", "--definitions", "definitions"],
         ["dump", "t"],
     ],
 )

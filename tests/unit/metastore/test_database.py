@@ -10,7 +10,13 @@ import pytest
 from sqlalchemy import text
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.errors import InvalidFieldError, LakeError, MetastoreUnavailableError, SetupError
+from lake_platform.errors import (
+    InvalidFieldError,
+    LakeError,
+    MetastoreUnavailableError,
+    NoMetastoreError,
+    SetupError,
+)
 from lake_platform.metastore.engine import open_engine, upgrade
 from lake_platform.metastore.repository import open_repository
 
@@ -95,6 +101,27 @@ def test_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="LAKE_HOME"):
         open_engine(f"sqlite:///{tmp_path / 'file' / 'm.db'}")
+
+
+@pytest.mark.parametrize("left", [None, b"", b"other"])
+def test_who_only_reads_makes_no_metastore(tmp_path: Path, left: bytes | None) -> None:
+    path = tmp_path / "home" / "m.db"
+    url = f"sqlite:///{path}"
+    if left is not None:
+        path.parent.mkdir()
+        path.write_bytes(left)
+        if left:
+            path.unlink()
+            engine = open_engine(url)
+            with engine.begin() as connection:
+                connection.execute(text("CREATE TABLE other (x TEXT)"))
+            engine.dispose()
+    with pytest.raises(NoMetastoreError, match=r"no metastore sqlite:////.*m\.db yet.*LAKE_HOME"):
+        open_repository(url, lambda: 1, make=False)
+    assert path.parent.exists() == (left is not None)
+    if not left:
+        open_repository(url, lambda: 1).close()
+        open_repository(url, lambda: 1, make=False).close()
 
 
 def test_broken_definition_is_reported_and_left_out(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from lake_platform import compose
 from lake_platform.adapters.memory.systems import MemoryKafka
-from lake_platform.errors import SetupError
+from lake_platform.domain.dataset import Dataset
+from lake_platform.errors import InvalidFieldError, SetupError
+from lake_platform.metastore.code_files import datasets_in_file
 from lake_platform.metastore.plan import Plan, apply_plan, make_plan
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.service import UseCases
@@ -74,14 +76,14 @@ def test_changed_field_is_shown_and_applied(
     write(tmp_path, a="orders = Dataset(topic='orders', table='orders')")
     list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
     store.update("orders", {"owner": "by hand"}, 1, "ann")
-    write(tmp_path, a="orders = Dataset(topic='orders', table='orders', max_lag_seconds=60)")
+    write(tmp_path, a="orders = Dataset(topic='orders', table='orders', max_lag_seconds=600)")
     plan = make_plan(tmp_path, store)
     assert {(d.field, d.before, d.after) for d in plan.changes[0].differences} == {
-        ("max_lag_seconds", 900, 60),
+        ("max_lag_seconds", 900, 600),
         ("owner", "by hand", ""),
     }
     list(apply_plan(plan, use_cases, "ci"))
-    assert store.get("orders").dataset.max_lag_seconds == 60
+    assert store.get("orders").dataset.max_lag_seconds == 600
     assert store.audit_log("orders")[0].actor == "ci"
 
 
@@ -225,9 +227,53 @@ def test_errors_name_their_line(tmp_path: Path, store: Repository) -> None:
         c="\n\nx = (",
         d="def f():\n    raise ValueError('no')\nf()",
     )
-    errors = [step.error for step in make_plan(tmp_path, store).steps]
+    errors = [step.error for step in make_plan(tmp_path, store).errors]
     assert [error.split(": ")[0] for error in errors] == ["a.py:5", "b.py:4", "c.py:4", "d.py:3"]
-    assert "nothing of this file was looked at" in errors[0]
+    assert ["nothing of this file" in error for error in errors] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "Dataset(topic='orders', table='bad', mode='upsert')",
+        "Dataset(topic='orders', table='bad', colour='red')",
+        "Dataset(topic='orders', table='bad', max_lag_seconds=0)",
+        "dataclasses.replace(good[0], table='bad', schedule='daily')",
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["x = {}", "x = [good[0], {}]", "x = [f() for f in (lambda: {},)]"]
+)
+def test_a_dataset_that_cannot_be_hides_no_other(
+    tmp_path: Path, store: Repository, use_cases: UseCases, form: str, bad: str
+) -> None:
+    write(tmp_path, a="import dataclasses\ngood = [Dataset(topic='orders', table='bad')]")
+    list(apply_plan(make_plan(tmp_path, store), use_cases, "ci"))
+    write(
+        tmp_path,
+        a="import dataclasses\ngood = [Dataset(topic='orders', table='good')]\n"
+        f"{form.format(bad)}\nafter = Dataset(topic='users', table='after')",
+    )
+    plan = make_plan(tmp_path, store, prune=True)
+    assert actions(plan) == {"bad": "error", "good": "register", "after": "register"}
+    assert plan.errors[0].error.startswith("a.py:4: ")
+    assert plan.only_registered == ()
+    done = {o.table: bool(o.error) for o in apply_plan(plan, use_cases, "ci")}
+    assert done == {"bad": True, "good": False, "after": False}
+    assert store.get("bad").status != "RETIRED"
+    with pytest.raises(InvalidFieldError, match="table"):
+        Dataset(topic="orders", table="b b")  # elsewhere a bad one is refused at once
+
+
+def test_one_dataset_of_a_file_may_be_tried_while_another_cannot_be(tmp_path: Path) -> None:
+    write(
+        tmp_path, a="x = [Dataset(topic='o', table='a'), Dataset(topic='o', table='b', buckets=0)]"
+    )
+    path = tmp_path / "a.py"
+    assert [d.table for d in datasets_in_file(path, "a")] == ["a"]
+    for table in ("b", None):
+        with pytest.raises(SetupError, match=r"a.py:2: buckets=0"):
+            datasets_in_file(path, table)
 
 
 def test_what_no_file_defines_any_more_may_be_retired(
@@ -259,3 +305,13 @@ def test_a_renamed_table_is_a_new_one_and_says_so(
     (step,) = make_plan(tmp_path, store).steps
     assert step.action == "register"
     assert "orders, which no file defines, is of the same topic" in step.told[0]
+
+
+def test_other_kinds_of_tuples_are_left_alone(tmp_path: Path, store: Repository) -> None:
+    """Some refuse to be gone through, as Dagster's records do."""
+    write(
+        tmp_path,
+        a="class Sealed(tuple):\n    def __iter__(self):\n        raise TypeError('no')\n"
+        "x = Sealed([1])\ny = [Dataset(topic='orders', table='orders')]",
+    )
+    assert actions(make_plan(tmp_path, store)) == {"orders": "register"}

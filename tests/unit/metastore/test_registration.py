@@ -66,3 +66,16 @@ def test_warnings_are_part_of_the_answer(lab: Lab) -> None:
     told = use_cases.register_dataset(dataset, "test").warnings
     assert any("tombstones go to quarantine" in w for w in told)
     assert any("compared as text" in w for w in told)
+
+
+def test_backlog_is_there_before_the_first_dump(lab: Lab) -> None:
+    kafka = MemoryKafka()
+    kafka.create_topic("t", partitions=2)
+    for number in range(7):
+        kafka.produce("t", None, b'{"id":1}', partition=number % 2)
+    use_cases = compose.build_use_cases(lab.metastore, kafka)
+    use_cases.register_dataset(Dataset(topic="t", table="t"), "test")
+    assert lab.metastore.progress("t").backlog == 7
+    reader = Dataset(topic="t", table="reader", raw_from="t")
+    use_cases.register_dataset(reader, "test")
+    assert lab.metastore.progress("reader").backlog == 7  # the other one's
