@@ -11,7 +11,7 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import MAX_PREC, Decimal
 from typing import Any
 
 import msgspec
@@ -103,6 +103,7 @@ def _avro(kept: dict[str, Any]) -> Callable[[bytes], bytes]:
     for _, text in kept["references"]:
         parse_schema(json.loads(text), named)
     schema = parse_schema(json.loads(kept["text"]), named)
+    _unrounded([schema, *named.values()])
 
     def read(data: bytes) -> bytes:
         stream = io.BytesIO(data)
@@ -114,6 +115,18 @@ def _avro(kept: dict[str, Any]) -> Callable[[bytes], bytes]:
         return _text(value).encode()
 
     return read
+
+
+def _unrounded(part: Any) -> None:
+    """Decimals with as many digits as they have; without a precision they are bytes."""
+    inner = part.values() if isinstance(part, dict) else part
+    if isinstance(part, dict) and part.get("logicalType") == "decimal":
+        if part.get("precision") is None:
+            part.pop("logicalType")
+        part["precision"] = MAX_PREC
+    for each in list(inner):
+        if isinstance(each, dict | list):
+            _unrounded(each)
 
 
 def _text(value: Any) -> str:

@@ -123,7 +123,7 @@ class _Avro:
         kind, logical = schema["type"], schema.get("logicalType", "")
         if isinstance(kind, dict | list):
             return self._type(kind, space, above)
-        if logical == "decimal" and kind in ("bytes", "fixed"):
+        if logical == "decimal" and kind in ("bytes", "fixed") and "precision" in schema:
             decimal = Decimal(schema["precision"], schema.get("scale", 0))
             return decimal if decimal.storable else JSON
         if kind == "array":

@@ -23,16 +23,28 @@ class Unwrapper:
         self._decoders: dict[int, Callable[[bytes], bytes] | None] = {}
         self._found: dict[int, Declared] = {}
         self._used: dict[int, Declared] = {}
+        # By the five bytes: what values were read by before.
+        self._ready: dict[bytes, tuple[Callable[[bytes], bytes], int]] = {}
 
     @property
     def declared(self) -> Mapping[int, Declared]:
         return self._used
 
     def value(self, data: bytes) -> Unwrapped:
+        if ready := self._ready.get(data[:PREFIX_BYTES]):
+            decode, number = ready
+            try:
+                return Unwrapped(decode(data[PREFIX_BYTES:]), number)
+            except ValueError:
+                return Unwrapped(data, number, Reason.NOT_DECODED)
+        return self._first(data)
+
+    def _first(self, data: bytes) -> Unwrapped:
+        """Until a value of the schema was read."""
         if not prefixed(data):
             return Unwrapped(data, None, None if self._format == "auto" else Reason.NO_PREFIX)
         number = schema_id(data)
-        decode = self._decoders.get(number) or self._decoder(number)
+        decode = self._decoder(number)
         if decode is None:
             return Unwrapped(data, number, Reason.NO_SCHEMA)
         if self._kind not in (None, self._found[number].kind):
@@ -41,8 +53,8 @@ class Unwrapper:
             value = decode(data[PREFIX_BYTES:])
         except ValueError:
             return Unwrapped(data, number, Reason.NOT_DECODED)
-        if number not in self._used:
-            self._used[number] = self._found[number]
+        self._used[number] = self._found[number]
+        self._ready[data[:PREFIX_BYTES]] = decode, number
         return Unwrapped(value, number)
 
     def key(self, data: bytes | None) -> bytes | None:
