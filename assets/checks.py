@@ -17,6 +17,7 @@ from lake_platform.domain.failures import stops
 from lake_platform.domain.progress import (
     DatasetRecord,
     Progress,
+    data_loss_limit_seconds,
     lag_seconds,
     time_to_data_loss_seconds,
 )
@@ -190,7 +191,7 @@ def _stop(progress: Progress) -> str:
 def retention(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
     """Warns before Kafka may drop records that were not read; an error once it may have."""
     left = time_to_data_loss_seconds(record, progress, now_ms)
-    limit = max(2 * record.dataset.max_lag_seconds, progress.kept_ms / 5_000)
+    limit = data_loss_limit_seconds(record, progress)
     safe = left is None or left >= limit
     known: dict[str, dg.MetadataValue] = {"backlog_records": dg.MetadataValue.int(progress.backlog)}
     if progress.dump_error:

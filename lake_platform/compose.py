@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lake_platform.adapters.dagster.graphql import DagsterGraphQL, Reloader
     from lake_platform.adapters.pool import Outside
     from lake_platform.adapters.spark.registration import Analyse
+    from lake_platform.alerting.message import Receiver
     from lake_platform.audit.sources import Sources
     from lake_platform.domain.resolutions import Asked
     from lake_platform.load.held import Held, LookAhead
@@ -171,6 +172,29 @@ def build_audit_sources(settings: Settings, metastore: Metastore) -> Sources:
     files = open_files(settings.storage_root, settings.storage_options, os.environ)
     topic = KafkaTopic(settings.kafka_bootstrap, settings.kafka_options)
     return Sources(metastore, files, topic, lambda format_: open_reader(format_, files))
+
+
+def build_receivers(settings: Settings) -> list[Receiver]:
+    """Of alerts; none when none is set. One whose settings are wrong says so when it is used."""
+    from lake_platform.adapters.alerts.http import Slack, Webhook
+    from lake_platform.adapters.alerts.mail import Email
+    from lake_platform.adapters.alerts.receivers import made
+
+    found: list[Receiver] = []
+    if url := settings.alert_webhook_url.get_secret_value():
+        token = settings.alert_webhook_token.get_secret_value()
+        found.append(made("webhook", lambda: Webhook(url, token)))
+    if slack := settings.alert_slack_url.get_secret_value():
+        found.append(made("slack", lambda: Slack(slack)))
+    if to := [a.strip() for a in settings.alert_email_to.split(",") if a.strip()]:
+        found.append(
+            made("email", lambda: Email(
+                tuple(to), settings.alert_email_from, settings.alert_smtp_host,
+                settings.alert_smtp_port, settings.alert_smtp_user,
+                settings.alert_smtp_password.get_secret_value(), settings.alert_smtp_security,
+            ))
+        )  # fmt: skip
+    return found
 
 
 def build_missing_ranges(ports: Ports) -> MissingRanges:

@@ -21,6 +21,7 @@ from assets.resolve import resolve_job
 from lake_platform.compose import build_metastore
 from lake_platform.settings import Settings, load_settings
 from resources.platform import PlatformResource
+from sensors.alerts import alerts_sensor
 from sensors.phases import ingest_sensor, load_sensor
 from sensors.watchdog import maintenance_schedule, watchdog_sensor
 
@@ -54,7 +55,7 @@ def build_definitions(
             compaction_job,
             maintenance_job,
         ],
-        sensors=[*phases, watchdog_sensor(built)],
+        sensors=[*phases, watchdog_sensor(built), alerts_sensor(tables)],
         schedules=[maintenance_schedule, compaction_schedule, *audit_schedules(audits)],
         resources={"platform": platform or PlatformResource(settings=settings)},
         # Also what a person materialises: else every step is a process of its own with its own

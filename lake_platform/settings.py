@@ -132,6 +132,27 @@ class Settings(BaseSettings):
         description="Finished Dagster runs older than this are deleted, except the last one that "
         "reported a window or a check; 0 keeps all.",
     )
+    alert_webhook_url: SecretStr = Field(
+        SecretStr(""), description="URL that alerts are sent to as JSON (POST); may hold a secret."
+    )
+    alert_webhook_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token of the webhook, where it wants one."
+    )
+    alert_slack_url: SecretStr = Field(
+        SecretStr(""), description="Incoming webhook of Slack, or of what takes the same messages."
+    )
+    alert_email_to: str = Field("", description="Who gets alerts by e-mail, separated by commas.")
+    alert_email_from: str = Field("", description="Sender of the e-mails.")
+    alert_smtp_host: str = Field("", description="Mail server that alerts are sent through.")
+    alert_smtp_port: Port = Field(587, description="Its port.")
+    alert_smtp_user: str = Field("", repr=False, description="User of the mail server, if any.")
+    alert_smtp_password: SecretStr = Field(SecretStr(""), description="Password of that user.")
+    alert_smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to the mail server is secured."
+    )
+    alert_reminder_hours: float = Field(
+        24.0, ge=0, description="An alert that still fires is sent again after this; 0: never."
+    )
     log_keep_commits: int = Field(1_000, ge=1, description="Raw commits the daily cleaner keeps.")
 
     @classmethod

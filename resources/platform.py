@@ -8,14 +8,17 @@ from typing import Any, Protocol, cast
 import dagster as dg
 from pydantic import PrivateAttr
 
+from lake_platform.alerting.deliver import Told, tell
 from lake_platform.audit.sources import Sources
 from lake_platform.compose import (
     build_audit_sources,
     build_limits,
     build_look_ahead,
     build_ports,
+    build_receivers,
     build_use_cases,
 )
+from lake_platform.domain.alerts import Alert, Known
 from lake_platform.domain.batches import Worker
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.described import Line
@@ -25,6 +28,7 @@ from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import LakeError
 from lake_platform.load.held import Held
 from lake_platform.metastore.batch_rows import BatchStatistics
+from lake_platform.metastore.firing import known_of
 from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
@@ -114,6 +118,15 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def catalogue(self) -> Catalogue:
         catalogue: Catalogue = self.open_ports().metastore  # type: ignore[assignment]
         return catalogue
+
+    def known(self) -> Known:
+        """What the conditions of alerts look at."""
+        return known_of(cast("Repository", self.open_ports().metastore))
+
+    def tell(self, firing: Sequence[Alert], now_ms: int) -> Told:
+        reminder = round(self.settings.alert_reminder_hours * 3_600_000)
+        store = cast("Repository", self.open_ports().metastore)
+        return tell(firing, store, build_receivers(self.settings), reminder, now_ms)
 
     def audit_sources(self) -> Sources:
         """What an audit reads: without Spark, by clients of its own."""

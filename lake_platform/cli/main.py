@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from lake_platform.cli import (
     again,
+    alerts,
     audit,
     code,
     compact,
@@ -76,3 +77,4 @@ app.add_typer(schema.app, name="schema")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(operations.gaps, name="gaps")
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(alerts.app, name="alerts")

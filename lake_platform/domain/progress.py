@@ -64,6 +64,8 @@ class Progress:
     `dump_error` and `load_error` are why the last dump and the last load failed, each empty once
     one of its phase goes through; `…_kind` is the error's class. `load_failures`: how often in a
     row loads failed in the same way, none of them applying anything (domain/failures).
+    `failed_dumps` and `failed_loads` count all failures there ever were; `…_failing_since` is the
+    first one since the last success, 0 after a success.
 
     Of a dataset that reads the raw of another one, what is about phase 1 is that one's. The table
     ends at raw commit `ends_at`, where it is not 0: what comes then is in table `continued_in`.
@@ -93,6 +95,10 @@ class Progress:
     load_error: str = ""
     load_error_kind: str = ""
     load_failures: int = 0
+    failed_dumps: int = 0
+    failed_loads: int = 0
+    dump_failing_since: int = 0
+    load_failing_since: int = 0
     replaying: str = ""
     ends_at: int = 0
     continued_in: str = ""
@@ -150,6 +156,11 @@ def time_to_data_loss_seconds(
     if progress.loss_at == NEVER or fresh:
         return math.inf
     return max(0, progress.loss_at - now_ms) / 1000
+
+
+def data_loss_limit_seconds(record: DatasetRecord, progress: Progress) -> float:
+    """With less time than this left before Kafka may drop unread records somebody must know."""
+    return max(2 * record.dataset.max_lag_seconds, progress.kept_ms / 5_000)
 
 
 def concerns(progress: Progress) -> list[str]:

@@ -27,6 +27,14 @@ class MetastoreUnavailableError(RetryableError):
     pass
 
 
+class DeliveryError(RetryableError):
+    """A receiver of alerts did not take a message; neither its address nor a secret is told."""
+
+    def __init__(self, receiver: str, why: str) -> None:
+        super().__init__(f"alerts are not delivered to {receiver}: {why}")
+        self.receiver, self.why = receiver, why
+
+
 class DagsterUnavailableError(RetryableError):
     """Dagster does not run, or did not answer."""
 

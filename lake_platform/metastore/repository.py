@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from lake_platform.domain.ports import Clock
 from lake_platform.errors import NoMetastoreError
+from lake_platform.metastore.alerts import Alerts
 from lake_platform.metastore.engine import migrated, open_engine, shown, upgrade
 from lake_platform.metastore.rebuilds import Rebuilds
 
 
-class Repository(Rebuilds):
+class Repository(Rebuilds, Alerts):
     """Implements `domain.ports.Metastore`; also what the API, the CLI and sensors list."""
 
     @property

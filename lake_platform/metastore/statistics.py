@@ -29,6 +29,7 @@ _NAMES = frozenset(f.name for f in fields(Progress)) - {"ends_at", "continued_in
 _OF_RAW = (
     "head_seq", "records_ingested", "bytes_ingested", "backlog", "complete_as_of", "dumped_at",
     "looked_at", "loss_at", "kept_ms", "dump_error", "dump_error_kind",
+    "failed_dumps", "dump_failing_since",
 )  # fmt: skip
 _SELECT = select(
     ProgressRow, DatasetRow.raw_from, DatasetRow.raw_until, DatasetRow.continued_in
@@ -80,7 +81,7 @@ class Statistics(Unit):
         if not values:
             return
         with self._write() as session:
-            self._set_progress(session, table, values)
+            self._set_progress(session, table, {**values, **_failures(values, self._clock())})
 
     def record_batch(
         self,
@@ -188,7 +189,7 @@ class Statistics(Unit):
         return session.scalar(query) is not None
 
     @staticmethod
-    def _set_progress(session: Session, table: str, values: Mapping[str, int | str]) -> None:
+    def _set_progress(session: Session, table: str, values: Mapping[str, Any]) -> None:
         settings: dict[str, Any] = {}
         for name, value in values.items():
             column = getattr(ProgressRow, name)
@@ -245,6 +246,22 @@ class Statistics(Unit):
             BatchRow.first_seq <= batch.last_seq,
         )
         return list(session.scalars(query))
+
+
+def _failures(values: Mapping[str, int | str], now_ms: int) -> dict[str, Any]:
+    """How often and since when a phase fails goes with its error."""
+    found: dict[str, Any] = {}
+    for phase, count in (("dump", "failed_dumps"), ("load", "failed_loads")):
+        if f"{phase}_error" not in values:
+            continue
+        since = f"{phase}_failing_since"
+        column = getattr(ProgressRow, since)
+        if values[f"{phase}_error"]:
+            found[count] = getattr(ProgressRow, count) + 1
+            found[since] = case((column == 0, now_ms), else_=column)
+        else:
+            found[since] = 0
+    return found
 
 
 def _progress(

@@ -152,6 +152,10 @@ class ProgressRow(Base):
     load_error: Mapped[str] = mapped_column(default="")
     load_error_kind: Mapped[str] = mapped_column(default="")
     load_failures: Mapped[int] = mapped_column(default=0)
+    failed_dumps: Mapped[int] = mapped_column(default=0, server_default="0")
+    failed_loads: Mapped[int] = mapped_column(default=0, server_default="0")
+    dump_failing_since: Mapped[int] = mapped_column(default=0, server_default="0")
+    load_failing_since: Mapped[int] = mapped_column(default=0, server_default="0")
     replaying: Mapped[str] = mapped_column(default="")
 
 
@@ -182,6 +186,45 @@ class BatchRow(Base):
     files: Mapped[int]
     bytes: Mapped[int]
     recorded_at: Mapped[int]
+
+
+class AlertRow(Base):
+    """`domain.telling.HeldAlert`; the name of a table that is none is empty."""
+
+    __tablename__ = "alerts"
+
+    key: Mapped[str] = mapped_column(String(600), primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    table_name: Mapped[str] = mapped_column(String(249))
+    subject: Mapped[str]
+    text: Mapped[str]
+    remedy: Mapped[str]
+    opened_at: Mapped[int]
+    quiet_since: Mapped[int]
+    closed_at: Mapped[int]
+    told: Mapped[dict[str, Any]]
+
+
+class ReceiverRow(Base):
+    """`domain.telling.ReceiverState`, column for column."""
+
+    __tablename__ = "alert_receivers"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    succeeded_at: Mapped[int]
+    failing_since: Mapped[int]
+    tries: Mapped[int]
+    next_at: Mapped[int]
+    error: Mapped[str]
+
+
+class BeatRow(Base):
+    """When something that works in the background was last at work."""
+
+    __tablename__ = "beats"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    at: Mapped[int]
 
 
 class AuditRow(Base):

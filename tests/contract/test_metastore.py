@@ -10,6 +10,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from lake_platform.domain.alerts import Alert
 from lake_platform.domain.batches import AppliedBatch, BatchRange, WriteResult
 from lake_platform.domain.casts import Lost
 from lake_platform.domain.dataset import Dataset, Status
@@ -32,6 +34,7 @@ from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.telling import HeldAlert, ReceiverState
 from lake_platform.domain.transform import Transform
 from lake_platform.errors import (
     ConflictError,
@@ -433,6 +436,46 @@ def test_progress_never_moves_a_seq_backwards(orders: Repository) -> None:
     assert (found.backlog, found.last_error) == (2, "Kafka away")
     with pytest.raises(TypeError, match="hed_seq"):
         orders.update_progress("orders", hed_seq=1)
+
+
+def test_how_often_and_since_when_a_phase_fails(orders: Repository) -> None:
+    assert orders.progress("orders").failed_loads == 0
+    orders.update_progress("orders", load_error="x", load_error_kind="EngineError")
+    first = orders.progress("orders")
+    assert (first.failed_loads, first.failed_dumps) == (1, 0)
+    assert first.load_failing_since > 0
+    assert first.dump_failing_since == 0
+    orders.update_progress("orders", load_error="y")
+    again = orders.progress("orders")
+    assert (again.failed_loads, again.load_failing_since) == (2, first.load_failing_since)
+    orders.update_progress("orders", load_error="", load_error_kind="")
+    over = orders.progress("orders")
+    assert (over.failed_loads, over.load_failing_since) == (2, 0)
+    orders.update_progress("orders", dump_error="z")
+    assert orders.progress("orders").dump_failing_since > first.load_failing_since
+
+
+def test_alerts_come_back_as_they_were(orders: Repository) -> None:
+    if not isinstance(orders, Repository):
+        pytest.skip("no simulation tells anybody")
+    blocked = Alert("LakeTableBlocked", "orders", "7", "it is BLOCKED", "lake incidents show 7")
+    late = Alert("LakeTableLate", "x" * 249, "", "it is late", "look")
+    first = HeldAlert(blocked, 5, told={"slack": 6, "email": 7})
+    second = HeldAlert(late, 4, 5, 6)
+    orders.keep_alerts([first, second])
+    assert orders.held_alerts() == [second, first]
+    orders.keep_alerts([replace(first, told={})], [late.key])
+    assert orders.held_alerts() == [replace(first, told={})]
+    state = ReceiverState("slack", 1, 2, 3, 4, "HTTP 500")
+    orders.keep_receiver(ReceiverState("email"))
+    orders.keep_receiver(replace(state, tries=9))
+    orders.keep_receiver(state)
+    assert orders.receivers()["slack"] == state
+    orders.drop_receivers(["email"])
+    assert orders.receivers() == {"email": ReceiverState("email")}
+    orders.beat("alerts", 1)
+    orders.beat("alerts", 2)
+    assert orders.beats() == {"alerts": 2}
 
 
 def test_progress_of_many_writers_ends_at_the_greatest(orders: Repository) -> None:

@@ -59,6 +59,7 @@ def test_everything_is_on_by_default(world: World) -> None:
     running = dg.DefaultSensorStatus.RUNNING
     assert {s.name: s.default_status for s in repository.sensor_defs} == {
         "ingest_sensor": running, "load_sensor": running, "watchdog": running,
+        "alerts": running,
     }  # fmt: skip
     on = dg.DefaultScheduleStatus.RUNNING
     assert {s.name: s.default_status for s in repository.schedule_defs} == {

@@ -517,6 +517,11 @@ class DictMetastore:
         held = self._held(table).progress
         for name, value in values.items():
             held[name] = max(held[name], value) if name in _GROWING else value
+        for phase in {"dump", "load"}.intersection(n.removesuffix("_error") for n in values):
+            failed = bool(values[f"{phase}_error"])
+            held[f"failed_{phase}s"] += failed
+            since = held[f"{phase}_failing_since"] or self._clock()
+            held[f"{phase}_failing_since"] = since if failed else 0
 
     @_whole
     def drop_absent(self, table: str) -> Sequence[str]:  # noqa: ARG002 - as above

@@ -32,7 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "maintain": {"errors", "domain", "raw", "load"},
     "rebuild": {"errors", "domain", "raw", "evolution", "load", "metastore"},
     "metastore": {"errors", "domain"},
-    "adapters": {"errors", "domain", "records", "raw"},
+    "alerting": {"errors", "domain"},
+    "adapters": {"errors", "domain", "records", "raw", "alerting"},
     # Shares no code with what it audits: no use case and no adapter of it.
     "audit": {"errors", "domain"},
     # `lake try` and the check of samples: production's use cases over records of files, read back
@@ -45,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     # The composition root finds Java for its sessions.
     "compose": {
         "errors", "domain", "settings", "metastore", "adapters", "embedded", "audit", "trial",
+        "alerting",
         *_USE_CASES,
     },
     "benches": {
@@ -55,13 +57,16 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "embedded", "api",
-        "audit", "trial", *_USE_CASES,
+        "audit", "trial", "alerting", *_USE_CASES,
     },
     "resources": {
-        "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", *_USE_CASES,
+        "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "alerting",
+        *_USE_CASES,
     },
     "assets": {"errors", "domain", "metastore", "resources", "audit", *_USE_CASES},
-    "sensors": {"errors", "domain", "metastore", "resources", "assets", *_USE_CASES},
+    "sensors": {
+        "errors", "domain", "metastore", "resources", "assets", "alerting", *_USE_CASES,
+    },
 }  # fmt: skip
 # Heavy libraries, and the only modules that may name them.
 HEAVY: dict[str, tuple[str, ...]] = {

@@ -1,0 +1,156 @@
+"""`lake alerts`: what fires, who was told, and whether receivers answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lake_platform import compose
+from lake_platform.alerting.deliver import BEAT, send
+from lake_platform.alerting.message import Message
+from lake_platform.cli.shell import AsJson, Home, Shell, open_shell, time_text
+from lake_platform.domain.alerts import CHECK_FAILED, JOB_FAILED, UNDELIVERED, firing
+from lake_platform.domain.telling import HeldAlert, ReceiverState
+from lake_platform.errors import DeliveryError, SetupError
+from lake_platform.metastore.firing import known_of
+
+app = typer.Typer(no_args_is_help=True, help="What is wrong, and who was told of it.")
+# Only Dagster, or a delivery, shows these: the record is all there is of them.
+_ON_RECORD = frozenset([CHECK_FAILED, JOB_FAILED, UNDELIVERED])
+_LATE_MS = 120_000
+
+
+@app.command("list")
+def list_alerts(
+    all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Alerts that fire now, since when, and which receivers were told."""
+    with open_shell(home, as_json=as_json) as shell:
+        now = compose.clock()
+        found = [a for a in _now(shell, now) if all_ or not a.closed_at]
+        states = shell.metastore.receivers()
+        beat = shell.metastore.beats().get(BEAT, 0)
+        names = [r.name for r in compose.build_receivers(shell.settings)]
+        if as_json:
+            receivers = [_receiver_view(n, states.get(n)) for n in names]
+            alerts = [_view(a) for a in found]
+            shell.show({"alerts": alerts, "receivers": receivers, "looked_at": beat or None})
+            return
+        if found:
+            shell.console.print(_grid(found))
+        else:
+            shell.say("no alert fires")
+        for line in (*_receiver_lines(names, states), *_beat_line(beat, now)):
+            shell.say(line)
+
+
+@app.command("test")
+def test(home: Home = None, as_json: AsJson = False) -> None:
+    """Send a test message to each receiver and say what it answered; exit code 1 if one failed."""
+    with open_shell(home, as_json=as_json, absent="blank") as shell:
+        receivers = compose.build_receivers(shell.settings)
+        if not receivers:
+            raise SetupError(
+                "no receiver of alerts is set; set LAKE_ALERT_WEBHOOK_URL, LAKE_ALERT_SLACK_URL, "
+                "or LAKE_ALERT_EMAIL_TO with LAKE_ALERT_EMAIL_FROM and LAKE_ALERT_SMTP_HOST"
+            )
+        message = Message((), compose.clock())
+        with ThreadPoolExecutor(len(receivers)) as pool:
+            results = list(pool.map(lambda r: send(r, message), receivers))
+        answers = dict(zip((r.name for r in receivers), results, strict=True))
+        failed = [n for n, answer in answers.items() if isinstance(answer, DeliveryError)]
+        if as_json:
+            shell.show({"receivers": [
+                {"receiver": n, "ok": n not in failed, "answer": _said(a)}
+                for n, a in answers.items()
+            ]})  # fmt: skip
+        else:
+            for name, answer in answers.items():
+                shell.say(f"{name}: {'FAILED: ' if name in failed else ''}{_said(answer)}")
+        if failed:
+            raise typer.Exit(1)
+
+
+def _now(shell: Shell, now: int) -> Sequence[HeldAlert]:
+    """The record, brought to what the metastore says now: the sensor may not have looked yet, or
+    not run at all."""
+    held = {h.alert.key: h for h in shell.metastore.held_alerts()}
+    fires = {a.key: a for a in firing(known_of(shell.metastore), now)}
+    for key, alert in fires.items():
+        known = held.get(key)
+        fresh = known is None or bool(known.closed_at)
+        held[key] = HeldAlert(alert, now) if fresh or known is None else replace(known, alert=alert)
+    for key, one in held.items():
+        if key not in fires and one.alert.name not in _ON_RECORD and not one.closed_at:
+            held[key] = replace(one, closed_at=now)
+    return sorted(held.values(), key=lambda h: (bool(h.closed_at), h.opened_at))
+
+
+def _view(one: HeldAlert) -> dict[str, Any]:
+    alert = one.alert
+    return {
+        "alert": alert.name,
+        "severity": alert.severity,
+        "table": alert.table,
+        "subject": alert.subject,
+        "text": alert.text,
+        "remedy": alert.remedy,
+        "since": one.opened_at,
+        "over_at": one.closed_at or None,
+        "told": dict(one.told),
+    }
+
+
+def _receiver_view(name: str, state: ReceiverState | None) -> dict[str, Any]:
+    state = state or ReceiverState(name)
+    return {
+        "receiver": name,
+        "succeeded_at": state.succeeded_at or None,
+        "failing_since": state.failing_since or None,
+        "error": state.error,
+    }
+
+
+def _grid(found: Sequence[HeldAlert]) -> Table:
+    grid = Table("alert", "severity", "since", "told", "what", "what to do")
+    for one in found:
+        over = f"{time_text(one.opened_at)}, over {time_text(one.closed_at)}"
+        since = over if one.closed_at else time_text(one.opened_at)
+        told = ", ".join(sorted(one.told)) or "nobody"
+        alert = one.alert
+        grid.add_row(alert.name, alert.severity, since, told, alert.text, alert.remedy)
+    return grid
+
+
+def _receiver_lines(names: Sequence[str], states: Mapping[str, ReceiverState]) -> list[str]:
+    if not names:
+        return ["no receiver is set, so nobody is told: LAKE_ALERT_WEBHOOK_URL and others"]
+    lines = []
+    for name in names:
+        state = states.get(name, ReceiverState(name))
+        if state.failing_since:
+            said = f"not delivered since {time_text(state.failing_since)}: {state.error}"
+        elif state.succeeded_at:
+            said = f"last told {time_text(state.succeeded_at)}"
+        else:
+            said = "nothing sent yet; try it: lake alerts test"
+        lines.append(f"{name}: {said}")
+    return lines
+
+
+def _beat_line(beat: int, now: int) -> list[str]:
+    if now - beat <= _LATE_MS:
+        return []
+    when = f"since {time_text(beat)}" if beat else "yet"
+    return [f"the sensor `alerts` of Dagster has not looked {when}, so nobody is told: lake status"]
+
+
+def _said(answer: str | DeliveryError) -> str:
+    return answer.why if isinstance(answer, DeliveryError) else answer
