@@ -8,11 +8,13 @@ import structlog
 from pydantic import Field
 
 from assets.audit import audit_check
+from assets.catalog import catalog_asset
 from assets.checks import check_specs
 from assets.metadata import LinesOf
 from assets.phases import Events, asked, dump_events, load_events
 from assets.translator import Translator, groups, op_name
 from assets.windows import WINDOWS
+from lake_platform.domain.catalog import CatalogKind, catalogued
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.described import Line
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
@@ -37,12 +39,13 @@ class LoadConfig(dg.Config):
 @dataclass(slots=True)
 class Built:
     """The assets of all datasets that could be built, and why the others could not; `dumped` are
-    the tables with raw of their own."""
+    the tables with raw of their own, `catalogued` those that Glue is to have."""
 
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = field(default_factory=list)
     audits: list[dg.AssetChecksDefinition] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     dumped: list[str] = field(default_factory=list)
+    catalogued: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def skip(self, table: str, error: Exception) -> None:
@@ -55,6 +58,7 @@ def build_assets(
     schema_of: SchemaOf,
     storage_root: str,
     lines_of: LinesOf = lambda _: (),
+    catalog: CatalogKind = "none",
 ) -> Built:
     """A definition that cannot be built is reported and left out; the others are built."""
     built = Built()
@@ -65,12 +69,17 @@ def build_assets(
         try:
             assets = _build(record.dataset, translator, schema_of(table), lines_of(table))
             audit = audit_check(record.dataset)
+            if catalogued(record.dataset, catalog):
+                spec = translator.spec(record.dataset, "catalog", None, None)
+                assets.append(catalog_asset(record.dataset, spec))
         except Exception as error:  # whatever is wrong with one definition, the others go on
             built.skip(table, error)
             continue
         built.assets += assets
         built.audits.append(audit)
         built.tables.append(table)
+        if catalogued(record.dataset, catalog):
+            built.catalogued.append(table)
         if not record.dataset.raw_from:
             built.dumped.append(table)
     return built

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.translator import LAYERS
+from assets.translator import LAYERS, table_of
 
 _FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -69,11 +69,12 @@ def _last_of_a_check(instance: dg.DagsterInstance, run_id: str) -> bool:
 def _last_of_a_window(instance: dg.DagsterInstance, run_id: str, newest: Newest) -> bool:
     events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     for event in (e.dagster_event for e in events if e.dagster_event):
-        if event.asset_key is None or event.partition is None:
+        key, partition = event.asset_key, event.partition
+        if key is None or (partition is None and table_of(key, "catalog") is None):
             return True  # nothing of ours: whoever wrote it knows what it is for
-        window = event.asset_key, event.partition
+        window = key, partition or ""
         if window not in newest:
-            chosen = dg.AssetRecordsFilter(event.asset_key, asset_partitions=[event.partition])
+            chosen = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
             (last,) = instance.fetch_materializations(chosen, limit=1).records
             newest[window] = last.run_id
         if newest[window] == run_id:

@@ -22,7 +22,7 @@ DUMP_JOB, LOAD_JOB = "dump_job", "load_job"
 _MAX_RUNTIME_SECONDS = 6 * 3600
 # A crashed run is retried from the step it died in. Failed steps are not: an asset retries by
 # itself what can be retried, and the sensors ask again for what is still pending.
-_RETRY_TAGS = {
+RETRY_TAGS = {
     "dagster/max_retries": "2",
     "dagster/retry_on_asset_or_op_failure": "false",
     "dagster/retry_strategy": "FROM_FAILURE",
@@ -45,7 +45,7 @@ def phase_jobs(tables: Sequence[str], dumped: Sequence[str]) -> list[UnresolvedA
             tags={
                 PHASE_TAG: name.removesuffix("_job"),
                 "dagster/max_runtime": str(_MAX_RUNTIME_SECONDS),
-                **_RETRY_TAGS,
+                **RETRY_TAGS,
             },
             description=f"{layer} assets of all datasets that are due, in one run",
         )

@@ -17,8 +17,8 @@ from lake_platform.domain.mapping import Mapped, share_text, shown
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.schema import Struct, columns
 
-Layer = Literal["raw", "lake", "quarantine"]
-LAYERS: tuple[Layer, ...] = ("raw", "lake", "quarantine")
+Layer = Literal["raw", "lake", "quarantine", "catalog"]
+LAYERS: tuple[Layer, ...] = ("raw", "lake", "quarantine", "catalog")
 _MOST_PENDING = 100
 GROUP_TABLES = 50  # a group's page loads in about a second up to here
 
@@ -90,7 +90,8 @@ def tags(dataset: Dataset) -> dict[str, str]:
 
 
 def kinds(dataset: Dataset, layer: Layer) -> set[str]:
-    return {"raw": {"kafka", "json"}, "lake": {"spark", dataset.format}}.get(layer, {"json"})
+    of_layer = {"raw": {"kafka", "json"}, "lake": {"spark", dataset.format}, "catalog": {"glue"}}
+    return of_layer.get(layer, {"json"})
 
 
 def table_schema(
@@ -167,10 +168,12 @@ class Translator:
         dataset: Dataset,
         layer: Layer,
         schema: SchemaVersion | None,
-        partitions_def: dg.PartitionsDefinition[str],
+        partitions_def: dg.PartitionsDefinition[str] | None,
         lines: Sequence[Line] = (),
     ) -> dg.AssetSpec:
         upstream = [] if layer == "raw" else [asset_key("raw", dataset.raw_table)]
+        if layer == "catalog":
+            upstream = [asset_key("lake", dataset.table)]
         return dg.AssetSpec(
             asset_key(layer, dataset.table),
             deps=upstream,
@@ -182,7 +185,7 @@ class Translator:
             metadata=self._metadata(dataset, layer, schema, lines),
             partitions_def=partitions_def,
             # Only the windows a run yields are marked, not all of its range.
-            skippable=layer != "quarantine",
+            skippable=layer in ("raw", "lake"),
         )
 
     def _description(self, dataset: Dataset, layer: Layer) -> str:
@@ -194,6 +197,12 @@ class Translator:
             )
         if layer == "quarantine":
             return f"Records of `{topic}` that could not go into `{table}`, with their reason."
+        if layer == "catalog":
+            return (
+                f"`{table}` in AWS Glue: columns, partitions, and how its files are read. "
+                f"Materialising brings Glue to what the table has now; nothing of the table is "
+                f"written, so it may be repeated at any time."
+            )
         lines = [dataset.description] if dataset.description else []
         how = (
             f"upserted by {', '.join(f'`{k}`' for k in dataset.primary_key)}"
@@ -215,6 +224,7 @@ class Translator:
             "raw": raw_prefix(dataset.topic),
             "lake": table_prefix(dataset.table),
             "quarantine": quarantine_prefix(dataset.table),
+            "catalog": table_prefix(dataset.table),
         }[layer]
         found: dict[str, dg.MetadataValue] = {
             "dagster/uri": dg.MetadataValue.text(f"{self.storage_root.rstrip('/')}/{prefix}"),
@@ -225,7 +235,7 @@ class Translator:
         if layer == "lake":
             found["max_lag_seconds"] = dg.MetadataValue.int(dataset.max_lag_seconds)
             found["partition_by"] = dg.MetadataValue.text(", ".join(dataset.partition_by) or "-")
-        if layer != "quarantine" and schema is not None:
+        if layer in ("raw", "lake") and schema is not None:
             struct = schema.source if layer == "raw" else schema.table or schema.source
             key = dataset.primary_key if layer == "lake" else ()
             from_records = layer == "raw" or not dataset.transformed

@@ -12,6 +12,7 @@ import dagster as dg
 
 from assets.again import redrive_job, replay_job
 from assets.audit import audit_jobs, audit_schedules
+from assets.catalog import catalog_jobs
 from assets.compaction import compaction_job, compaction_schedule
 from assets.factory import Built, build_assets
 from assets.health import health
@@ -22,6 +23,7 @@ from lake_platform.compose import build_metastore
 from lake_platform.settings import Settings, load_settings
 from resources.platform import PlatformResource
 from sensors.alerts import alerts_sensor
+from sensors.catalog import catalog_sensor
 from sensors.phases import ingest_sensor, load_sensor
 from sensors.watchdog import maintenance_schedule, watchdog_sensor
 
@@ -41,12 +43,14 @@ def build_definitions(
     # Dagster knows no job over nothing, and with no dataset the phases have nothing to ask for.
     phases = [load_sensor(tables)] if tables else []
     phases += [ingest_sensor(frozenset(built.dumped))] if built.dumped else []
+    phases += [catalog_sensor(frozenset(built.catalogued))] if built.catalogued else []
     audits = audit_jobs(built.tables)
     return dg.Definitions(
         assets=[*built.assets, spec],
         asset_checks=[check, *built.audits],
         jobs=[
             *phase_jobs(built.tables, built.dumped),
+            *catalog_jobs(built.catalogued),
             *audits,
             replay_job,
             redrive_job,
@@ -70,7 +74,11 @@ def _build_assets(settings: Settings) -> Built:
     try:
         records = repository.list_all(on_broken=lambda table, error: broken.append((table, error)))
         built = build_assets(
-            records, repository.active_schemas(), settings.storage_root, repository.mappings()
+            records,
+            repository.active_schemas(),
+            settings.storage_root,
+            repository.mappings(),
+            settings.catalog,
         )
     finally:
         repository.close()

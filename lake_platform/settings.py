@@ -70,6 +70,24 @@ class Settings(BaseSettings):
         description="Options of the registry's client: `basic.auth.user.info`, "
         "`bearer.auth.token`, `ssl.ca.location` and the like.",
     )
+    catalog: Literal["glue", "none"] = Field(
+        "none",
+        description="Where other engines find the tables of datasets that do not say (`catalog`): "
+        "AWS Glue, or nowhere.",
+    )
+    glue_database: str = Field(
+        "lake", min_length=1, description="Glue database of all tables, as Glue spells it."
+    )
+    glue_region: str = Field(
+        "", description="Region of Glue. Empty: AWS_REGION, or as the AWS profile says."
+    )
+    glue_endpoint_url: str = Field("", description="Endpoint in place of AWS, for tests and VPCs.")
+    glue_catalog_id: str = Field(
+        "", description="AWS account whose catalog it is. Empty: that of the credentials."
+    )
+    glue_create_database: bool = Field(
+        True, description="Whether a database that is not there is made."
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: Port = Field(18600, description="Port of the API.")
     api_tokens: dict[str, SecretStr] = Field(

@@ -10,6 +10,7 @@ from pydantic import PrivateAttr
 
 from lake_platform.alerting.deliver import Told, tell
 from lake_platform.audit.sources import Sources
+from lake_platform.catalog.service import CatalogService
 from lake_platform.compose import (
     build_audit_sources,
     build_limits,
@@ -32,6 +33,7 @@ from lake_platform.metastore.firing import known_of
 from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
+from lake_platform.readers import build_catalog
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings
 from resources.spark import RunSpark
@@ -127,6 +129,16 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         reminder = round(self.settings.alert_reminder_hours * 3_600_000)
         store = cast("Repository", self.open_ports().metastore)
         return tell(firing, store, build_receivers(self.settings), reminder, now_ms)
+
+    def catalog(self) -> CatalogService:
+        """Where other engines find the tables: Glue, through dagster-aws. Raises: SetupError."""
+        from resources.glue import glue_resource
+
+        ports, settings = self.open_ports(), self.settings
+        return build_catalog(
+            settings, cast("Repository", ports.metastore),
+            lambda region: glue_resource(settings, region).get_client(), ports.store,
+        )  # fmt: skip
 
     def audit_sources(self) -> Sources:
         """What an audit reads: without Spark, by clients of its own."""

@@ -14,6 +14,7 @@ from lake_platform.cli import (
     again,
     alerts,
     audit,
+    catalog,
     code,
     compact,
     datasets,
@@ -78,3 +79,4 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(operations.gaps, name="gaps")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(catalog.app, name="catalog")

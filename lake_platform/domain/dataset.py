@@ -100,6 +100,8 @@ class Dataset:
         max_rescued_ratio: a batch in which a larger share of a path's values (and over 100 of them)
             would be rescued stops the table.
 
+        catalog: `glue` keeps an entry of the table there, `none` does not; None: as the platform's
+            settings say.
         absent_for: drops a column of the record once no record had it for so long; None never does.
             Not what the definition names, nor a field inside of a column.
     """
@@ -143,6 +145,7 @@ class Dataset:
     on_conflict: OnConflict | None = None
     max_rescued_ratio: float = 0.05
     absent_for: AbsentFor | None = None
+    catalog: Literal["glue", "none"] | None = None
     keep_raw: bool = False
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

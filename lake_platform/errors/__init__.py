@@ -4,6 +4,11 @@ Errors carry their data as attributes; the message says what happened, to which 
 do next. Nothing here may ever hold a secret.
 """
 
+from lake_platform.errors.catalog import (
+    CatalogRefusedError,
+    CatalogUnavailableError,
+    ForeignTableError,
+)
 from lake_platform.errors.config import (
     BodyTooLargeError,
     ConflictError,
@@ -62,6 +67,8 @@ from lake_platform.errors.stop import (
 __all__ = [
     "BatchClaimedError",
     "BodyTooLargeError",
+    "CatalogRefusedError",
+    "CatalogUnavailableError",
     "CheckpointLostError",
     "CommitRaceError",
     "ConflictError",
@@ -72,6 +79,7 @@ __all__ = [
     "EngineError",
     "EngineUnavailableError",
     "FixConfigError",
+    "ForeignTableError",
     "IncidentNotFoundError",
     "InvalidFieldError",
     "KafkaUnavailableError",

@@ -179,6 +179,11 @@ def read(store: ObjectStore, dataset: Dataset, instant: Instant) -> LakeCommit |
     )
 
 
+def extra_metadata(store: ObjectStore, instant: Instant) -> Mapping[str, str]:
+    """Raises: KeyError when the instant is gone."""
+    return _record(store, instant).get("extraMetadata") or {}
+
+
 def _record(store: ObjectStore, instant: Instant) -> Any:
     return next(iter(fastavro.reader(io.BytesIO(store.get(instant.key)))))
 
