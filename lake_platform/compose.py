@@ -47,7 +47,10 @@ def build_metastore(
 ) -> Repository:
     """Raises: MetastoreUnavailableError, SetupError, InvalidFieldError; without `make`
     NoMetastoreError where there is none yet."""
-    return open_repository(settings.metastore, clock, actor, make=make)
+    from lake_platform.adapters.secrets.resolve import resolved_url
+
+    url = resolved_url(settings.metastore, "LAKE_METASTORE_URL")
+    return open_repository(url, clock, actor, make=make)
 
 
 def build_kafka(settings: Settings) -> Kafka:
@@ -55,9 +58,17 @@ def build_kafka(settings: Settings) -> Kafka:
 
 
 def build_store(settings: Settings) -> ObjectStore:
-    from lake_platform.adapters.storage.object_store import open_store
+    return _outside(settings).open_store()
 
-    return open_store(settings.storage_root, settings.storage_options)
+
+def resolve_tokens(settings: Settings) -> dict[str, str]:
+    """Of the API, by entry. Raises: SecretMissingError."""
+    from lake_platform.adapters.secrets.resolve import resolved
+
+    return {
+        entry: resolved(token.get_secret_value(), f"LAKE_API_TOKENS[{entry}]")
+        for entry, token in settings.api_tokens.items()
+    }
 
 
 def build_pool(settings: Settings) -> Pool | None:
@@ -94,8 +105,34 @@ def spark_config(settings: Settings) -> dict[str, str]:
     """Options of the session in this process. Raises: SetupError when the jars are missing."""
     from lake_platform.adapters.spark.session import session_config, storage_config
 
-    extra = storage_config(settings.storage_options) | settings.spark_conf
+    extra = storage_config(settings.storage_options) | _spark_options(settings, later=False)
     return session_config(settings.spark_master, settings.spark_memory, settings.jars, extra)
+
+
+def spark_secrets(settings: Settings) -> dict[str, str]:
+    """Options of the storage for a session that is open: on the JVM's command line all of this
+    machine could read them."""
+    from lake_platform.adapters.secrets.resolve import resolved_options
+    from lake_platform.adapters.spark.session import storage_secrets
+
+    storage = resolved_options(settings.storage_options, "LAKE_STORAGE_OPTIONS")
+    return storage_secrets(storage) | _spark_options(settings, later=True)
+
+
+def _spark_options(settings: Settings, *, later: bool) -> dict[str, str]:
+    """LAKE_SPARK_CONF: secrets of its Hadoop options `later`, all else at the start."""
+    from lake_platform.adapters.secrets.resolve import resolved_options
+    from lake_platform.adapters.spark.session import is_later
+
+    wanted = {n: v for n, v in settings.spark_conf.items() if is_later(n) == later}
+    return resolved_options(wanted, "LAKE_SPARK_CONF", only_secrets=True)
+
+
+def spark_address(settings: Settings) -> str:
+    """Of the Spark Connect server, which may have a token in it; empty without one."""
+    from lake_platform.adapters.secrets.resolve import resolved
+
+    return resolved(settings.spark_remote, "LAKE_SPARK_REMOTE")
 
 
 def spark_session(settings: Settings) -> Callable[[], SparkSession]:
@@ -105,9 +142,10 @@ def spark_session(settings: Settings) -> Callable[[], SparkSession]:
         from lake_platform.adapters.spark.session import open_session
 
         ensure_java(settings)
-        remote, master = settings.spark_remote, settings.spark_master
+        remote, master = spark_address(settings), settings.spark_master
         config = {} if remote else spark_config(settings)
-        return open_session(config, master, remote)
+        secrets = {} if remote else spark_secrets(settings)
+        return open_session(config, master, remote, secrets=secrets)
 
     return session
 
@@ -164,13 +202,16 @@ def build_audit_sources(settings: Settings, metastore: Metastore) -> Sources:
 
     Raises: SetupError, UnsupportedError, StorageUnavailableError: the storage cannot be read.
     """
+    from lake_platform.adapters.secrets.resolve import resolved_options
     from lake_platform.audit.files import open_files
     from lake_platform.audit.sources import Sources
     from lake_platform.audit.tables import open_reader
     from lake_platform.audit.topic import KafkaTopic
 
-    files = open_files(settings.storage_root, settings.storage_options, os.environ)
-    topic = KafkaTopic(settings.kafka_bootstrap, settings.kafka_options)
+    options = resolved_options(settings.storage_options, "LAKE_STORAGE_OPTIONS")
+    files = open_files(settings.storage_root, options, os.environ)
+    secured = resolved_options(settings.kafka_options, "LAKE_KAFKA_OPTIONS")
+    topic = KafkaTopic(settings.kafka_bootstrap, secured)
     return Sources(metastore, files, topic, lambda format_: open_reader(format_, files))
 
 
@@ -269,4 +310,5 @@ def build_analysis(settings: Settings) -> Analyse:
         java = {} if settings.spark_remote else {"JAVA_HOME": str(java_home())}
     except SetupError:
         java = {}  # the child says what is missing
-    return analyse_apart(java, settings.spark_conf, settings.spark_remote)
+    conf = _spark_options(settings, later=False)
+    return analyse_apart(java, conf, spark_address(settings))

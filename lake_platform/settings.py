@@ -32,7 +32,9 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 class Settings(BaseSettings):
     """Settings of one installation. Every field can be set as `LAKE_<NAME>`.
 
-    What may hold a secret is left out of the repr, so no log or traceback shows it.
+    What may hold a secret is left out of the repr, so no log or traceback shows it. There a value
+    may also say where the secret is: `env:NAME`, `file:/path`, `aws-secrets:name[#key]`. It is read
+    when it is needed, and kept nowhere.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAKE_", frozen=True, extra="ignore")
@@ -62,6 +64,7 @@ class Settings(BaseSettings):
     )
     registry_url: str = Field(
         "",
+        repr=False,
         description="Schema registry (Confluent's API) of topics whose `value_format` is not json.",
     )
     registry_options: dict[str, str] = Field(
@@ -108,6 +111,7 @@ class Settings(BaseSettings):
     spark_remote: str = Field(
         "",
         validation_alias=AliasChoices("LAKE_SPARK_REMOTE", "SPARK_REMOTE", "spark_remote"),
+        repr=False,
         description="Spark Connect URL, `sc://host:port`; used instead of spark_master if set.",
     )
     spark_memory: str = Field("2g", description="Memory of the local Spark driver.")
@@ -219,8 +223,11 @@ def load_settings(home: Path | None = None) -> Settings:
         if not isinstance(stored, dict):
             raise SetupError(f"{path} is not a JSON object; delete it and run `lake up`")
     _check_names(stored, lambda name: name, f"{path} has {{}}")
+    texts = [v for n, v in os.environ.items() if n.startswith("LAKE_")]
+    referred = set(re.findall(r"\benv:(LAKE_\w+)", json.dumps([*texts, stored])))
+    given = (n for n in os.environ if n.startswith("LAKE_") and not n.startswith(_NO_SETTINGS))
     _check_names(
-        (n for n in os.environ if n.startswith("LAKE_") and not n.startswith(_NO_SETTINGS)),
+        set(given) - referred,
         lambda name: f"LAKE_{name.upper()}", "{} is in the environment",
     )  # fmt: skip
     stored["home"] = base

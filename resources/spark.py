@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.session import started
-from lake_platform.compose import ensure_java, spark_config
+from lake_platform.compose import ensure_java, spark_address, spark_config, spark_secrets
 from lake_platform.errors import EngineError
 from lake_platform.settings import Settings
 
@@ -31,9 +31,9 @@ class RunSpark:
             self._lazy = LazyPySparkResource(spark_config=self._config())
         lazy = self._lazy
         try:
-            return started(
-                lambda: lazy.spark_session, self.settings.spark_master, self.settings.spark_remote
-            )
+            remote = spark_address(self.settings)
+            secrets = {} if remote else spark_secrets(self.settings)
+            return started(lambda: lazy.spark_session, self.settings.spark_master, remote, secrets)
         except EngineError:
             self._lazy = None
             raise
@@ -45,7 +45,7 @@ class RunSpark:
 
     def _config(self) -> dict[str, Any]:
         if self.settings.spark_remote:
-            return {"spark.remote": self.settings.spark_remote}
+            return {"spark.remote": spark_address(self.settings)}
         return {
             **spark_config(self.settings),
             "spark.master": self.settings.spark_master,

@@ -44,7 +44,8 @@ _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a process opens for its job. The repr shows no secret."""
+    """What a process opens for its job: settings as they are, with secrets by reference where they
+    are so. The repr shows no secret."""
 
     bootstrap: str
     kafka_options: Mapping[str, str] = field(repr=False)
@@ -54,9 +55,14 @@ class Outside:
     registry_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def open(self) -> tuple[Kafka, ObjectStore]:
+        return self.open_kafka(), self.open_store()
+
+    def open_store(self) -> ObjectStore:
+        from lake_platform.adapters.secrets.resolve import resolved_options
         from lake_platform.adapters.storage.object_store import open_store
 
-        return self.open_kafka(), open_store(self.storage_root, self.storage_options)
+        options = resolved_options(self.storage_options, "LAKE_STORAGE_OPTIONS")
+        return open_store(self.storage_root, options)
 
     def open_kafka(self) -> Kafka:
         from lake_platform.adapters.kafka.client import ConfluentKafka

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from lake_platform.api.parts import Parts
-from lake_platform.errors import FixConfigError, LakeError
+from lake_platform.errors import FixConfigError, KafkaDeniedError, LakeError
 
 _WAIT_SECONDS = 2.0
 _FRESH_SECONDS = 2.0
@@ -79,8 +79,8 @@ class Health:
 def _reach_kafka(parts: Parts) -> None:
     try:
         parts.kafka.describe(_PROBE_TOPIC)
-    except FixConfigError:
-        return  # "no such topic" is an answer
+    except (FixConfigError, KafkaDeniedError):
+        return  # "no such topic" is an answer, and that nobody may ask for it, too
 
 
 def status_of(healthy: bool, found: dict[str, PartHealth]) -> dict[str, Any]:

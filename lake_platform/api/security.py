@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
+from lake_platform import compose
 from lake_platform.errors import NotAllowedError, NotAuthenticatedError, SetupError
 from lake_platform.settings import Settings
 
@@ -41,9 +42,8 @@ class Tokens:
     def from_settings(cls, settings: Settings) -> Tokens:
         """Raises: SetupError, naming the entry, never the token."""
         callers = []
-        for entry, token in settings.api_tokens.items():
+        for entry, secret in compose.resolve_tokens(settings).items():
             name, _, role = entry.rpartition(":")
-            secret = token.get_secret_value()
             if not name or role not in Role.__members__ or not secret:
                 raise SetupError(
                     f"api_tokens entry {entry!r}: give '<name>:<role>' with role viewer, editor or "

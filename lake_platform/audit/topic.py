@@ -19,6 +19,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
 from lake_platform.audit.sources import TopicLook
+from lake_platform.domain import kafka_access
 from lake_platform.domain.offsets import OffsetRange
 from lake_platform.domain.ports import KafkaMessage
 from lake_platform.errors import KafkaUnavailableError
@@ -26,6 +27,7 @@ from lake_platform.errors import KafkaUnavailableError
 _TIMEOUT_SECONDS = 10.0
 _STALL_SECONDS = 60.0
 _MESSAGES = 5_000
+_GROUP = "lake-platform-audit"
 
 
 class KafkaTopic:
@@ -33,6 +35,8 @@ class KafkaTopic:
 
     def __init__(self, bootstrap: str, options: Mapping[str, str] | None = None) -> None:
         self._bootstrap = bootstrap
+        self._options = dict(options or {})
+        self._heard: dict[str, str] = {}
         self._common: dict[str, str | int | float | bool] = {
             "log_level": 0,
             **(options or {}),
@@ -40,19 +44,26 @@ class KafkaTopic:
         }
 
     def look(self, topic: str) -> TopicLook:
+        self._heard.clear()
+        options: dict[str, Any] = {**self._common, "error_cb": self._hear}
+        admin = AdminClient(options)
         try:
-            admin = AdminClient(self._common)
-            future = admin.describe_topics(
-                TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
-            )[topic]
-            described = future.result()
+            described = self._described(admin, topic)
             partitions = [p.id for p in described.partitions]
             ranges = self._ranges(topic, partitions)
             return TopicLook(str(described.topic_id), ranges, self._compacted(admin, topic))
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return TopicLook("", {})
-            raise self._unavailable(str(error.args[0].str())) from None
+            admin.poll(0)  # what it heard is told only then
+            raise self._refused(error.args[0], topic) from None
+
+    def _described(self, admin: AdminClient, topic: str) -> Any:
+        asked = TopicCollection([topic])
+        return admin.describe_topics(asked, request_timeout=_TIMEOUT_SECONDS)[topic].result()
+
+    def _hear(self, error: KafkaError) -> None:
+        self._heard.setdefault(error.name(), error.str())
 
     def read(
         self, topic: str, ranges: Mapping[int, OffsetRange]
@@ -65,7 +76,7 @@ class KafkaTopic:
             consumer.assign([TopicPartition(topic, p, r.start) for p, r in wanted.items()])
             yield from self._until_done(consumer, topic, wanted)
         except KafkaException as error:
-            raise self._unavailable(str(error.args[0].str())) from None
+            raise self._refused(error.args[0], topic) from None
         finally:
             consumer.close()
 
@@ -74,7 +85,7 @@ class KafkaTopic:
             {
                 "queued.max.messages.kbytes": 32_768,
                 **self._common,
-                "group.id": "lake-platform-audit",  # required, never joined: nothing is committed
+                "group.id": _GROUP,  # required, never joined: nothing is committed
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
@@ -97,19 +108,19 @@ class KafkaTopic:
                 raise self._unavailable(
                     f"topic {topic!r} gave nothing for {_STALL_SECONDS:.0f} s on {sorted(unread)}"
                 )
-            found = [m for m in messages if self._wanted(m, ranges, unread)]
+            found = [m for m in messages if self._wanted(m, topic, ranges, unread)]
             if found:
                 yield cast("list[KafkaMessage]", found)
 
     def _wanted(
-        self, message: Message, ranges: Mapping[int, OffsetRange], unread: set[int]
+        self, message: Message, topic: str, ranges: Mapping[int, OffsetRange], unread: set[int]
     ) -> bool:
         """Whether it is a record of its range; notes partitions that were read to their end."""
         partition, offset = cast(int, message.partition()), cast(int, message.offset())
         error = message.error()
         if error is not None:
             if error.code() != KafkaError._PARTITION_EOF:
-                raise self._unavailable(str(error.str()))
+                raise self._refused(error, topic)
             # Also where the last offsets are transaction markers or were compacted away.
             if offset >= ranges[partition].end:
                 unread.discard(partition)
@@ -137,8 +148,27 @@ class KafkaTopic:
     def _compacted(self, admin: AdminClient, topic: str) -> bool:
         asked = ConfigResource(ResourceType.TOPIC, topic)
         future = admin.describe_configs([asked], request_timeout=_TIMEOUT_SECONDS)[asked]
-        policy = future.result()["cleanup.policy"]
+        try:
+            policy = future.result()["cleanup.policy"]
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise
+            raise kafka_access.denied(
+                self._bootstrap, "DescribeConfigs", "topic", topic, self._options
+            ) from None
         return "compact" in str(policy.value)
+
+    def _refused(self, error: KafkaError, topic: str) -> KafkaUnavailableError:
+        """Where a right or what lets us in is missing, that; else that it did not answer."""
+        kinds = {
+            KafkaError.TOPIC_AUTHORIZATION_FAILED: ("topic", topic),
+            KafkaError.GROUP_AUTHORIZATION_FAILED: ("group", _GROUP),
+        }
+        if found := kinds.get(error.code()):
+            return kafka_access.denied(self._bootstrap, "Read", *found, self._options)
+        said = kafka_access.unavailable(self._bootstrap, error.str(), self._heard, self._options)
+        plain = type(said) is KafkaUnavailableError
+        return self._unavailable(error.str()) if plain else said
 
     def _unavailable(self, why: str) -> KafkaUnavailableError:
         return KafkaUnavailableError(

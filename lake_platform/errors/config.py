@@ -109,6 +109,14 @@ class NoMetastoreError(SetupError):
         )
 
 
+class SecretMissingError(SetupError):
+    """A setting refers to a secret that cannot be read."""
+
+    def __init__(self, setting: str, reference: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{setting} refers to {reference}, which {reason}; {remedy}")
+        self.field, self.value, self.reason, self.remedy = setting, reference, reason, remedy
+
+
 class NothingToAuditError(FixConfigError):
     """The storage holds nothing of the dataset that could be held against Kafka."""
 

@@ -15,6 +15,20 @@ class KafkaUnavailableError(RetryableError):
     pass
 
 
+class KafkaRefusedError(KafkaUnavailableError):
+    """Kafka does not let us in: credentials, certificates or the kind of listener are wrong."""
+
+
+class KafkaDeniedError(KafkaUnavailableError):
+    """Kafka knows us, and a right is missing."""
+
+    def __init__(self, bootstrap: str, right: str, principal: str, command: str) -> None:
+        self.reason = f"{principal} has not the right {right}"
+        self.remedy = f"grant it, then try again: {command}"
+        super().__init__(f"Kafka at {bootstrap}: {self.reason}; nothing was changed; {self.remedy}")
+        self.right, self.principal = right, principal
+
+
 class RegistryUnavailableError(RetryableError):
     pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,17 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.secrets import names_secret
 from lake_platform.errors import InvalidFieldError
 
 _DATASET = TypeAdapter(Dataset)
 _FIELDS = tuple(f.name for f in dataclasses.fields(Dataset))
+
+# Options of connections and engines, by any of the names that they go by.
+_OPERATORS = re.compile(
+    r"(?i)(kafka|registry|storage|spark|hoodie|sasl|ssl|security|bootstrap|consumer|plugin)[._].*"
+    r"|.*\.class(\.name)?|.*jaas.*|.*callback.*|.*_cb|(.*_)?(options|properties|config|conf)"
+)
 
 
 def parse_dataset(data: Mapping[str, Any]) -> Dataset:
@@ -45,6 +53,11 @@ def invalid_field(error: ErrorDetails, known: tuple[str, ...] = ()) -> InvalidFi
     """pydantic's first complaint in the form all our errors have."""
     name = ".".join(str(part) for part in error["loc"]) or "body"
     if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        if _OPERATORS.fullmatch(name) or names_secret(name):
+            return InvalidFieldError(
+                name, "...", "connections and engines are set by who runs the platform",
+                "leave it out; the operator has LAKE_KAFKA_OPTIONS and the like",
+            )  # fmt: skip
         allowed = f"known fields are: {', '.join(known)}" if known else "leave it out"
         return InvalidFieldError(name, error["input"], "unknown field", allowed)
     if error["type"] in {"missing", "missing_argument"}:

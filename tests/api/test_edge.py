@@ -308,3 +308,29 @@ def test_openapi_describes_a_definition(client: TestClient) -> None:
     assert "Rule" in schemas
     body = found["paths"]["/datasets"]["post"]["requestBody"]
     assert body["content"]["application/json"]["schema"]["$ref"].endswith("/Dataset")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sasl.jaas.config", "kafka_options", "spark_conf", "storage_options", "options",
+        "ssl.engine.location", "plugin.library.paths", "bootstrap.servers", "bootstrap_servers",
+        "sasl.login.callback.handler.class", "hoodie.write.lock.provider.class",
+        "spark.driver.extraClassPath", "key.deserializer.class.name", "oauth_cb", "password",
+        "ssl.keystore.location", "security.protocol", "consumer.interceptor.classes",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_options_of_connections_are_the_operators(orders: Stack, method: str, name: str) -> None:
+    """And what came in them is told to nobody."""
+    value = {"a": "canary-1"} if "options" in name else "canary-1"
+    if method == "POST":
+        body = {"topic": "orders", "table": "orders_2", name: value}
+        reply = orders.client.post("/datasets", json=body)
+    else:
+        reply = orders.client.patch("/datasets/orders", json={"version": 1, name: value})
+    assert reply.status_code == 422
+    said = reply.json()
+    assert (said["field"], said["value"]) == (name, "...")
+    assert "the operator has LAKE_KAFKA_OPTIONS" in said["remedy"]
+    assert "canary" not in reply.text

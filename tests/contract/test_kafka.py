@@ -305,7 +305,14 @@ def test_a_dead_broker_is_an_error_of_ours() -> None:
         kafka.describe("t")
 
 
-@pytest.mark.parametrize("name", ["sasl.jaas.config", "sasl.login.callback.handler.class"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sasl.jaas.config", "sasl.login.callback.handler.class", "plugin.library.paths",
+        "ssl.engine.location", "ssl.providers", "SASL.JAAS.CONFIG", "oauth_cb",
+        "key.deserializer.class.name",
+    ],
+)  # fmt: skip
 def test_options_that_run_code_are_refused(name: str) -> None:
     with pytest.raises(InvalidFieldError) as caught:
         ConfluentKafka("127.0.0.1:1", {name: "x"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -23,20 +22,17 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.admin._topic import TopicDescription
 
+from lake_platform.adapters.kafka.admin import Access, asking
+from lake_platform.adapters.secrets.resolve import resolved_options
+from lake_platform.domain.kafka_access import check_options
 from lake_platform.domain.offsets import OffsetRange, Retention, TopicInfo
 from lake_platform.domain.registry import NoRegistry, Registry
-from lake_platform.errors import (
-    InvalidFieldError,
-    KafkaUnavailableError,
-    OffsetsMissingError,
-    SetupError,
-)
+from lake_platform.errors import InvalidFieldError, OffsetsMissingError
 
 _TIMEOUT_SECONDS = 6.0
 _POLL_SECONDS = 0.05  # consume() waits all of it when fewer messages than asked for arrive
 _POLL_MESSAGES = 2_000
-_OPTION = re.compile(r'property:? "([^"]+)"')
-_FORBIDDEN = ("sasl.jaas.config",)
+_READER_GROUP = "lake-platform-reader"
 _DENIED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -55,23 +51,17 @@ class ConfluentKafka:
         registry: Registry | None = None,
     ) -> None:
         self.registry: Registry = registry or NoRegistry()
-        extra = dict(options or {})
-        for name in extra:
-            if name in _FORBIDDEN or name.endswith(".class"):
-                raise InvalidFieldError(
-                    "kafka_options", name, "not allowed", "use librdkafka's sasl.* options"
-                )
+        check_options(options or {})
+        self._options = dict(options or {})
+        self._bootstrap = bootstrap
         self._common: dict[str, str | int | float | bool] = {
             "log_level": 0,  # what goes wrong comes as our errors, not as lines on stderr
             "socket.timeout.ms": 10_000,
-            **extra,
             "bootstrap.servers": bootstrap,
         }
-        self._bootstrap = bootstrap
 
     def describe(self, topic: str) -> TopicInfo:
-        with self._translated():
-            admin = AdminClient(self._common)
+        with self._asking(topic) as admin:
             described = self._described(admin, topic)
             partitions = [p.id for p in described.partitions]
             ends = self._offsets(admin, topic, partitions, OffsetSpec.latest())
@@ -81,11 +71,12 @@ class ConfluentKafka:
         return TopicInfo(str(described.topic_id), ranges, retention)
 
     def topic_id(self, topic: str) -> str:
-        with self._translated():
-            return str(self._described(AdminClient(self._common), topic).topic_id)
+        with self._asking(topic) as admin:
+            return str(self._described(admin, topic).topic_id)
 
     @contextmanager
     def open(self, topic: str, ranges: Mapping[int, OffsetRange]) -> Iterator[ConfluentReader]:
+        access, given = self._given()
         consumer = Consumer(
             {
                 # What librdkafka holds ahead of us, decompressed: 270 MB of peak memory for the
@@ -95,8 +86,8 @@ class ConfluentKafka:
                 # Once the queue is full librdkafka looks again after this; its 1,000 ms are longer
                 # than we take to empty it: half of a dump's time was waiting.
                 "fetch.queue.backoff.ms": 10,
-                **self._common,
-                "group.id": "lake-platform-reader",
+                **given,
+                "group.id": _READER_GROUP,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "check.crcs": True,
@@ -105,16 +96,18 @@ class ConfluentKafka:
             }
         )
         try:
-            yield ConfluentReader(consumer, topic, ranges)
+            yield ConfluentReader(consumer, topic, ranges, access)
         finally:
             consumer.close()
 
     def report_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
-        consumer = Consumer({**self._common, "group.id": group, "enable.auto.commit": False})
+        access, given = self._given()
+        consumer = Consumer({**given, "group.id": group, "enable.auto.commit": False})
         try:
-            with self._translated():
-                positions = [TopicPartition(topic, p, o) for p, o in offsets.items()]
-                consumer.commit(offsets=positions, asynchronous=False)
+            positions = [TopicPartition(topic, p, o) for p, o in offsets.items()]
+            consumer.commit(offsets=positions, asynchronous=False)
+        except KafkaException as error:
+            raise access.named(error.args[0], topic, group) from None
         finally:
             consumer.close()
 
@@ -143,24 +136,16 @@ class ConfluentKafka:
         return {tp.partition: future.result().offset for tp, future in futures.items()}
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except KafkaException as error:
-            raise self._named(error) from None  # the cause's text has values of options
+    def _asking(self, topic: str) -> Iterator[AdminClient]:
+        access, given = self._given()
+        with asking(access, given, topic) as admin:
+            yield admin
 
-    def _named(self, error: KafkaException) -> KafkaUnavailableError | SetupError:
-        why = str(error.args[0].str())
-        if error.args[0].code() == KafkaError._INVALID_ARG:
-            option = _OPTION.search(why)
-            # Only its name: librdkafka's text has the value too, which may be a secret.
-            what = f"librdkafka does not take {option.group(1)!r} as given" if option else why
-            return SetupError(f"kafka_options: {what}; correct LAKE_KAFKA_OPTIONS")
-        return KafkaUnavailableError(
-            f"Kafka at {self._bootstrap} did not answer: {why}; nothing was "
-            f"changed, check that the broker runs, LAKE_KAFKA_BOOTSTRAP, and for a secured broker "
-            f"LAKE_KAFKA_OPTIONS"
-        )
+    def _given(self) -> tuple[Access, dict[str, str | int | float | bool]]:
+        """Options of a client that is made now; ours win where correctness depends on them."""
+        options = resolved_options(self._options, "LAKE_KAFKA_OPTIONS")
+        ours = {"bootstrap.servers": self._bootstrap}
+        return Access(self._bootstrap, options), {**self._common, **options, **ours}
 
 
 def _retention(admin: AdminClient, topic: str) -> Retention | None:
@@ -188,8 +173,10 @@ def _retention(admin: AdminClient, topic: str) -> Retention | None:
 class ConfluentReader:
     """Reads `ranges`; partitions pause at their end so nothing past it is fetched for nothing."""
 
-    def __init__(self, consumer: Consumer, topic: str, ranges: Mapping[int, OffsetRange]) -> None:
-        self._consumer = consumer
+    def __init__(
+        self, consumer: Consumer, topic: str, ranges: Mapping[int, OffsetRange], access: Access
+    ) -> None:
+        self._consumer, self._access = consumer, access
         self._topic = topic
         self._ends = {p: r.end for p, r in ranges.items()}
         self._positions = {p: r.start for p, r in ranges.items()}
@@ -201,7 +188,7 @@ class ConfluentReader:
         try:
             polled = self._consumer.consume(_POLL_MESSAGES, timeout=_POLL_SECONDS)
         except KafkaException as error:
-            raise KafkaUnavailableError(f"reading {self._topic!r}: {error}") from error
+            raise self._access.named(error.args[0], self._topic, _READER_GROUP) from None
         # map() over the methods runs in C: this is paid for every record.
         if any(map(ConfluentMessage.error, polled)):
             polled = [m for m in polled if not self._event(m)]
@@ -240,7 +227,7 @@ class ConfluentReader:
             known = self._ranges[partition]
             raise OffsetsMissingError("?", self._topic, {partition: (known.start, known.end)})
         elif error.fatal() or not error.retriable():
-            raise KafkaUnavailableError(f"reading {self._topic!r}: {error.str()}")
+            raise self._access.named(error, self._topic, _READER_GROUP)
         return True
 
     def _close(self, partition: int) -> None:

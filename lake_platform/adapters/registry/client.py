@@ -3,9 +3,10 @@ Redpanda's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from confluent_kafka.schema_registry import (
     RegisteredSchema,
@@ -16,11 +17,14 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from lake_platform.adapters.registry.unwrapping import Unwrapper
+from lake_platform.adapters.secrets.resolve import resolved_options, resolved_url
 from lake_platform.domain.registry import Declared, SchemaKind
+from lake_platform.domain.secrets import hidden, secrets_of
 from lake_platform.errors import RegistryUnavailableError, SetupError
 
 _KINDS: dict[str, SchemaKind] = {"AVRO": "avro", "JSON": "json"}
 _NOT_FOUND = 404
+_REFUSED = (401, 403)
 _TIMEOUT_SECONDS = 10.0
 _Found = TypeVar("_Found")
 
@@ -65,32 +69,47 @@ class ConfluentRegistry:
                 self._collect(there.schema, found)
                 found[reference.name] = there.schema.schema_str or ""
 
-    def _client(self) -> SchemaRegistryClient:
-        conf = {"timeout": _TIMEOUT_SECONDS, **self._options, "url": self._url}
-        try:
-            return SchemaRegistryClient(conf)
-        except (ValueError, TypeError, OSError) as error:
-            raise SetupError(
-                f"registry_options: {error}; correct LAKE_REGISTRY_URL or LAKE_REGISTRY_OPTIONS"
-            ) from None
-
     def _ask(self, question: Callable[[SchemaRegistryClient], _Found]) -> _Found | None:
         """None for what is not there."""
+        url = resolved_url(self._url, "LAKE_REGISTRY_URL")
+        options = resolved_options(self._options, "LAKE_REGISTRY_OPTIONS")
+        secrets = (*secrets_of(options), *filter(None, [urlsplit(url).password]))
         try:
-            with self._client() as client:
+            with _client(url, options, secrets) as client:
                 return question(client)
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 return None
             why = f"answered {error.http_status_code}: {error.error_message}"
+            if error.http_status_code in _REFUSED:
+                why += (
+                    "; set basic.auth.user.info or bearer.auth.token in LAKE_REGISTRY_OPTIONS to "
+                    "one that may read subjects and schemas"
+                )
         except Exception as error:
             if isinstance(error, SetupError):
                 raise
             why = f"did not answer: {type(error).__name__}: {error}"
         raise RegistryUnavailableError(
-            f"the schema registry at {self._url} {why}; nothing was changed, check that it runs, "
-            f"LAKE_REGISTRY_URL, and for a secured one LAKE_REGISTRY_OPTIONS"
+            f"the schema registry at {_without_user(url)} {hidden(why, secrets)}; nothing was "
+            f"changed, check that it runs, LAKE_REGISTRY_URL, and for a secured one "
+            f"LAKE_REGISTRY_OPTIONS"
         )
+
+
+def _client(url: str, options: Mapping[str, str], secrets: Sequence[str]) -> SchemaRegistryClient:
+    try:
+        return SchemaRegistryClient({"timeout": _TIMEOUT_SECONDS, **options, "url": url})
+    except (ValueError, TypeError, OSError) as error:
+        raise SetupError(
+            f"registry_options: {hidden(str(error), secrets)}; correct LAKE_REGISTRY_URL or "
+            f"LAKE_REGISTRY_OPTIONS"
+        ) from None
+
+
+def _without_user(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else url
 
 
 def _version(reference: SchemaReference, client: SchemaRegistryClient) -> RegisteredSchema:

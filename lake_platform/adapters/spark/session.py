@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lake_platform.domain.secrets import hidden, names_secret
 from lake_platform.errors import EngineError, SetupError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _S3A_CONFIG: Mapping[str, str] = {
 }
 
 
+_HADOOP = "spark.hadoop."
 # What a Spark Connect server may have otherwise, and every session can set for itself.
 _SESSION_OPTIONS = ("spark.sql.session.timeZone", "RebaseMode", "partitionColumnTypeInference")
 
@@ -79,6 +81,22 @@ def storage_config(options: Mapping[str, str]) -> dict[str, str]:
             "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
         }
     return config
+
+
+def storage_secrets(options: Mapping[str, str]) -> dict[str, str]:
+    """S3A's view of the credentials among the object store client's options."""
+    given = {name.lower().removeprefix("aws_"): value for name, value in options.items()}
+    names = {
+        "access.key": given.get("access_key_id"),
+        "secret.key": given.get("secret_access_key"),
+        "session.token": given.get("session_token") or given.get("token"),
+    }
+    return {f"spark.hadoop.fs.s3a.{name}": value for name, value in names.items() if value}
+
+
+def is_later(name: str) -> bool:
+    """Whether an option is a secret that an open session takes, too."""
+    return name.startswith(_HADOOP) and names_secret(name)
 
 
 def session_config(
@@ -113,9 +131,13 @@ def analysis_config(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def open_session(
-    config: Mapping[str, str], master: str, remote: str = "", app: str = "lake-platform"
+    config: Mapping[str, str],
+    master: str,
+    remote: str = "",
+    app: str = "lake-platform",
+    secrets: Mapping[str, str] | None = None,
 ) -> SparkSession:
-    """The process's session; started on the first call, 7-15 s.
+    """The process's session; started on the first call, 7-15 s. `secrets`: as `is_later`.
 
     Raises:
         EngineError: the JVM or the Spark Connect server does not start or answer.
@@ -131,7 +153,7 @@ def open_session(
             builder = builder.config(name, value)
         return builder.master(master).getOrCreate()
 
-    return started(build, master, remote)
+    return started(build, master, remote, secrets or {})
 
 
 def forget_jvm(ended: Collection[int]) -> None:
@@ -147,7 +169,9 @@ def forget_jvm(ended: Collection[int]) -> None:
         SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
 
 
-def started(build: Callable[[], SparkSession], master: str, remote: str) -> SparkSession:
+def started(
+    build: Callable[[], SparkSession], master: str, remote: str, secrets: Mapping[str, str]
+) -> SparkSession:
     """What `build` opens, with the settings that only an open session takes.
 
     Raises:
@@ -160,9 +184,22 @@ def started(build: Callable[[], SparkSession], master: str, remote: str) -> Spar
                 session.conf.set(name, value)
         else:
             session.sparkContext.setLogLevel("ERROR")
+            _set(session, secrets)
     except Exception as error:  # whatever py4j or grpc throw, the remedy is the same
+        where, _, parameters = remote.partition("/;")  # a token is among the parameters
         raise EngineError(
-            f"Spark at {remote or master} did not start: {type(error).__name__}: "
-            f"{str(error)[:500]}; check JAVA_HOME (17) or SPARK_REMOTE"
-        ) from error
+            f"Spark at {where or master} did not start: {type(error).__name__}: "
+            f"{_told(error, remote)}; check JAVA_HOME (17) or SPARK_REMOTE"
+        ) from (error if parameters == "" else None)
     return session
+
+
+def _set(session: SparkSession, secrets: Mapping[str, str]) -> None:
+    for name, value in secrets.items():
+        hadoop = session.sparkContext._jsc.hadoopConfiguration()
+        hadoop.set(name.removeprefix(_HADOOP), value)
+
+
+def _told(error: Exception, remote: str) -> str:
+    parameters = remote.partition("/;")[2].split(";")
+    return hidden(str(error), [p.partition("=")[2] for p in parameters])[:500]

@@ -19,6 +19,9 @@ from lake_platform.errors import InvalidFieldError, SetupError, StorageUnavailab
         ({"socket.timeout.ms": "canary"}, "socket.timeout.ms"),
         ({"socket.timeout.ms": "-5"}, "socket.timeout.ms"),
         ({"security.protocol": "SASL_SSL", "sasl.mechanism": "NOPE"}, "NOPE"),
+        ({"security.protocol": "SSL", "ssl.ca.location": "/no/such.pem"}, "ssl.ca.location"),
+        ({"security.protocol": "SSL", "ssl.key.pem": "canary"}, "ssl.key.pem"),
+        ({"security.protocol": "SSL", "ssl.certificate.pem": "canary"}, "ssl.certificate.pem"),
     ],
 )
 def test_kafka_option_that_cannot_be_is_named_without_its_value(
