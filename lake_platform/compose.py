@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.offsets import Slice
@@ -61,14 +63,11 @@ def build_store(settings: Settings) -> ObjectStore:
     return _outside(settings).open_store()
 
 
-def resolve_tokens(settings: Settings) -> dict[str, str]:
-    """Of the API, by entry. Raises: SecretMissingError."""
+def secret(given: str | SecretStr, setting: str) -> str:
+    """A setting's value, or what it refers to. Raises: SecretMissingError."""
     from lake_platform.adapters.secrets.resolve import resolved
 
-    return {
-        entry: resolved(token.get_secret_value(), f"LAKE_API_TOKENS[{entry}]")
-        for entry, token in settings.api_tokens.items()
-    }
+    return resolved(given.get_secret_value() if isinstance(given, SecretStr) else given, setting)
 
 
 def build_pool(settings: Settings) -> Pool | None:
@@ -103,36 +102,18 @@ def ensure_java(settings: Settings) -> None:
 
 def spark_config(settings: Settings) -> dict[str, str]:
     """Options of the session in this process. Raises: SetupError when the jars are missing."""
+    from lake_platform.adapters.spark.options import at_start
     from lake_platform.adapters.spark.session import session_config, storage_config
 
-    extra = storage_config(settings.storage_options) | _spark_options(settings, later=False)
+    extra = storage_config(settings.storage_options) | at_start(settings.spark_conf)
     return session_config(settings.spark_master, settings.spark_memory, settings.jars, extra)
 
 
 def spark_secrets(settings: Settings) -> dict[str, str]:
-    """Options of the storage for a session that is open: on the JVM's command line all of this
-    machine could read them."""
-    from lake_platform.adapters.secrets.resolve import resolved_options
-    from lake_platform.adapters.spark.session import storage_secrets
+    """Options for the session once it is open. Raises: SecretMissingError."""
+    from lake_platform.adapters.spark.options import secrets
 
-    storage = resolved_options(settings.storage_options, "LAKE_STORAGE_OPTIONS")
-    return storage_secrets(storage) | _spark_options(settings, later=True)
-
-
-def _spark_options(settings: Settings, *, later: bool) -> dict[str, str]:
-    """LAKE_SPARK_CONF: secrets of its Hadoop options `later`, all else at the start."""
-    from lake_platform.adapters.secrets.resolve import resolved_options
-    from lake_platform.adapters.spark.session import is_later
-
-    wanted = {n: v for n, v in settings.spark_conf.items() if is_later(n) == later}
-    return resolved_options(wanted, "LAKE_SPARK_CONF", only_secrets=True)
-
-
-def spark_address(settings: Settings) -> str:
-    """Of the Spark Connect server, which may have a token in it; empty without one."""
-    from lake_platform.adapters.secrets.resolve import resolved
-
-    return resolved(settings.spark_remote, "LAKE_SPARK_REMOTE")
+    return secrets(settings.spark_conf, settings.storage_options)
 
 
 def spark_session(settings: Settings) -> Callable[[], SparkSession]:
@@ -142,7 +123,7 @@ def spark_session(settings: Settings) -> Callable[[], SparkSession]:
         from lake_platform.adapters.spark.session import open_session
 
         ensure_java(settings)
-        remote, master = spark_address(settings), settings.spark_master
+        remote, master = secret(settings.spark_remote, "LAKE_SPARK_REMOTE"), settings.spark_master
         config = {} if remote else spark_config(settings)
         secrets = {} if remote else spark_secrets(settings)
         return open_session(config, master, remote, secrets=secrets)
@@ -222,17 +203,21 @@ def build_receivers(settings: Settings) -> list[Receiver]:
     from lake_platform.adapters.alerts.receivers import made
 
     found: list[Receiver] = []
-    if url := settings.alert_webhook_url.get_secret_value():
-        token = settings.alert_webhook_token.get_secret_value()
-        found.append(made("webhook", lambda: Webhook(url, token)))
-    if slack := settings.alert_slack_url.get_secret_value():
-        found.append(made("slack", lambda: Slack(slack)))
+
+    def given(name: str) -> str:
+        return secret(getattr(settings, name), f"LAKE_{name.upper()}")
+
+    if settings.alert_webhook_url.get_secret_value():
+        url, token = "alert_webhook_url", "alert_webhook_token"
+        found.append(made("webhook", lambda: Webhook(given(url), given(token))))
+    if settings.alert_slack_url.get_secret_value():
+        found.append(made("slack", lambda: Slack(given("alert_slack_url"))))
     if to := [a.strip() for a in settings.alert_email_to.split(",") if a.strip()]:
         found.append(
             made("email", lambda: Email(
                 tuple(to), settings.alert_email_from, settings.alert_smtp_host,
                 settings.alert_smtp_port, settings.alert_smtp_user,
-                settings.alert_smtp_password.get_secret_value(), settings.alert_smtp_security,
+                given("alert_smtp_password"), settings.alert_smtp_security,
             ))
         )  # fmt: skip
     return found
@@ -291,7 +276,6 @@ def build_use_cases(
         return analyse(dataset, source, held)
 
     opened = store or (partial(build_store, settings) if settings else None)
-
     analyse = build_analysis(settings) if settings else analyse
     return UseCases(
         metastore, kafka, look, check_steps, advice, notify, check_source,
@@ -303,6 +287,7 @@ def build_use_cases(
 
 
 def build_analysis(settings: Settings) -> Analyse:
+    from lake_platform.adapters.spark.options import at_start
     from lake_platform.adapters.spark.registration import analyse_apart
     from lake_platform.embedded.java import java_home
 
@@ -310,5 +295,6 @@ def build_analysis(settings: Settings) -> Analyse:
         java = {} if settings.spark_remote else {"JAVA_HOME": str(java_home())}
     except SetupError:
         java = {}  # the child says what is missing
-    conf = _spark_options(settings, later=False)
-    return analyse_apart(java, conf, spark_address(settings))
+    return analyse_apart(
+        java, at_start(settings.spark_conf), secret(settings.spark_remote, "LAKE_SPARK_REMOTE")
+    )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.session import started
-from lake_platform.compose import ensure_java, spark_address, spark_config, spark_secrets
+from lake_platform.compose import ensure_java, secret, spark_config, spark_secrets
 from lake_platform.errors import EngineError
 from lake_platform.settings import Settings
 
@@ -31,7 +31,7 @@ class RunSpark:
             self._lazy = LazyPySparkResource(spark_config=self._config())
         lazy = self._lazy
         try:
-            remote = spark_address(self.settings)
+            remote = secret(self.settings.spark_remote, "LAKE_SPARK_REMOTE")
             secrets = {} if remote else spark_secrets(self.settings)
             return started(lambda: lazy.spark_session, self.settings.spark_master, remote, secrets)
         except EngineError:
@@ -45,7 +45,7 @@ class RunSpark:
 
     def _config(self) -> dict[str, Any]:
         if self.settings.spark_remote:
-            return {"spark.remote": spark_address(self.settings)}
+            return {"spark.remote": secret(self.settings.spark_remote, "LAKE_SPARK_REMOTE")}
         return {
             **spark_config(self.settings),
             "spark.master": self.settings.spark_master,

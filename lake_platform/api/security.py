@@ -42,7 +42,8 @@ class Tokens:
     def from_settings(cls, settings: Settings) -> Tokens:
         """Raises: SetupError, naming the entry, never the token."""
         callers = []
-        for entry, secret in compose.resolve_tokens(settings).items():
+        for entry, token in settings.api_tokens.items():
+            secret = compose.secret(token, f"LAKE_API_TOKENS[{entry}]")
             name, _, role = entry.rpartition(":")
             if not name or role not in Role.__members__ or not secret:
                 raise SetupError(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_platform.domain.secrets import hidden, names_secret
+from lake_platform.domain.secrets import hidden
 from lake_platform.errors import EngineError, SetupError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _S3A_CONFIG: Mapping[str, str] = {
 }
 
 
-_HADOOP = "spark.hadoop."
+HADOOP = "spark.hadoop."
 # What a Spark Connect server may have otherwise, and every session can set for itself.
 _SESSION_OPTIONS = ("spark.sql.session.timeZone", "RebaseMode", "partitionColumnTypeInference")
 
@@ -81,22 +81,6 @@ def storage_config(options: Mapping[str, str]) -> dict[str, str]:
             "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
         }
     return config
-
-
-def storage_secrets(options: Mapping[str, str]) -> dict[str, str]:
-    """S3A's view of the credentials among the object store client's options."""
-    given = {name.lower().removeprefix("aws_"): value for name, value in options.items()}
-    names = {
-        "access.key": given.get("access_key_id"),
-        "secret.key": given.get("secret_access_key"),
-        "session.token": given.get("session_token") or given.get("token"),
-    }
-    return {f"spark.hadoop.fs.s3a.{name}": value for name, value in names.items() if value}
-
-
-def is_later(name: str) -> bool:
-    """Whether an option is a secret that an open session takes, too."""
-    return name.startswith(_HADOOP) and names_secret(name)
 
 
 def session_config(
@@ -137,7 +121,8 @@ def open_session(
     app: str = "lake-platform",
     secrets: Mapping[str, str] | None = None,
 ) -> SparkSession:
-    """The process's session; started on the first call, 7-15 s. `secrets`: as `is_later`.
+    """The process's session; started on the first call, 7-15 s. `secrets`: Hadoop options
+    that are given to the open one (options.secrets).
 
     Raises:
         EngineError: the JVM or the Spark Connect server does not start or answer.
@@ -197,7 +182,7 @@ def started(
 def _set(session: SparkSession, secrets: Mapping[str, str]) -> None:
     for name, value in secrets.items():
         hadoop = session.sparkContext._jsc.hadoopConfiguration()
-        hadoop.set(name.removeprefix(_HADOOP), value)
+        hadoop.set(name.removeprefix(HADOOP), value)
 
 
 def _told(error: Exception, remote: str) -> str:
