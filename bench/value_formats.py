@@ -4,6 +4,8 @@ machine; the best of the turns counts."""
 
 from __future__ import annotations
 
+import base64
+import json
 import struct
 import time
 from collections.abc import Sequence
@@ -33,6 +35,17 @@ _SCHEMA: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+_PROTO = """
+syntax = "proto3";
+import "google/protobuf/timestamp.proto";
+message Flight {
+  int64 id = 1; int32 year = 2; int32 month = 3; int32 day = 4; int32 hour = 5; int32 flight = 6;
+  string carrier = 7; string origin = 8; string dest = 9; optional string tail = 10;
+  optional double delay = 11; double distance = 12; google.protobuf.Timestamp at = 13;
+  string price = 14;
+}
+"""
+
 
 def main(
     records: Annotated[int, typer.Option(min=1_000)] = 100_000,
@@ -52,7 +65,10 @@ def main(
 def _topics(registry: MemoryRegistry, records: int) -> dict[str, list[MemoryMessage]]:
     avro = registry.register("avro", _SCHEMA)
     plain = registry.register("json", {"type": "object"}, "json")
-    found: dict[str, list[MemoryMessage]] = {"json": [], "json_schema": [], "avro": []}
+    proto = registry.register("protobuf", _PROTO, "protobuf")
+    made = _proto_message(registry)
+    names = ("json", "json_schema", "avro", "protobuf")
+    found: dict[str, list[MemoryMessage]] = {name: [] for name in names}
     unwrap = registry.unwrap("avro")
     for number in range(records):
         framed = _framed(avro, _record(number))
@@ -60,10 +76,30 @@ def _topics(registry: MemoryRegistry, records: int) -> dict[str, list[MemoryMess
         text = said.value or b""
         if said.reason is not None:
             raise AssertionError(f"record {number}: {said.reason}")
-        forms = {"json": text, "json_schema": _framed(plain, text), "avro": framed}
+        forms = {
+            "json": text, "json_schema": _framed(plain, text), "avro": framed,
+            "protobuf": _framed(proto, b"\0" + _proto_record(made, json.loads(text))),
+        }  # fmt: skip
         for name, value in forms.items():
             found[name].append(MemoryMessage(0, number, _NOW_MS, b"%d" % number, value))
     return found
+
+
+def _proto_message(registry: MemoryRegistry) -> Any:
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+    from google.protobuf.message_factory import GetMessages
+
+    declared = registry.latest("protobuf")
+    compiled = declared.compiled if declared else ""
+    files = FileDescriptorSet.FromString(base64.b64decode(compiled)).file
+    return GetMessages(files)["Flight"]
+
+
+def _proto_record(made: Any, values: dict[str, Any]) -> bytes:
+    at, price = values.pop("at"), values.pop("price")
+    message = made(**values, price=f"{price:.2f}")
+    message.at.FromJsonString(at)
+    return bytes(message.SerializeToString())
 
 
 def _record(number: int) -> bytes:

@@ -21,6 +21,7 @@ from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import table_prefix
 from lake_platform.domain.ports import Kafka
+from lake_platform.domain.registry import SchemaKind
 from lake_platform.domain.schema import Struct
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.metastore.repository import Repository
@@ -70,7 +71,8 @@ def build_bench(
 
     topic, store, files = MemoryKafka(), build_store(settings), None
     if schemas and dataset is not None:
-        files = SchemaFiles(schemas, "json" if dataset.value_format == "json_schema" else "avro")
+        kinds: dict[str, SchemaKind] = {"json_schema": "json", "protobuf": "protobuf"}
+        files = SchemaFiles(schemas, kinds.get(dataset.value_format, "avro"))
         topic.registry = files
     metastore = build_metastore(settings, ACTOR)
     opened = session or spark_session(settings)

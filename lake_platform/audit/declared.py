@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from lake_platform.audit import protobuf
 from lake_platform.audit.sources import Files
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import raw_schemas_prefix
@@ -89,6 +90,9 @@ class MessageReader:
             kept = json.loads(self._files.read(f"{self._at}{number}.json"))
         except KeyError:
             return None  # nothing in raw was read by it
+        if kept["kind"] == "protobuf":
+            read = protobuf.reader(kept)
+            return lambda data: _text(read(data)).encode()
         return bytes if kept["kind"] == "json" else _avro(kept)
 
 

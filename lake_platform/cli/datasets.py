@@ -68,7 +68,8 @@ def add(
     ] = None,
     ordering_field: Annotated[str | None, typer.Option(help="Greatest value wins.")] = None,
     value_format: Annotated[
-        str | None, typer.Option(help="json, or of a schema registry: avro, json_schema, auto.")
+        str | None,
+        typer.Option(help="json, or of a schema registry: avro, json_schema, protobuf, auto."),
     ] = None,
     raw_from: Annotated[
         str | None, typer.Option(help="Dataset of the same topic whose raw the table is made of.")

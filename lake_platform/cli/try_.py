@@ -17,7 +17,7 @@ from lake_platform.settings import load_settings
 from lake_platform.trial.acts import read_acts
 from lake_platform.trial.definition import dataset_of
 from lake_platform.trial.records import check_file
-from lake_platform.trial.schema_files import is_avro, schema_text
+from lake_platform.trial.schema_files import format_of, schema_text
 
 app = typer.Typer()
 _ORDERED = ("batch", "act")
@@ -102,7 +102,7 @@ def try_(
         typer.Option(
             metavar="FILE",
             rich_help_panel=_PANEL,
-            help="Avro or JSON schema that the records were written by; the n-th for batch n.",
+            help="Avro, JSON or .proto schema of the records; the n-th for batch n.",
         ),
     ] = None,
     delete_when: Annotated[
@@ -178,8 +178,8 @@ def try_(
     if out is not None:
         check_out(out)
     texts = [schema_text(path) for path in schema_file or ()]
-    if texts and "value_format" not in given:
-        given["value_format"] = "avro" if is_avro(texts[0]) else "json_schema"
+    if schema_file and "value_format" not in given:
+        given["value_format"] = format_of(schema_file[0], texts[0])
     dataset = dataset_of(given, definition, records)
     if (dataset.value_format == "json") == bool(texts):
         raise InvalidFieldError(

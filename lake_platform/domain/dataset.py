@@ -24,7 +24,7 @@ from lake_platform.errors import InvalidFieldError
 
 Mode = Literal["append", "upsert"]
 Format = Literal["hudi", "parquet"]
-ValueFormat = Literal["json", "avro", "json_schema", "auto"]
+ValueFormat = Literal["json", "avro", "json_schema", "protobuf", "auto"]
 OnConflict = Literal["block", "rescue", "quarantine"]
 _CRON_FIELDS = 5
 # A file system takes names of 255 bytes, and those of raw objects hold the table's and more.

@@ -4,25 +4,34 @@ byte, the schema's id in four bytes, then the data."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, NoReturn, Protocol
 
 from lake_platform.domain.quality import Reason
 from lake_platform.errors import InvalidFieldError
 
-SchemaKind = Literal["avro", "json"]
+SchemaKind = Literal["avro", "json", "protobuf"]
 PREFIX_BYTES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One registered schema, which never changes. `references`: name and text of schemas that it
-    names, those first that others need."""
+    names, those first that others need. Of Protobuf: `compiled`, its FileDescriptorSet in base64,
+    empty where it does not compile, and `messages`, the paths of those that were read, none for
+    the first."""
 
     id: int
     kind: SchemaKind
     text: str
     references: tuple[tuple[str, str], ...] = ()
+    compiled: str = ""
+    messages: tuple[tuple[int, ...], ...] = ()
+
+    def and_of(self, other: Declared | None) -> Declared:
+        """With the messages that another has of the same schema."""
+        both = {*self.messages, *(other.messages if other else ())}
+        return replace(self, messages=tuple(sorted(both)))
 
 
 class Unwrapped(NamedTuple):

@@ -113,10 +113,13 @@ class Reading:
             (o for part in parts for o in part.objects), key=lambda o: (o.partition, o.first_offset)
         )
         after = {p: at for part in parts for p, at in part.order_marks.items()}
+        declared: dict[int, Declared] = {}
+        for number, one in ((n, d) for part in parts for n, d in part.declared.items()):
+            declared[number] = one.and_of(declared.get(number))
         return Read(
             begin, dict(self.positions), tuple(objects), {**marks, **after},
             sum(p.misfiled for p in parts),
-            {number: one for part in parts for number, one in part.declared.items()},
+            declared,
         )  # fmt: skip
 
 

@@ -14,19 +14,32 @@ from lake_platform.domain.storage import ObjectStore
 
 
 def keep(store: ObjectStore, table: str, declared: Iterable[Declared]) -> None:
-    """Before the commit of what was read by them. What is there stays: a schema never changes."""
+    """Before the commit of what was read by them. What is there stays: a schema never changes; that
+    another of its messages came is added."""
     for one in declared:
         key = _key(table, one.id)
         if store.head(key) is None:
             store.put(key, json.dumps(asdict(one)).encode())
+        elif one.messages:
+            known = _parsed(store.get(key))
+            both = known.and_of(one)
+            if both != known:
+                store.put(key, json.dumps(asdict(both)).encode())
 
 
 def read(store: ObjectStore, table: str, commits: Iterable[RawCommit]) -> Iterator[Declared]:
     """Those of `commits`, by their ids. Raises: KeyError when one is gone."""
     for number in sorted({n for c in commits for o in c.objects for n in o.schemas}):
-        plain = json.loads(store.get(_key(table, number)))
-        references = tuple((name, text) for name, text in plain["references"])
-        yield Declared(plain["id"], plain["kind"], plain["text"], references)
+        yield _parsed(store.get(_key(table, number)))
+
+
+def _parsed(data: bytes) -> Declared:
+    plain = json.loads(data)
+    return Declared(
+        plain["id"], plain["kind"], plain["text"],
+        tuple((name, text) for name, text in plain["references"]),
+        plain.get("compiled", ""), tuple(map(tuple, plain.get("messages", ()))),
+    )  # fmt: skip
 
 
 def _key(table: str, number: int) -> str:

@@ -104,8 +104,8 @@ def _framed(value: bytes) -> str:
             )
         if value[1] == 0:  # ids count up from 1
             return (
-                f"binary {prefix}: Avro or Protobuf of a schema registry; for Avro register with "
-                f"value_format=avro and set LAKE_REGISTRY_URL, for Protobuf {_PLAIN}"
+                f"binary {prefix}: Avro or Protobuf of a schema registry; register with "
+                f"value_format=avro or value_format=protobuf and set LAKE_REGISTRY_URL"
             )
     if len(value) > _GLUE_PREFIX and value[0] == 3 and value[1] in (0, 5):
         return f"a value behind the prefix of AWS Glue's schema registry; {_PLAIN}"

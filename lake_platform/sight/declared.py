@@ -24,6 +24,7 @@ from lake_platform.domain.schema import (
     levels,
     merge,
 )
+from lake_platform.sight.protobuf import ProtobufColumns
 
 _AVRO: dict[str, Type] = {
     "null": UNKNOWN, "boolean": Scalar("boolean"), "int": Scalar("int"), "long": Scalar("long"),
@@ -56,10 +57,17 @@ def columns_of(declared: Iterable[Declared], hints: Node, depth: int) -> Struct:
     (unions, recursion, more than `depth` levels) is `json`."""
     found: Type = Struct()
     for one in sorted(declared, key=lambda d: d.id):
-        root = (_Avro(one) if one.kind == "avro" else _JsonSchema(one)).root(depth)
-        if isinstance(root, Struct):
-            found = merge(found, _hinted(root, hints))
+        for root in _roots(one):
+            plain = _shallow(root, depth)
+            if isinstance(plain, Struct):
+                found = merge(found, _hinted(plain, hints))
     return found if isinstance(found, Struct) else Struct()
+
+
+def _roots(declared: Declared) -> Iterable[Type]:
+    if declared.kind == "protobuf":
+        return ProtobufColumns(declared).roots()
+    return [(_Avro(declared) if declared.kind == "avro" else _JsonSchema(declared)).root()]
 
 
 def _hinted(struct: Struct, node: Node) -> Struct:
@@ -91,8 +99,8 @@ class _Avro:
             self._schema = json.loads(text)
             self._learn(self._schema, "")
 
-    def root(self, depth: int) -> Type:
-        return _shallow(self._type(self._schema, "", ()), depth)
+    def root(self) -> Type:
+        return self._type(self._schema, "", ())
 
     def _learn(self, schema: Any, space: str) -> None:
         """Names are known wherever they stand, also before they are defined."""
@@ -163,8 +171,8 @@ class _JsonSchema:
         self._root = json.loads(declared.text)
         self._others = {name: json.loads(text) for name, text in declared.references}
 
-    def root(self, depth: int) -> Type:
-        return _shallow(self._type(self._root, self._root, ()), depth)
+    def root(self) -> Type:
+        return self._type(self._root, self._root, ())
 
     def _type(self, schema: Any, document: Any, above: tuple[str, ...]) -> Type:
         if not isinstance(schema, Mapping):

@@ -9,6 +9,7 @@ from typing import Any
 
 from lake_platform.errors import InvalidFieldError
 
+_PROTO = ".proto"
 _JSON_SCHEMA = {"$schema", "properties", "oneOf", "anyOf", "$ref"}
 
 
@@ -16,6 +17,8 @@ def schema_text(path: Path) -> str:
     """Raises: InvalidFieldError for a file that holds no schema."""
     try:
         text = path.read_text()
+        if path.suffix == _PROTO:
+            return text
         found = json.loads(text)
     except (OSError, ValueError) as error:
         raise InvalidFieldError("schema-file", str(path), str(error), "give JSON") from None
@@ -27,9 +30,11 @@ def schema_text(path: Path) -> str:
     return text
 
 
-def is_avro(text: str) -> bool:
-    """Of what `schema_text` gave."""
-    return _is_avro(json.loads(text))
+def format_of(path: Path, text: str) -> str:
+    """The `value_format` of what `schema_text` gave."""
+    if path.suffix == _PROTO:
+        return "protobuf"
+    return "avro" if _is_avro(json.loads(text)) else "json_schema"
 
 
 def _is_avro(found: Mapping[str, Any]) -> bool:

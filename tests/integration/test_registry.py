@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from lake_platform.adapters.memory.systems import MemoryKafka
@@ -29,6 +30,7 @@ from lake_platform.domain.schema import columns
 from lake_platform.errors import RegistryUnavailableError, SetupError
 from tests.audit_support import local_files, parquet_lab
 from tests.integration.real_kafka import RealKafka
+from tests.protobuf_schemas import Proto, framed
 from tests.registry_server import registry
 from tests.support import Lab, infer_now
 
@@ -135,6 +137,73 @@ def test_avro_of_real_producers(
     files_of = local_files(lab.home / "storage")
     topic = KafkaTopic(broker.bootstrap)
     sources = Sources(lab.metastore, files_of, topic, lambda f: open_reader(f, files_of))
+    assert audit(table, sources, deep=True).verdict == "sound"
+
+
+_PROTO = """
+syntax = "proto3";
+package shop{n};
+import "google/protobuf/timestamp.proto";
+import "shop{n}/line.proto";
+message First {{ int64 id = 1; }}
+message Order {{
+  int64 id = 1;
+  repeated Line lines = 2;
+  google.protobuf.Timestamp at = 3;
+  optional string note = 4;
+}}
+"""
+_PROTO_LINE = (
+    'syntax = "proto3"; package shop{n}; message Line {{ string sku = 1; uint64 qty = 2; }}'
+)
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_protobuf_of_real_producers(
+    open_lab: Callable[..., Lab],
+    table: str,
+    url: str,
+    client: SchemaRegistryClient,
+    broker: Broker,
+    text: bool,
+) -> None:
+    """`text`: .proto in the registry, as Java's serializer puts it there; Python's registers
+    descriptors, and cannot read text where the registry does not turn it into them."""
+    line, topic = _PROTO_LINE.format(n=table), f"topic.{table}"
+    name = f"shop{table}/line.proto"
+    proto = Proto(_PROTO.format(n=table), ((name, line),))
+    number = 0
+    if text:
+        client.register_schema(name, Schema(line, "PROTOBUF"))
+        refers = [SchemaReference(name, name, 1)]
+        schema = Schema(proto.text, "PROTOBUF", refers)
+        number = client.register_schema(f"{topic}-value", schema)
+    made = proto.message(f"shop{table}.Order")
+    write = ProtobufSerializer(made, client)
+    where = SerializationContext(topic, MessageField.VALUE)
+    lab = open_lab(url, value_format="protobuf")
+    order = made(id=2**60 + 1, note="")
+    order.lines.add(sku="s", qty=2**64 - 1)
+    order.at.FromJsonString("2026-11-01T10:00:00Z")
+    _put(lab, table, framed(number, order, b"\2\2") if text else write(order, where))
+    _put(lab, table, b"\0\0\0\0\0broken")
+    infer_now(lab, table)
+    assert _types(lab, table) == {
+        "id": "long", "lines[].sku": "string", "lines[].qty": "decimal(20,0)", "at": "timestamp",
+        "note": "string",
+    }  # fmt: skip
+    lab.cycle(table)
+    (file,) = (lab.home / "storage" / "lake" / table).glob("*.parquet")
+    (row,) = pq.read_table(file).drop_columns(list(COORDINATES)).to_pylist()
+    assert row == {
+        "id": 2**60 + 1, "lines": [{"sku": "s", "qty": Decimal(2**64 - 1)}], "note": "",
+        "at": dt.datetime(2026, 11, 1, 10, tzinfo=dt.UTC),
+    }  # fmt: skip
+    assert [q["reason"] for q in lab.quarantined(table)] == [Reason.NO_SCHEMA.value]
+    files_of = local_files(lab.home / "storage")
+    sources = Sources(
+        lab.metastore, files_of, KafkaTopic(broker.bootstrap), lambda f: open_reader(f, files_of)
+    )
     assert audit(table, sources, deep=True).verdict == "sound"
 
 

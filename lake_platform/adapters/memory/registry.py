@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lake_platform.domain.registry import Declared, SchemaKind, Unwrap, Unwrapped
+from lake_platform.errors import InvalidFieldError
 
 
 class MemoryRegistry:
@@ -14,12 +15,20 @@ class MemoryRegistry:
         self._schemas: dict[int, Declared] = {}
         self._subjects: dict[str, int] = {}
 
-    def register(self, subject: str, schema: Any, kind: SchemaKind = "avro") -> int:
-        """Returns the id, which is the same for the same schema."""
-        text = json.dumps(schema)
+    def register(
+        self,
+        subject: str,
+        schema: Any,
+        kind: SchemaKind = "avro",
+        references: tuple[tuple[str, str], ...] = (),
+    ) -> int:
+        """Returns the id, which is the same for the same schema. Text of Protobuf is text."""
+        from lake_platform.adapters.registry.unwrapping import readable
+
+        text = schema if kind == "protobuf" else json.dumps(schema)
         known = (n for n, d in self._schemas.items() if (d.kind, d.text) == (kind, text))
         number = next(known, len(self._schemas) + 1)
-        self._schemas[number] = Declared(number, kind, text)
+        self._schemas[number] = readable(Declared(number, kind, text, references))
         self._subjects[subject] = number
         return number
 
@@ -38,7 +47,7 @@ class SchemaFiles(MemoryRegistry):
 
     def __init__(self, texts: Sequence[str], kind: SchemaKind) -> None:
         super().__init__()
-        self._files = [Declared(n, kind, text) for n, text in enumerate(texts, 1)]
+        self._files = [_of_file(n, kind, text) for n, text in enumerate(texts, 1)]
         self._batch = 0
 
     def turn(self) -> None:
@@ -54,6 +63,21 @@ class SchemaFiles(MemoryRegistry):
 
     def unwrap(self, value_format: str) -> Unwrap:  # noqa: ARG002 - port
         return _AsItIs(self._now)
+
+
+def _of_file(number: int, kind: SchemaKind, text: str) -> Declared:
+    """Raises: InvalidFieldError."""
+    from lake_platform.adapters.registry.proto_files import compiled
+
+    if kind != "protobuf":
+        return Declared(number, kind, text)
+    try:
+        return Declared(number, kind, text, compiled=compiled(text, ()))
+    except ValueError as error:
+        raise InvalidFieldError(
+            "schema-file", f"number {number}", str(error),
+            "give one .proto that imports nothing but google/protobuf and google/type",
+        ) from None  # fmt: skip
 
 
 class _AsItIs:

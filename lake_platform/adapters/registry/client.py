@@ -16,13 +16,13 @@ from confluent_kafka.schema_registry import (
 )
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from lake_platform.adapters.registry.unwrapping import Unwrapper
+from lake_platform.adapters.registry.unwrapping import Unwrapper, readable
 from lake_platform.adapters.secrets.resolve import resolved_options, resolved_url
 from lake_platform.domain.registry import Declared, SchemaKind
 from lake_platform.domain.secrets import hidden, secrets_of
 from lake_platform.errors import RegistryUnavailableError, SetupError
 
-_KINDS: dict[str, SchemaKind] = {"AVRO": "avro", "JSON": "json"}
+_KINDS: dict[str, SchemaKind] = {"AVRO": "avro", "JSON": "json", "PROTOBUF": "protobuf"}
 _NOT_FOUND = 404
 _REFUSED = (401, 403)
 _TIMEOUT_SECONDS = 10.0
@@ -55,8 +55,8 @@ class ConfluentRegistry:
                 return None
             references: dict[str, str] = {}
             self._collect(schema, references)
-            text = schema.schema_str or ""
-            self._known[number] = Declared(number, kind, text, tuple(references.items()))
+            found = Declared(number, kind, schema.schema_str or "", tuple(references.items()))
+            self._known[number] = readable(found)
         return self._known[number]
 
     def _collect(self, schema: Schema, found: dict[str, str]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import msgspec
 
 from lake_platform.adapters.registry.avro import AvroDecoder
+from lake_platform.adapters.registry.proto_files import compiled
+from lake_platform.adapters.registry.protobuf import ProtobufDecoder
 from lake_platform.domain.quality import Reason
 from lake_platform.domain.registry import PREFIX_BYTES, Declared, Unwrapped, prefixed, schema_id
 
@@ -19,7 +22,7 @@ class Unwrapper:
 
     def __init__(self, find: Find, value_format: str) -> None:
         self._find, self._format = find, value_format
-        self._kind = {"avro": "avro", "json_schema": "json"}.get(value_format)
+        self._kind = {"json_schema": "json", "auto": None}.get(value_format, value_format)
         self._decoders: dict[int, Callable[[bytes], bytes] | None] = {}
         self._found: dict[int, Declared] = {}
         self._used: dict[int, Declared] = {}
@@ -28,7 +31,7 @@ class Unwrapper:
 
     @property
     def declared(self) -> Mapping[int, Declared]:
-        return self._used
+        return {n: _with_messages(d, self._decoders[n]) for n, d in self._used.items()}
 
     def value(self, data: bytes) -> Unwrapped:
         if ready := self._ready.get(data[:PREFIX_BYTES]):
@@ -85,9 +88,27 @@ def decoder(declared: Declared) -> Callable[[bytes], bytes] | None:
     if declared.kind == "json":
         return bytes  # the data is the JSON
     try:
-        return AvroDecoder(declared).json
+        made = ProtobufDecoder if declared.kind == "protobuf" else AvroDecoder
+        return made(declared).json
     except ValueError:
         return None
+
+
+def readable(declared: Declared) -> Declared:
+    """With what its readers need, here and where there is no protoc."""
+    if declared.kind != "protobuf":
+        return declared
+    try:
+        return replace(declared, compiled=compiled(declared.text, declared.references))
+    except (ValueError, RecursionError):
+        return declared
+
+
+def _with_messages(declared: Declared, decode: Callable[[bytes], bytes] | None) -> Declared:
+    reader = getattr(decode, "__self__", None)
+    if not isinstance(reader, ProtobufDecoder):
+        return declared
+    return replace(declared, messages=tuple(sorted(reader.messages)))
 
 
 def _text(found: bytes) -> bytes:

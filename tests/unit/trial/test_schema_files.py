@@ -36,6 +36,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "s.json").write_text(
         '{"properties":{"id":{"type":"integer"},"on":{"type":"string"}}}'
     )
+    (tmp_path / "o.proto").write_text(
+        'syntax="proto3"; import "google/protobuf/timestamp.proto"; message O { uint64 id = 1; '
+        "google.protobuf.Timestamp at = 2; double price = 3; repeated string more = 4; }"
+    )
+    (tmp_path / "bad.proto").write_text('syntax="proto3"; import "x.proto";')
     return tmp_path
 
 
@@ -66,11 +71,23 @@ def test_a_json_schema_is_known_by_its_form() -> None:
 
 
 @pytest.mark.usefixtures("files")
+def test_a_proto_is_known_by_its_name() -> None:
+    done, told = tried("--schema-file", "o.proto")
+    assert done.exit_code == 0, done.output
+    assert told["definition"]["value_format"] == "protobuf"
+    assert {c["column"]: c["type"] for c in told["schema"]["columns"]} == {
+        "id": "decimal(20,0)", "at": "timestamp", "price": "double", "more": "array<string>",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(
     ("line", "says"),
     [
         (("--field", "value_format=avro"), "give --schema-file"),
         (("--field", "value_format=json", "--schema-file", "one.avsc"), "leave out --schema-file"),
+        (("--schema-file", "gone.proto"), "gone.proto"),
+        (("--schema-file", "bad.proto"), "x.proto"),
         (("--schema-file", "more.ndjson"), "neither"), (("--schema-file", "gone"), "gone"),
     ],
 )  # fmt: skip
