@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     )
     dagster_host: str = Field("127.0.0.1", description="Address the Dagster UI listens on.")
     dagster_port: Port = Field(13000, description="Port of the Dagster UI.")
+    dagster_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="Where people reach the Dagster UI, for links in the dashboard. Empty: "
+        "dagster_host and dagster_port.",
+    )
     definitions_dir: Path = Field(
         Path("definitions"), description="Directory of datasets as code, read by `lake plan`."
     )
@@ -196,6 +202,10 @@ class Settings(BaseSettings):
     @property
     def metastore(self) -> str:
         return self.metastore_url or f"sqlite:///{(self.home / 'metastore.db').absolute()}"
+
+    @property
+    def dagster_ui(self) -> str:
+        return (self.dagster_url or f"http://{self.dagster_host}:{self.dagster_port}").rstrip("/")
 
     @property
     def jars(self) -> Path:

@@ -17,6 +17,7 @@ from lake_platform.api import again, datasets, operations, preview, rebuilds, sc
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
+from lake_platform.api.pages.add import add_pages
 from lake_platform.api.parts import Parts, PartsOf
 from lake_platform.api.security import Tokens, Viewer, check_bind
 from lake_platform.errors import LakeError
@@ -67,7 +68,9 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
         health.close()
         parts.close()
 
-    app = FastAPI(title="lake platform", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(
+        title="lake platform", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.state.parts = parts
     app.state.tokens = Tokens.from_settings(settings)
     app.state.health = health
@@ -78,6 +81,7 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
         _system,
     ):  # fmt: skip
         app.include_router(router)
+    add_pages(app, settings, parts)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

@@ -43,10 +43,14 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _lake_error(_request: Request, error: Exception) -> JSONResponse:
-    status = next(
+def status_of(error: Exception) -> HTTPStatus:
+    return next(
         (s for kind, s in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
     )
+
+
+def _lake_error(_request: Request, error: Exception) -> JSONResponse:
+    status = status_of(error)
     headers = {}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "5"
@@ -57,10 +61,14 @@ def _lake_error(_request: Request, error: Exception) -> JSONResponse:
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    return _lake_error(request, invalid_request(error))
+
+
+def invalid_request(error: RequestValidationError) -> errors.InvalidFieldError:
     first = dict(error.errors()[0])
     # FastAPI puts the place first: ("query", "limit").
     first["loc"] = tuple(first["loc"][1:]) or first["loc"]
-    return _lake_error(request, invalid_field(first))  # type: ignore[arg-type]  # pydantic's dict
+    return invalid_field(first)  # type: ignore[arg-type]  # pydantic's dict
 
 
 def _http_error(_request: Request, error: Exception) -> JSONResponse:

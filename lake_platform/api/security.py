@@ -83,11 +83,12 @@ def caller(request: Request) -> Caller:
     """Who asks. An open API also refuses what a web page in a browser could send to it."""
     tokens: Tokens = request.app.state.tokens
     if not tokens.callers:
-        _check_local(request)
+        check_local(request)
     return tokens.caller(request.headers.get("authorization", ""))
 
 
-def _check_local(request: Request) -> None:
+def check_local(request: Request) -> None:
+    """What a browser may send to an API without tokens. Raises: NotAllowedError."""
     host = request.headers.get("host", "")
     if not _loopback(urlsplit(f"//{host}").hostname or ""):
         raise NotAllowedError(
@@ -107,22 +108,23 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def _need(role: Role, who: Caller) -> Caller:
+def need(role: Role, who: Caller) -> Caller:
+    """Raises: NotAllowedError."""
     if who.role < role:
         raise NotAllowedError(f"{who.name} is {who.role.name}; this needs the role {role.name}")
     return who
 
 
 def viewer(who: Annotated[Caller, Depends(caller)]) -> Caller:
-    return _need(Role.viewer, who)
+    return need(Role.viewer, who)
 
 
 def editor(who: Annotated[Caller, Depends(caller)]) -> Caller:
-    return _need(Role.editor, who)
+    return need(Role.editor, who)
 
 
 def admin(who: Annotated[Caller, Depends(caller)]) -> Caller:
-    return _need(Role.admin, who)
+    return need(Role.admin, who)
 
 
 Viewer = Annotated[Caller, Depends(viewer)]

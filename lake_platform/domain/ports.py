@@ -267,10 +267,12 @@ class Metastore(Protocol):
         rescued: Mapping[str, int] | None = None,
         lost: Mapping[str, Lost] | None = None,
         absent: Collection[str] | None = None,
+        *,
+        seconds: Mapping[str, float] | None = None,
     ) -> None:
         """Keeps statistics of an applied batch, once per batch id; `windows`: records of each,
         `rescued`: values by path, `lost`: rows that casts made NULL of, by column, `absent`:
-        columns without a value; None where nobody knows."""
+        columns without a value, `seconds` by what they went to; None where nobody knows."""
         ...
 
     def drop_absent(self, table: str) -> Sequence[str]:

@@ -57,6 +57,7 @@ class Progress:
     yet, as known then, may age out of Kafka, and `kept_ms`: how long a new record stays; for these
     two 0 is not known and NEVER no limit (dump/forecast). `quarantined_deletes`: those of
     `quarantined` that are deletes of an upsert table, so their rows are still there.
+    `rescued`: values in `_rescued`.
 
     `replaying` is a replay that must go on to the end of the log, while it is not there
     (load/unfinished).
@@ -82,6 +83,7 @@ class Progress:
     deduplicated: int = 0
     dropped: int = 0
     quarantined_deletes: int = 0
+    rescued: int = 0
     backlog: int = 0
     complete_as_of: int = 0
     complete_through: int = 0
@@ -129,10 +131,14 @@ class Progress:
 def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float:
     """Age of the newest moment up to which the table is known to be complete; before the first
     load the age of the dataset."""
+    return lag_ms(record.registered_at, progress, now_ms) / 1000
+
+
+def lag_ms(registered_at: int, progress: Progress, now_ms: int) -> int:
     through = progress.complete_through
     if not progress.waiting:
         through = max(through, progress.complete_as_of)
-    return max(0, now_ms - (through or record.registered_at)) / 1000
+    return max(0, now_ms - (through or registered_at))
 
 
 def time_to_data_loss_seconds(
@@ -144,14 +150,20 @@ def time_to_data_loss_seconds(
     older than max_lag_seconds, nor than Kafka keeps a record: what came after an older one may be
     unread, so time runs from it. 0 when the last dump found that unread records are gone.
     """
-    if record.status == Status.RETIRED:
+    return loss_seconds(record.status, record.dataset.max_lag_seconds, progress, now_ms)
+
+
+def loss_seconds(
+    status: Status, max_lag_seconds: int, progress: Progress, now_ms: int
+) -> float | None:
+    if status == Status.RETIRED:
         return None
     if progress.unread_is_gone:
         return 0.0
     if progress.loss_at == 0:
         return None
     age_ms = now_ms - progress.looked_at
-    fresh = progress.backlog == 0 and age_ms <= record.dataset.max_lag_seconds * 1000
+    fresh = progress.backlog == 0 and age_ms <= max_lag_seconds * 1000
     fresh = fresh and now_ms < progress.loss_at
     if progress.loss_at == NEVER or fresh:
         return math.inf

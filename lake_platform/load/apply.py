@@ -49,7 +49,9 @@ def apply(
     try:
         fresh = not state.exists and loading.dataset.settles
         report, job = prepare(loading, claim, work, fresh=fresh)
+        judged_at = ports.clock()
         result = loading.engine.write(job)
+        written_at = ports.clock()
     except Exception as error:
         _give_up(loading, claim, staged=job is None)
         if not isinstance(error, LakeError):
@@ -71,7 +73,12 @@ def apply(
                 ports.store, table, work.commits, job.quarantine_keys, claim.epoch, ours=ours
             )
         absent = _absent(loading, job, report)
-        ports.metastore.record_batch(table, result, work.windows, rescued, report.lost, absent)
+        spent = {
+            "decode": (judged_at - began) / 1000, "write": (written_at - judged_at) / 1000,
+        }  # fmt: skip
+        ports.metastore.record_batch(
+            table, result, work.windows, rescued, report.lost, absent, seconds=spent
+        )
         publish_applied(loading, result.applied.applied, work.commits)
         dropped = ports.metastore.drop_absent(table) if absent else ()
     claims.release(table, ports, claim, done=True)

@@ -14,7 +14,8 @@ from lake_platform.metastore.tables import BatchRow
 @dataclass(frozen=True, slots=True)
 class BatchStatistics:
     """One applied batch. `counted`: part of the totals; a batch applied again within a larger one
-    is not. `lost`: rows by column that lost a value in a cast, None where nobody counted them."""
+    is not. `lost`: rows by column that lost a value in a cast, `seconds` by what they went to; None
+    where nobody counted them."""
 
     table: str
     batch: str
@@ -31,6 +32,17 @@ class BatchStatistics:
     bytes: int
     recorded_at: int
     lost: Mapping[str, int] | None = None
+    rescued: Mapping[str, int] | None = None
+    seconds: Mapping[str, float] | None = None
+
+    @property
+    def first(self) -> int:
+        """The first raw commit."""
+        return int(self.batch.partition("-")[0])
+
+    @property
+    def last(self) -> int:
+        return int(self.batch.partition("-")[2])
 
 
 def within(inner: BatchRow, outer: BatchRow) -> bool:
@@ -50,6 +62,7 @@ def row_of(
     rescued: Mapping[str, int] | None,
     lost: Mapping[str, Lost] | None,
     absent: Collection[str] | None,
+    seconds: Mapping[str, float] | None,
     now: int,
 ) -> BatchRow:
     applied = result.applied
@@ -69,6 +82,7 @@ def row_of(
         rescued=None if rescued is None else dict(rescued),
         lost_by_cast=None if lost is None else {name: one.lost for name, one in lost.items()},
         absent=None if absent is None else sorted(absent),
+        seconds=None if seconds is None else dict(seconds),
         files=result.files,
         bytes=result.bytes,
         recorded_at=now,
@@ -92,4 +106,6 @@ def statistics_of(row: BatchRow) -> BatchStatistics:
         row.bytes,
         row.recorded_at,
         row.lost_by_cast,
+        row.rescued,
+        row.seconds,
     )

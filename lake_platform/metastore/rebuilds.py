@@ -33,7 +33,7 @@ from lake_platform.metastore.tables import (
 # What the rebuilt table says better than the live one; the rest is about phase 1.
 _OF_THE_TABLE = (
     "applied_seq", "records", "quarantined", "deleted", "deduplicated", "dropped",
-    "quarantined_deletes", "loaded_at",
+    "quarantined_deletes", "rescued", "loaded_at",
 )  # fmt: skip
 _CLEARED = ("load_error", "load_error_kind", "load_failures")
 _PARTS = (SchemaVersionRow, BatchRow, ProgressRow, GapRow, IncidentRow, DecisionRow)

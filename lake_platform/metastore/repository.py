@@ -6,10 +6,11 @@ from lake_platform.domain.ports import Clock
 from lake_platform.errors import NoMetastoreError
 from lake_platform.metastore.alerts import Alerts
 from lake_platform.metastore.engine import migrated, open_engine, shown, upgrade
+from lake_platform.metastore.overview import Overview
 from lake_platform.metastore.rebuilds import Rebuilds
 
 
-class Repository(Rebuilds, Alerts):
+class Repository(Rebuilds, Alerts, Overview):
     """Implements `domain.ports.Metastore`; also what the API, the CLI and sensors list."""
 
     @property

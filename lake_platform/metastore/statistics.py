@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import case, select, update
@@ -22,18 +22,11 @@ from lake_platform.metastore.batch_rows import (
     statistics_of,
     within,
 )
+from lake_platform.metastore.progress_rows import NAMES, PROGRESS, progress_in, progress_of
+from lake_platform.metastore.samples import sampled
 from lake_platform.metastore.tables import BatchRow, DatasetRow, GapRow, ProgressRow
 from lake_platform.metastore.unit import Unit
 
-_NAMES = frozenset(f.name for f in fields(Progress)) - {"ends_at", "continued_in"}
-_OF_RAW = (
-    "head_seq", "records_ingested", "bytes_ingested", "backlog", "complete_as_of", "dumped_at",
-    "looked_at", "loss_at", "kept_ms", "dump_error", "dump_error_kind",
-    "failed_dumps", "dump_failing_since",
-)  # fmt: skip
-_SELECT = select(
-    ProgressRow, DatasetRow.raw_from, DatasetRow.raw_until, DatasetRow.continued_in
-).join(DatasetRow, DatasetRow.table_name == ProgressRow.table_name)
 # Two processes report in any order; these only ever grow.
 _GROWING = frozenset(
     [
@@ -56,31 +49,26 @@ class Statistics(Unit):
 
     def progress(self, table: str) -> Progress:
         with self._read() as session:
-            found = session.execute(_SELECT.where(ProgressRow.table_name == table)).first()
-            if found is None:
-                raise DatasetNotFoundError(table)
-            row, raw_from, raw_until, continued_in = found
-            owner = session.get(ProgressRow, raw_from) if raw_from else None
-            return _progress(row, owner, raw_until, continued_in)
+            return progress_in(session, table)
 
     def all_progress(self) -> dict[str, Progress]:
         """Of every dataset, retired ones too, in one read."""
-        query = _SELECT.where(DatasetRow.rebuild_of.is_(None))
+        query = PROGRESS.where(DatasetRow.rebuild_of.is_(None))
         with self._read() as session:
             found = list(session.execute(query))
         rows = {row.table_name: row for row, *_ in found}
         return {
-            row.table_name: _progress(row, rows.get(raw_from or ""), until, continued_in)
+            row.table_name: progress_of(row, rows.get(raw_from or ""), until, continued_in)
             for row, raw_from, until, continued_in in found
         }
 
     def update_progress(self, table: str, **values: int | str) -> None:
-        unknown = values.keys() - _NAMES
+        unknown = values.keys() - NAMES
         if unknown:
             raise TypeError(f"Progress has no field {', '.join(sorted(unknown))}")
         if not values:
             return
-        with self._write() as session:
+        with self._write() as session, sampled(session, table, self._clock()):
             self._set_progress(session, table, {**values, **_failures(values, self._clock())})
 
     def record_batch(
@@ -91,6 +79,8 @@ class Statistics(Unit):
         rescued: Mapping[str, int] | None = None,
         lost: Mapping[str, Lost] | None = None,
         absent: Collection[str] | None = None,
+        *,
+        seconds: Mapping[str, float] | None = None,
     ) -> None:
         """Counts a batch once, whatever is recorded again, late or out of order.
 
@@ -100,12 +90,15 @@ class Statistics(Unit):
         sum of `balance.written`: the rows of an append table, and for an upsert table the rows
         written, updates included.
         """
-        with self._write() as session:
+        with self._write() as session, sampled(session, table, self._clock()):
             self._row(session, table, lock=True)
             now = self._clock()
-            row = row_of(table, result, windows, rescued, lost, absent, now)
+            row = row_of(table, result, windows, rescued, lost, absent, seconds, now)
+            before = self._rescued_in(session, table, result)
             delta = self._count(session, table, result, row)
+            session.flush()
             totals = session.get_one(ProgressRow, table)
+            totals.rescued += self._rescued_in(session, table, result) - before
             totals.records += delta.written
             totals.quarantined += delta.quarantined
             totals.deleted += delta.deleted
@@ -237,6 +230,10 @@ class Statistics(Unit):
                 other.counted = False
         return delta + applied.balance
 
+    def _rescued_in(self, session: Session, table: str, result: WriteResult) -> int:
+        counted = (row for row in self._overlapping(session, table, result) if row.counted)
+        return sum(sum((row.rescued or {}).values()) for row in counted)
+
     @staticmethod
     def _overlapping(session: Session, table: str, result: WriteResult) -> list[BatchRow]:
         batch = result.applied.batch
@@ -262,12 +259,3 @@ def _failures(values: Mapping[str, int | str], now_ms: int) -> dict[str, Any]:
         else:
             found[since] = 0
     return found
-
-
-def _progress(
-    row: ProgressRow, owner: ProgressRow | None, until: int, continued_in: str | None
-) -> Progress:
-    """`owner`: whose raw is read."""
-    values = {name: getattr(row, name) for name in _NAMES}
-    values |= {name: getattr(owner, name) for name in _OF_RAW} if owner is not None else {}
-    return Progress(**values, ends_at=until, continued_in=continued_in or "")

@@ -139,6 +139,7 @@ class ProgressRow(Base):
     deduplicated: Mapped[int] = mapped_column(default=0)
     dropped: Mapped[int] = mapped_column(default=0)
     quarantined_deletes: Mapped[int] = mapped_column(default=0)
+    rescued: Mapped[int] = mapped_column(default=0, server_default="0")
     backlog: Mapped[int] = mapped_column(default=0)
     complete_as_of: Mapped[int] = mapped_column(default=0)
     complete_through: Mapped[int] = mapped_column(default=0)
@@ -161,8 +162,8 @@ class ProgressRow(Base):
 
 class BatchRow(Base):
     """Statistics of one applied batch. `counted`: it is part of the totals in `progress`.
-    `rescued`: values by path, `lost_by_cast`: rows by column, `absent`: columns without a value;
-    NULL where nobody counted them."""
+    `rescued`: values by path, `lost_by_cast`: rows by column, `absent`: columns without a value,
+    `seconds` by what they went to; NULL where nobody counted them."""
 
     __tablename__ = "batches"
     __table_args__ = (Index("batches_by_seq", "table_name", "last_seq"),)
@@ -183,6 +184,7 @@ class BatchRow(Base):
     rescued: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     lost_by_cast: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     absent: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    seconds: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     files: Mapped[int]
     bytes: Mapped[int]
     recorded_at: Mapped[int]
@@ -225,6 +227,19 @@ class BeatRow(Base):
 
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     at: Mapped[int]
+
+
+class SampleRow(Base):
+    """`metastore.samples.Sample`; `slot` counts ten minutes since 1970."""
+
+    __tablename__ = "samples"
+
+    table_name: Mapped[str] = mapped_column(ForeignKey(_TABLE), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[int]
+    records_ingested: Mapped[int]
+    records: Mapped[int]
+    lag_ms: Mapped[int]
 
 
 class AuditRow(Base):

@@ -534,6 +534,39 @@ def test_counted_batches_say_what_they_rescued(orders: Repository) -> None:
     assert [c.rescued for c in orders.counted_batches("orders", 1, 9)] == [{}, None, {}]
 
 
+def test_rescued_values_are_counted_once(orders: Repository) -> None:
+    def total() -> int:
+        return orders.progress("orders").rescued
+
+    orders.record_batch("orders", result(1, 3, written=10), {}, {"n": 2, "m": 1})
+    orders.record_batch("orders", result(4, 4, written=5), {})
+    orders.record_batch("orders", result(4, 4, written=5), {}, {"n": 9})  # told again
+    assert total() == 3
+    orders.record_batch("orders", result(2, 2, written=3, epoch=3, replay=True), {}, {"n": 9})
+    assert total() == 3, "a part of a batch that is counted"
+    orders.record_batch("orders", result(1, 3, written=12, epoch=4, replay=True), {}, {"n": 7})
+    assert total() == 7
+    orders.record_batch("orders", result(1, 5, written=12, epoch=5), {}, {})
+    assert total() == 0
+
+
+def test_rescued_values_of_many_writers_add_up(orders: Repository) -> None:
+    race(
+        4,
+        lambda n: orders.record_batch("orders", result(n, n, written=1, epoch=n + 1), {}, {"n": 2}),
+    )
+    found = orders.progress("orders")
+    assert (found.records, found.rescued) == (4, 8)
+
+
+def test_a_batch_says_where_its_time_went(orders: Repository) -> None:
+    orders.record_batch("orders", result(1, 3, written=1), {}, seconds={"decode": 0.5, "write": 2})
+    orders.record_batch("orders", result(4, 4, written=5), {}, {"n": 1})
+    newest, first = orders.batches("orders")
+    assert (first.seconds, newest.seconds) == ({"decode": 0.5, "write": 2}, None)
+    assert (first.rescued, newest.rescued) == (None, {"n": 1})
+
+
 def test_a_batch_says_what_its_casts_lost(orders: Repository) -> None:
     lost = {"n": Lost(10, 2, {"partition": 0, "offset": 1, "value": "n/a"}), "d": Lost(10, 0)}
     orders.record_batch("orders", result(1, 3, written=10), {}, {}, lost)

@@ -66,6 +66,7 @@ class _Batch:
     recorded_at: int
     rescued: Mapping[str, int] | None = None
     lost: Mapping[str, int] | None = None
+    seconds: Mapping[str, float] | None = None
 
     def within(self, other: _Batch) -> bool:
         mine, theirs = self.applied.batch, other.applied.batch
@@ -535,16 +536,20 @@ class DictMetastore:
         rescued: Mapping[str, int] | None = None,
         lost: Mapping[str, Lost] | None = None,
         absent: Collection[str] | None = None,  # noqa: ARG002 - no schedule drops columns
+        *,
+        seconds: Mapping[str, float] | None = None,
     ) -> None:
         held = self._held(table)
         counts = None if lost is None else {name: one.lost for name, one in lost.items()}
-        delta = self._count(held, result, windows, rescued, counts)
+        delta = self._count(held, result, windows, rescued, counts, seconds)
         for total, part in (
             ("records", delta.written), ("quarantined", delta.quarantined),
             ("deleted", delta.deleted), ("deduplicated", delta.deduplicated),
             ("dropped", delta.dropped), ("quarantined_deletes", delta.quarantined_deletes),
         ):  # fmt: skip
             held.progress[total] += part
+        counted = (b.rescued or {} for b in held.batches.values() if b.counted)
+        held.progress["rescued"] = sum(sum(paths.values()) for paths in counted)
         self.update_progress(table, applied_seq=result.applied.applied, loaded_at=self._clock())
 
     def _count(
@@ -554,6 +559,7 @@ class DictMetastore:
         windows: Mapping[str, int],
         rescued: Mapping[str, int] | None,
         lost: Mapping[str, int] | None,
+        seconds: Mapping[str, float] | None,
     ) -> Balance:
         applied, delta = result.applied, Balance()
         known = held.batches.get(applied.batch.id)
@@ -564,7 +570,7 @@ class DictMetastore:
             del held.batches[applied.batch.id]
         made = _Batch(
             applied, True, dict(windows), result.files, result.bytes, self._clock(), rescued,
-            lost,
+            lost, seconds,
         )  # fmt: skip
         first, last = applied.batch.first_seq, applied.batch.last_seq
         others = [
@@ -601,7 +607,7 @@ class DictMetastore:
                 table, b.applied.batch.id, b.applied.applied, b.applied.epoch, b.applied.instant,
                 b.applied.schema_version, b.applied.replay, b.counted, b.applied.balance,
                 b.windows, b.applied.quarantine_keys, b.files, b.bytes, b.recorded_at,
-                b.lost,
+                b.lost, b.rescued, b.seconds,
             )
             for b in held[:limit]
         ]  # fmt: skip
