@@ -9,7 +9,7 @@ from pydantic import Field
 from assets import checks
 from assets.jobs import PHASE_TAG
 from assets.metadata import LoadTally, rows_table
-from assets.phases import Asked, reported, translated
+from assets.phases import Asked, reported, tally_of, translated
 from lake_platform.load import load, quarantined, replaying
 from lake_platform.load.redrive import Redrive, plan
 from lake_platform.load.redriven import Outcome, Plan
@@ -97,7 +97,7 @@ def _applied(
     """Reports windows as a load does, and how the table stands afterwards."""
     with translated(_BY_HAND, context.log):
         record = platform.ports.metastore.get(table)
-        tally = LoadTally(record.dataset, platform.catalogue.mapping)
+        tally = tally_of(record.dataset, platform)
         for event in reported(tally, platform, _BY_HAND, context.log, results):
             context.log_event(event)
         progress = platform.ports.metastore.progress(table)

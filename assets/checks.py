@@ -39,6 +39,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "max_lag_seconds and a fifth of the topic's retention.",
     "primary_key": "Every key is there once and none is null, counted on the whole table. "
     "In an append table the key is the Kafka partition and offset.",
+    "renames": "No column that came of late looks like one that went, renamed by its producer. "
+    "Only a warning: `lake schema alias` or the job alias_column makes them one.",
     "rules": "The dataset's own rules hold on every batch of the run, looked at before it was "
     "written; run alone, on the newest rows.",
 }
@@ -52,7 +54,7 @@ def check_names(dataset: Dataset) -> list[str]:
         *(["casts"] if not dataset.transforms else []),
     }
     cheap = [n for n in LOAD_CHECKS if n not in without]
-    return [*cheap, "primary_key", *(["rules"] if dataset.rules else [])]
+    return [*cheap, "primary_key", "renames", *(["rules"] if dataset.rules else [])]
 
 
 def check_key(table: str, name: str) -> dg.AssetCheckKey:

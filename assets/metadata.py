@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
+from assets.standing import StandingOf
 from assets.translator import Layer, asset_key, op_name, table_schema
 from assets.windows import WindowTotals, when
 from lake_platform.domain.casts import Lost, summed
@@ -70,8 +71,13 @@ class _Loaded:
 class LoadTally:
     """Sums the batches of one run per window, and what they sent to quarantine."""
 
-    def __init__(self, dataset: Dataset, lines_of: LinesOf = lambda _: ()) -> None:
-        self.dataset, self._lines_of = dataset, lines_of
+    def __init__(
+        self,
+        dataset: Dataset,
+        lines_of: LinesOf = lambda _: (),
+        standing_of: StandingOf = dict,
+    ) -> None:
+        self.dataset, self._lines_of, self._standing_of = dataset, lines_of, standing_of
         self.results: list[LoadResult] = []
         self._windows: dict[str, _Loaded] = {}
         self._schema_shown = 0
@@ -99,6 +105,7 @@ class LoadTally:
             "batch_seconds": dg.MetadataValue.float(round(held.seconds, 3)),
             "schema_version": dg.MetadataValue.int(newest.schema_version),
             "replay": dg.MetadataValue.bool(newest.applied.replay),
+            **self._standing_of(),
             **{f"batch_{k}": dg.MetadataValue.int(v) for k, v in asdict(held.balance).items()},
         }
         for name, counts in (

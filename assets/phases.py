@@ -17,7 +17,9 @@ from assets.metadata import (
     raw_event,
     verified_event,
 )
+from assets.proposals import renames_of
 from assets.rules import rules_of
+from assets.standing import standing
 from assets.translator import Layer
 from assets.windows import Pace, RawTally, is_window
 from lake_platform.domain.bundle import Limits, Ports
@@ -32,6 +34,7 @@ from lake_platform.errors import (
 from lake_platform.load import load
 from lake_platform.load.results import LoadResult
 from lake_platform.load.verify import verify_windows
+from lake_platform.metastore.incident import Incident
 from lake_platform.raw import log as raw_log
 from resources.platform import PlatformResource
 
@@ -116,7 +119,7 @@ def load_events(
     replay: bool,
 ) -> Events:
     """Applies what is pending (or replays the windows), then judges the table."""
-    tally = LoadTally(dataset, platform.catalogue.mapping)
+    tally = tally_of(dataset, platform)
     if want.load:
         try:
             with translated(want, log):
@@ -131,6 +134,15 @@ def load_events(
             done = tally.windows
             yield from _verify(dataset, platform, [w for w in want.windows if w not in done], log)
     log.info(f"{len(tally.results)} batches, windows {sorted(tally.windows)[-5:]}")
+
+
+def tally_of(dataset: Dataset, platform: PlatformResource) -> LoadTally:
+    metastore, table = platform.ports.metastore, dataset.table
+    return LoadTally(
+        dataset,
+        platform.catalogue.mapping,
+        lambda: standing(metastore.get(table), metastore.progress(table)),
+    )
 
 
 def apply(
@@ -208,13 +220,29 @@ def _judge(
         yield checks.freshness(record, progress, ports.clock())
     if "retention" in want.checks:
         yield checks.retention(record, progress, ports.clock())
+    yield from _costly(tally, platform, want, incidents, failed=failed)
+
+
+def _costly(
+    tally: LoadTally,
+    platform: PlatformResource,
+    want: Asked,
+    incidents: Sequence[Incident],
+    *,
+    failed: bool,
+) -> Iterator[dg.AssetCheckResult]:
+    """The checks that read the table, or raw."""
+    table, ports = tally.dataset.table, platform.ports
     costly = want.checks - set(checks.LOAD_CHECKS)
     broken = next((i for i in incidents if i.kind == "rule"), None)
     if "rules" in costly and (tally.results or broken):
         costly -= {"rules"}
         yield rules_of(tally.dataset, tally.results, broken)
     if not failed or incidents:
-        if progress.applied_seq:
+        if "renames" in costly:
+            costly -= {"renames"}
+            yield renames_of(table, platform)
+        if ports.metastore.progress(table).applied_seq:
             yield from checks.table_checks(tally.dataset, ports, costly)
         else:
             yield from (checks.nothing_to_check(table, name) for name in sorted(costly))

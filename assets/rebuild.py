@@ -1,5 +1,6 @@
 """The job that makes a table anew of its raw, under another definition, and swaps it in."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,18 +42,18 @@ def rebuild(
         elif rebuilder.end_left(table):
             context.log.info(f"{table}: the swap that was under way is done")
         else:
-            found = _built(context, rebuilder, table, config.changes, actor)
+            found = built(context, rebuilder, table, config.changes, actor)
             swapped = config.swap and rebuilder.swap(table)
-            metadata = _shown(found) | {"swapped": bool(swapped)}
+            metadata = shown(found) | {"swapped": bool(swapped)}
             context.add_output_metadata(metadata)
         platform.use_cases.notify(table)
 
 
-def _built(
+def built(
     context: dg.OpExecutionContext,
     rebuilder: Rebuilder,
     table: str,
-    changes: dict[str, Any],
+    changes: Mapping[str, Any],
     actor: str,
 ) -> Comparison:
     begun = rebuilder.begin(table, changes, actor)
@@ -69,7 +70,7 @@ def _built(
     return rebuilder.compare(table)
 
 
-def _shown(found: Comparison) -> dict[str, Any]:
+def shown(found: Comparison) -> dict[str, Any]:
     sides = {"live": found.before, "rebuilt": found.after}
     return {
         "tables": rows_table({"table": name, **asdict(n)} for name, n in sides.items()),

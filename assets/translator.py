@@ -10,6 +10,7 @@ from typing import Literal
 
 import dagster as dg
 
+from assets.standing import steps
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.described import Line, described
 from lake_platform.domain.layout import quarantine_prefix, raw_prefix, table_prefix
@@ -90,8 +91,9 @@ def tags(dataset: Dataset) -> dict[str, str]:
 
 
 def kinds(dataset: Dataset, layer: Layer) -> set[str]:
-    of_layer = {"raw": {"kafka", "json"}, "lake": {"spark", dataset.format}, "catalog": {"glue"}}
-    return of_layer.get(layer, {"json"})
+    """The layer is one: Dagster's graph names a node by the table alone."""
+    what = {"raw": {"kafka"}, "lake": {"spark", dataset.format}, "catalog": {"glue"}}
+    return {layer, *what.get(layer, {"json"})}
 
 
 def table_schema(
@@ -235,6 +237,7 @@ class Translator:
         if layer == "lake":
             found["max_lag_seconds"] = dg.MetadataValue.int(dataset.max_lag_seconds)
             found["partition_by"] = dg.MetadataValue.text(", ".join(dataset.partition_by) or "-")
+            found |= steps(dataset)
         if layer in ("raw", "lake") and schema is not None:
             struct = schema.source if layer == "raw" else schema.table or schema.source
             key = dataset.primary_key if layer == "lake" else ()

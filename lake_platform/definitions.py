@@ -11,6 +11,7 @@ from functools import cache
 import dagster as dg
 
 from assets.again import redrive_job, replay_job
+from assets.alias import alias_job
 from assets.audit import audit_jobs, audit_schedules
 from assets.catalog import catalog_jobs
 from assets.compaction import compaction_job, compaction_schedule
@@ -55,6 +56,7 @@ def build_definitions(
             replay_job,
             redrive_job,
             resolve_job,
+            alias_job,
             rebuild_job,
             compaction_job,
             maintenance_job,

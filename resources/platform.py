@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any, Protocol, cast
 
 import dagster as dg
+import structlog
 from pydantic import PrivateAttr
 
 from lake_platform.alerting.deliver import Told, tell
@@ -13,6 +14,7 @@ from lake_platform.audit.sources import Sources
 from lake_platform.catalog.service import CatalogService
 from lake_platform.compose import (
     build_audit_sources,
+    build_dagster,
     build_limits,
     build_look_ahead,
     build_ports,
@@ -27,6 +29,7 @@ from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import LakeError
+from lake_platform.evolution.proposals import Proposal
 from lake_platform.load.held import Held
 from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.firing import known_of
@@ -34,6 +37,7 @@ from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.readers import build_catalog
+from lake_platform.rebuild.proposals import proposals
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings
 from resources.spark import RunSpark
@@ -60,6 +64,8 @@ class Catalogue(Metastore, Protocol):
     def mapping(self, table: str) -> Sequence[Line]: ...
 
 
+_RELOAD_SECONDS = 60.0
+_log = structlog.get_logger(__name__)
 WORKER_TAG = "lake/worker"
 _opened: dict[str, Ports] = {}
 _opening = Lock()
@@ -105,7 +111,20 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     @property
     def use_cases(self) -> UseCases:
         ports = self.open_ports()
-        return build_use_cases(cast("Repository", ports.metastore), ports.kafka)
+        store = cast("Repository", ports.metastore)
+        return build_use_cases(store, ports.kafka, lambda _table: self.reload())
+
+    def reload(self) -> None:
+        """What changed shows in Dagster. Only from a run: it ends the process of a sensor."""
+        try:
+            build_dagster(self.settings, _RELOAD_SECONDS).reload()
+        except LakeError as error:
+            _log.warning("code location not reloaded", error=str(error)[:300])
+
+    def proposals(self, table: str, since_ms: int = 0) -> Sequence[Proposal]:
+        """Raises: StorageUnavailableError, CorruptRawError."""
+        ports = self.open_ports()
+        return proposals(table, cast("Repository", ports.metastore), ports.store, since_ms)
 
     @property
     def rebuilder(self) -> Rebuilder:

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.checks import LOAD_CHECKS, check_key, check_names
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
+from assets.standing import naming
 from assets.translator import asset_key
 from assets.windows import newest_window
 from lake_platform.domain.bundle import Ports
@@ -56,7 +57,8 @@ def ingest_sensor(tables: Collection[str]) -> dg.SensorDefinition:
 
 def _dump_request(due: list[str]) -> dg.RunRequest:
     return dg.RunRequest(
-        asset_selection=[asset_key("raw", t) for t in due], tags={TRIGGER_TAG: "sensor"}
+        asset_selection=[asset_key("raw", t) for t in due],
+        tags={TRIGGER_TAG: "sensor", **naming(due)},
     )
 
 
@@ -118,7 +120,7 @@ def _load_request(
         asset_selection=[asset_key("lake", r.dataset.table) for r in due],
         asset_check_keys=list(_due_checks(due, instance, now_ms)),
         partition_key=newest_window(windows, now_ms),
-        tags={TRIGGER_TAG: "sensor"},
+        tags={TRIGGER_TAG: "sensor", **naming(r.dataset.table for r in due)},
     )
 
 

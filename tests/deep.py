@@ -29,6 +29,8 @@ _DEEP = (
     r"integration/test_steps\.py::test_exploded_records_close\w*\[(partitioned|parquet)",
     r"integration/test_steps\.py::test_record_that_no_longer_passes\[(keep-None|delete-ver)",
     r"integration/test_secured_kafka\.py::test_a_right\w*\[(0-command2|2-command4)",
+    r"e2e/test_columns_by_hand\.py::\w+\[hudi",
+    r"e2e/test_columns_by_hand\.py::test_columns_are_renamed",
     r"integration/test_stack\.py::test_ctrl_c_leaves_nothing\[2",
     # Kills and faults at every call, of one more mode.
     r"faults/test_tables_s3\.py::test_a_fault_in_phase_2\[append-kind0",

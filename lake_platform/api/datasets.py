@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import TypeAdapter
 
-from lake_platform.api.parts import Body, PartsOf, Table, take, take_one
+from lake_platform.api.parts import Body, PartsOf, Table, flag, take, take_one
+from lake_platform.api.rebuilds import started
 from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import InvalidFieldError
@@ -22,6 +22,7 @@ from lake_platform.metastore.views import (
     schema_view,
     stats_view,
 )
+from lake_platform.rebuild import status
 from lake_platform.rebuild.altering import in_place
 from lake_platform.rebuild.proposals import proposals
 
@@ -57,10 +58,11 @@ _COLUMN_BODY = _documented(
 _ALTER_BODY = _documented(
     {
         "type": "object",
-        "description": "One of these.",
-        "properties": {name: {"type": "string"} for name in ("type", "name", "alias")},
+        "description": "One of type, name and alias.",
+        "properties": {name: {"type": "string"} for name in ("type", "name", "alias")}
+        | {"swap": {"type": "boolean", "description": "Of what makes the table anew."}},
         "minProperties": 1,
-        "maxProperties": 1,
+        "maxProperties": 2,
     }
 )
 
@@ -200,24 +202,25 @@ def drop_column(who: Admin, table: Table, name: str, parts: PartsOf) -> dict[str
 
 @router.patch("/{table}/schema/columns/{name:path}", openapi_extra=_ALTER_BODY)
 def alter_column(
-    who: Editor, table: Table, name: str, body: Body, parts: PartsOf
+    who: Editor, table: Table, name: str, body: Body, parts: PartsOf, response: Response
 ) -> dict[str, Any]:
-    """One of: `type`, a wider one, from the next batch on; `name`, for all rows, which is a rebuild
-    and not begun from here; `alias`, another key of the records."""
+    """One of: `type`, a wider one, from the next batch on; `name`, for all rows; `alias`, another
+    key of the records. What makes the table anew is begun by a Dagster run, with status 202; with
+    `swap` it is put in the place of the live one once it is sound, else by `/rebuilds/swap`."""
+    swap = flag(body, "swap")
     [(what, value)] = take_one(body, "type", "name", "alias").items()
     use_cases = parts.use_cases
     if what == "type":
         version = use_cases.widen_column(table, name, value, who.name)
         return {"table": table, "schema": schema_view(version)}
-    renames = what == "name"
-    asked = (use_cases.renaming if renames else use_cases.aliasing)(table, name, value)
-    if not in_place(use_cases, asked, who.name):
-        command = f"lake schema {'rename' if renames else 'alias'}"
-        raise InvalidFieldError(
-            what, value, "makes the table anew of its raw, which takes its time",
-            f"let it be done by {command} {shlex.join([table, name, value])}",
-        )  # fmt: skip
-    return {"table": table, "schema": schema_view(parts.metastore.active_schema(table))}
+    make = use_cases.renaming if what == "name" else use_cases.aliasing
+    asked = make(table, name, value)
+    if in_place(use_cases, asked, who.name):
+        return {"table": table, "schema": schema_view(parts.metastore.active_schema(table))}
+    status.agreed(parts.metastore, table, asked.changes)
+    run = started(parts, table, who.name, changes=dict(asked.changes), swap=swap)
+    response.status_code = 202
+    return run | {"changes": dict(asked.changes), "swap": swap}
 
 
 def _etag(version: int) -> str:

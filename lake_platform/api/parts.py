@@ -141,6 +141,14 @@ def take_one(body: dict[str, Any], *names: str) -> dict[str, str]:
     return body
 
 
+def flag(body: dict[str, Any], name: str) -> bool:
+    """Takes a field that may be left out away. Raises: InvalidFieldError."""
+    value = body.pop(name, False)
+    if not isinstance(value, bool):
+        raise InvalidFieldError(name, value, "not true or false", "give true or false")
+    return value
+
+
 def _check_known(body: dict[str, Any], names: tuple[str, ...]) -> None:
     for name, value in body.items():
         if name not in names:

@@ -23,7 +23,7 @@ def begin(who: Editor, table: Table, body: Body, parts: PartsOf) -> dict[str, An
     """
     changes, swap = _asked(body)
     status.agreed(parts.metastore, table, changes)
-    return _started(parts, table, who.name, changes=changes, swap=swap)
+    return started(parts, table, who.name, changes=changes, swap=swap)
 
 
 @router.get("")
@@ -38,17 +38,18 @@ def under_way(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
 def swap(who: Editor, table: Table, parts: PartsOf) -> dict[str, Any]:
     """Lets the rebuilt table catch up with raw, and puts it in the place of the live one."""
     status.under_way(parts.metastore, table)
-    return _started(parts, table, who.name, swap=True)
+    return started(parts, table, who.name, swap=True)
 
 
 @router.post("/abort", status_code=202)
 def abort(who: Editor, table: Table, parts: PartsOf) -> dict[str, Any]:
     """Drops the rebuilt table; the live one is as it was."""
     status.under_way(parts.metastore, table)
-    return _started(parts, table, who.name, abort=True)
+    return started(parts, table, who.name, abort=True)
 
 
-def _started(parts: Parts, table: str, who: str, **config: Any) -> dict[str, Any]:
+def started(parts: Parts, table: str, who: str, **config: Any) -> dict[str, Any]:
+    """Raises: DagsterUnavailableError."""
     given = {name: value for name, value in config.items() if value}
     ops = {"rebuild": {"config": {"table": table, "asked_by": who, **given}}}
     return {"table": table, "run_id": parts.launch("rebuild_table", {"ops": ops})}

@@ -12,8 +12,11 @@ from lake_platform.metastore.repository import Repository
 _ALL = 1_000_000
 
 
-def proposals(table: str, metastore: Repository, store: ObjectStore) -> list[Proposal]:
-    """For the root columns that came with records, each looked up where it came; best first.
+def proposals(
+    table: str, metastore: Repository, store: ObjectStore, since_ms: int = 0
+) -> list[Proposal]:
+    """For the root columns that came with records, each looked up where it came; best first. Of
+    versions made since `since_ms`.
 
     Raises: DatasetNotFoundError, StorageUnavailableError, CorruptRawError.
     """
@@ -21,7 +24,7 @@ def proposals(table: str, metastore: Repository, store: ObjectStore) -> list[Pro
     batches = metastore.batches(table, _ALL)
     found: list[Proposal] = []
     for before, version in pairwise(versions):
-        new = _came(before, version)
+        new = _came(before, version) if version.created_at >= since_ms else set()
         number = version.version
         seqs = [int(b.batch.partition("-")[0]) for b in batches if b.schema_version >= number]
         if new and seqs:

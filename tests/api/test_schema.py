@@ -131,8 +131,8 @@ def test_columns_are_widened_and_get_other_keys(events: Stack) -> None:
     ("column", "body", "field", "said"),
     [
         ("at_at", {"type": "double"}, "type", "lake rebuild t --change "),
-        ("at_at", {"name": "ident"}, "name", "lake schema rename t at_at ident"),
-        ("at_at", {"alias": "odd"}, "alias", "lake schema alias t at_at odd"),
+        ("at_at", {"name": "ident", "swap": "yes"}, "swap", "give true or false"),
+        ("at_at", {"swap": True}, "body", "give one of type, name, alias"),
         ("zz", {"name": "ident"}, "column", "no such column"),
         ("id", {}, "body", "give one of type, name, alias"),
         ("id", {"type": "long", "name": "x"}, "body", "give one of type, name, alias"),
@@ -149,6 +149,27 @@ def test_what_a_request_cannot_do_to_a_column(
     assert said in reply.json()["message"]
     assert len(events.metastore.schema_versions("t")) == 1
     assert events.metastore.get("t").version == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [({"name": "ident"}, {"name": "ident"}), ({"alias": "odd"}, {"aliases": ["odd"]})],
+)
+def test_what_makes_the_table_anew_is_a_run_of_dagster(
+    events: Stack, body: dict[str, object], hint: dict[str, object]
+) -> None:
+    path = "/datasets/t/schema/columns/at_at"
+    reply = events.client.patch(path, json=body)
+    assert (reply.status_code, reply.json()["run_id"]) == (202, "run-1")
+    [(path_of, said)] = [c for c in reply.json()["changes"].items() if c[1]]
+    assert {n: v for n, v in said.items() if n in hint} == hint
+    assert events.client.patch(path, json=body | {"swap": True}).json()["swap"] is True
+    [(job, config), (_, swapping)] = events.launched
+    asked = config["ops"]["rebuild"]["config"]
+    assert (job, asked["table"], "swap" in asked) == ("rebuild_table", "t", False)
+    assert path_of in asked["changes"]
+    assert swapping["ops"]["rebuild"]["config"]["swap"] is True
+    assert len(events.metastore.schema_versions("t")) == 1
 
 
 def test_proposals_of_a_table_without_news(events: Stack) -> None:

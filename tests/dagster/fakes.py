@@ -122,7 +122,8 @@ class World:
     """Ports over memory, a metastore file, and a clock that only moves when told to."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = load_settings(home)
+        # No run of a test has somebody's Dagster reload.
+        self.settings = load_settings(home).model_copy(update={"dagster_port": 1})
         self.now_ms = START_MS
         self.kafka = MemoryKafka()
         self.metastore: Repository = build_metastore(self.settings)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from assets.metadata import LoadTally
+from assets.phases import tally_of
 from lake_platform.domain.absent import AbsentFor
 from tests.support import Lab
 from tests.unit.load.test_load import MakeLab, make_lab
@@ -36,3 +38,24 @@ def test_values_that_are_left_out_and_columns_that_go_are_said(make_lab: MakeLab
     second, third = (_said(lab, {}) for _ in range(2))
     assert not {"batch_left_out", "batch_rescued", "columns_dropped"} & second.keys()
     assert third["columns_dropped"].text == "a"
+
+
+def test_a_load_says_how_the_table_stands(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    lab.register()
+    tally = tally_of(lab.dataset(), cast(Any, SimpleNamespace(
+        ports=lab.ports(), catalogue=SimpleNamespace(mapping=lambda _: ()),
+    )))  # fmt: skip
+    rows = 0
+    for more in (3, 4):
+        lab.now_ms += _HOUR
+        lab.send_all({"id": rows + n} for n in range(more))
+        rows += more
+        for result in lab.cycle():
+            tally.add(result)
+        metadata = tally.event(max(tally.windows)).metadata
+        assert metadata["table_status"].value == "LIVE"
+        counted = {n for n in metadata if n.startswith(("dagster/row_count", "table_writes"))}
+        [name] = counted
+        assert metadata[name].value == rows
+        assert (name == "dagster/row_count") == (lab.dataset().mode == "append")

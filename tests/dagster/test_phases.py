@@ -69,7 +69,7 @@ def test_dump_and_load_mark_exactly_the_touched_windows(
     event = events[H0].materialization
     assert event.metadata["records"].value == 2
     assert event.metadata["batch_written"].value == 3
-    names = ("schema", "balance", "freshness", "retention", "primary_key")
+    names = ("schema", "balance", "freshness", "retention", "primary_key", "renames")
     assert verdicts(loaded, "orders") == dict.fromkeys(names, True)
 
 
@@ -104,7 +104,7 @@ def test_a_breaking_change_fails_its_check_marks_nothing_and_is_not_retried(
     result = run(world, instance, LOAD_JOB, "good", "bad")
 
     # The other checks still speak: Dagster shows a planned check without a result as failed.
-    others = dict.fromkeys(("balance", "freshness", "primary_key", "retention"), True)
+    others = dict.fromkeys(("balance", "freshness", "primary_key", "retention", "renames"), True)
     assert verdicts(result, "bad") == {"schema": False, **others}
     failed = next(e for e in result.get_asset_check_evaluations() if not e.passed)
     changes: Any = failed.metadata["changes"]

@@ -2,13 +2,16 @@
 
 from itertools import product
 
+import dagster as dg
 import pytest
 from dagster._core.definitions.utils import VALID_NAME_REGEX
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.standing import naming
 from assets.translator import (
     GROUP_TABLES,
+    LAYERS,
     asset_key,
     groups,
     identifier,
@@ -20,6 +23,7 @@ from assets.translator import (
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.domain.schema import Array, Field, Scalar, Struct
+from lake_platform.domain.transform import Transform
 from tests.dagster.fakes import World, definitions
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,249}", fullmatch=True)
@@ -97,3 +101,38 @@ def test_column_schema_shows_nested_columns_and_the_key() -> None:
     schema = table_schema(Struct((Field("id", Scalar("long")), Field("items", items))), ["id"])
     assert [c.name for c in schema.columns] == ["id", "items", "items[].sku"]
     assert [c.constraints.nullable for c in schema.columns] == [False, True, True]
+
+
+def test_the_layers_of_a_table_can_be_told_apart(world: World) -> None:
+    """Dagster's graph names a node by the last part of its key, the table."""
+    world.register("t", format="hudi")
+    graph = definitions(world).resolve_asset_graph()
+    shown = {
+        layer: graph.get(asset_key(layer, "t")).kinds for layer in LAYERS if layer != "catalog"
+    }
+    assert shown == {
+        "raw": {"raw", "kafka"},
+        "lake": {"lake", "spark", "hudi"},
+        "quarantine": {"quarantine", "json"},
+    }  # fmt: skip
+
+
+def test_the_page_of_a_table_shows_its_steps(world: World) -> None:
+    sql = "SELECT *\nFROM input"
+    steps = (Transform(sql=sql, name="all"), Transform(sql="SELECT id FROM input"))
+    world.register("t", transforms=steps)
+    world.register("plain", topic="p")
+    graph = definitions(world).resolve_asset_graph()
+    shown = graph.get(asset_key("lake", "t")).metadata["steps"]
+    assert isinstance(shown, dg.MarkdownMetadataValue)
+    assert shown.value == (
+        f"**1. all**\n\n```sql\n{sql}\n```\n\n**2. sql**\n\n```sql\nSELECT id FROM input\n```"
+    )
+    assert "steps" not in graph.get(asset_key("lake", "plain")).metadata
+    assert "steps" not in graph.get(asset_key("raw", "t")).metadata
+
+
+def test_runs_name_their_tables() -> None:
+    assert naming(["b", "a"]) == {"lake/tables": "a, b"}
+    many = naming(f"t{n:02}" for n in range(12))["lake/tables"]
+    assert many.startswith("t00, t01, ") and many.endswith("t09 and 2 more")

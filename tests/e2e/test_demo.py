@@ -19,7 +19,7 @@ from lake_platform.embedded.jars import ensure_jars
 from lake_platform.embedded.ports import free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.spark, pytest.mark.timeout(900)]
-_LAKE = [sys.executable, "-c", "from lake_platform.cli.main import app; app()"]
+LAKE = [sys.executable, "-c", "from lake_platform.cli.main import app; app()"]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def environ(tmp_path: Path, jars_dir: Path) -> Iterator[dict[str, str]]:
         "LAKE_DAGSTER_PORT": str(free_port()),
     }
     yield env
-    subprocess.run([*_LAKE, "down"], env=env, check=True, timeout=120)
+    subprocess.run([*LAKE, "down"], env=env, check=True, timeout=120)
     assert _processes(env) == [], "lake down left processes behind"
 
 
@@ -64,7 +64,7 @@ def test_demo_survives_kill_9_of_worker_and_spark(environ: dict[str, str]) -> No
 
 def _demo(environ: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*_LAKE, "demo", "--records", "6000"],
+        [*LAKE, "demo", "--records", "6000"],
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
