@@ -33,8 +33,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "deletes": "No delete waits in quarantine: its row would still be in the table.",
     "casts": "No cast in the steps made NULL of a value. Only a warning: it may be "
     "meant so. A rule `cast` puts such records aside or stops the table.",
-    "freshness": "All records older than max_lag_seconds are in the table, and neither phase has "
-    "stopped.",
+    "freshness": "All records older than max_lag_seconds are in the table, and the last run of "
+    "each phase went through.",
     "retention": "What is not read yet stays in Kafka for another while: at least twice "
     "max_lag_seconds and a fifth of the topic's retention.",
     "primary_key": "Every key is there once and none is null, counted on the whole table. "
@@ -154,8 +154,8 @@ def nothing_to_check(table: str, name: str) -> dg.AssetCheckResult:
 
 
 def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:
-    """Fails beyond max_lag_seconds; a warning up to twice that. Fails at once when a phase has
-    stopped: what comes now is late already."""
+    """Fails beyond max_lag_seconds; a warning up to twice that. Fails at once when a phase fails:
+    what comes now is late already, or will be."""
     lag, limit = lag_seconds(record, progress, now_ms), record.dataset.max_lag_seconds
     metadata: dict[str, dg.MetadataValue] = {
         "lag_seconds": dg.MetadataValue.float(round(lag, 1)),
@@ -171,23 +171,29 @@ def freshness(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.Asse
         for name, text in (("dump_error", progress.dump_error), ("load_error", progress.load_error))
         if text
     }
-    stop = _stop(progress)
+    failing = _failing(progress)
+    behind = f"{lag:.0f} s behind, limit {limit} s"
+    mild = lag < 2 * limit and not failing
     return result_of(
         record.dataset.table,
         "freshness",
-        lag <= limit and not stop,
+        lag <= limit and not failing,
         metadata,
-        f"stopped: {stop}" if stop else f"{lag:.0f} s behind, limit {limit} s",
-        dg.AssetCheckSeverity.WARN if lag < 2 * limit and not stop else dg.AssetCheckSeverity.ERROR,
+        f"{failing} ({behind})" if failing else behind,
+        dg.AssetCheckSeverity.WARN if mild else dg.AssetCheckSeverity.ERROR,
     )
 
 
-def _stop(progress: Progress) -> str:
-    """Why a phase goes on only after somebody did something; empty when none has stopped. A
-    breaking schema change has a check of its own."""
-    if stops(progress.load_error_kind) and progress.load_error_kind != "SchemaBlockedError":
-        return progress.load_error
-    return progress.dump_error if stops(progress.dump_error_kind) else ""
+def _failing(progress: Progress) -> str:
+    """What the last run of a phase failed by; empty when both went through. A breaking schema
+    change has a check of its own."""
+    for phase, error, kind in (
+        ("load", progress.load_error, progress.load_error_kind),
+        ("dump", progress.dump_error, progress.dump_error_kind),
+    ):
+        if error and kind != "SchemaBlockedError":
+            return f"stopped: {error}" if stops(kind) else f"the last {phase} failed: {error}"
+    return ""
 
 
 def retention(record: DatasetRecord, progress: Progress, now_ms: int) -> dg.AssetCheckResult:

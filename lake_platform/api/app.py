@@ -101,9 +101,9 @@ def show_health(request: Request) -> JSONResponse:
 
 
 @_system.get("/metrics")
-def metrics(parts: PartsOf, _who: Viewer) -> Response:
+def metrics(request: Request, parts: PartsOf, _who: Viewer) -> Response:
     """Prometheus text."""
-    text = render(parts.metastore, parts.clock)
+    text = render(parts.metastore, parts.clock, request.app.state.health.reached())
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

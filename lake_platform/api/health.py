@@ -14,6 +14,7 @@ from lake_platform.errors import FixConfigError, KafkaDeniedError, LakeError
 
 _WAIT_SECONDS = 2.0
 _FRESH_SECONDS = 2.0
+_GLANCE_SECONDS = 0.5
 _PROBE_TOPIC = "lake-health-probe"  # never created; a broker that says so is there
 
 
@@ -33,6 +34,7 @@ class Probe:
         self._lock = Lock()
         self._running: Future[PartHealth] | None = None
         self._started = 0.0
+        self._last: bool | None = None
 
     def start(self) -> Future[PartHealth]:
         with self._lock:
@@ -43,6 +45,15 @@ class Probe:
             self._started = now
             self._running = self._pool.submit(self._run)
             return self._running
+
+    def known(self) -> bool | None:
+        """The newest answer; False once the one that is asked for is late."""
+        with self._lock:
+            if self._running is not None and self._running.done():
+                self._last = self._running.result().ok
+            elif time.monotonic() - self._started > _WAIT_SECONDS:
+                self._last = False
+            return self._last
 
     def _run(self) -> PartHealth:
         began = time.monotonic()
@@ -71,6 +82,14 @@ class Health:
         late = PartHealth(False, _WAIT_SECONDS, f"no answer within {_WAIT_SECONDS:g} s")
         found = {name: f.result() if f.done() else late for name, f in asked.items()}
         return found["metastore"].ok, found
+
+    def reached(self) -> dict[str, bool]:
+        """Whether Kafka and storage answer; without one whose answer is still to come. A scrape
+        must not wait for what hangs."""
+        asked = {name: self._probes[name].start() for name in ("kafka", "storage")}
+        wait(asked.values(), _GLANCE_SECONDS)
+        found = {name: self._probes[name].known() for name in asked}
+        return {name: ok for name, ok in found.items() if ok is not None}
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

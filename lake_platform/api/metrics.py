@@ -6,12 +6,13 @@ counters) and under the exact name `records_ingested` (a gauge of the same value
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lake_platform.api import metrics_alerts
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.ports import Clock
 from lake_platform.domain.progress import Progress, lag_seconds, time_to_data_loss_seconds
@@ -31,11 +32,12 @@ _PROGRESS = {
 
 
 class MetastoreCollector(Collector):
-    """Three reads of the metastore a scrape, however many datasets there are."""
+    """Six reads of the metastore a scrape, however many datasets there are."""
 
-    def __init__(self, metastore: Repository, clock: Clock) -> None:
+    def __init__(self, metastore: Repository, clock: Clock, reached: Mapping[str, bool]) -> None:
         self._metastore = metastore
         self._clock = clock
+        self._reached = reached
 
     def describe(self) -> list[Metric]:
         return []  # else registering reads the metastore only to learn the names
@@ -98,15 +100,22 @@ class MetastoreCollector(Collector):
                 failing.add_metric([table, phase, kind], 1)
         yield from (*gauges.values(), total, lag, loss, breaking, failures, failing)
         yield from (status, success)
+        known = {r.dataset.table: progress.get(r.dataset.table, Progress()) for r in records}
+        yield from metrics_alerts.promises(records, known)
+        yield from metrics_alerts.failures(records, known, now)
+        yield from metrics_alerts.alerts(self._metastore, now)
+        yield from metrics_alerts.reachable(self._reached)
         yield GaugeMetricFamily(
             "broken_definitions", "Definitions this release cannot read.", value=len(broken)
         )
 
 
-def render(metastore: Repository, clock: Clock) -> bytes:
-    """The text of one scrape. Raises: MetastoreUnavailableError."""
+def render(metastore: Repository, clock: Clock, reached: Mapping[str, bool]) -> bytes:
+    """The text of one scrape; `reached`: outside systems, and whether they answer.
+
+    Raises: MetastoreUnavailableError."""
     registry = CollectorRegistry()
-    registry.register(MetastoreCollector(metastore, clock))
+    registry.register(MetastoreCollector(metastore, clock, reached))
     return generate_latest(registry)
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lake_platform.cli.logs import logs
-from lake_platform.embedded.stack import PartStatus, Stack
+from lake_platform.embedded.stack import NOT_ANSWERING, PartStatus, Stack
 from lake_platform.settings import Settings, load_settings
 
 app = typer.Typer()
@@ -73,14 +73,21 @@ def status(
     home: HomeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """State, pid, uptime and address of every part; exit code 1 if one is not running."""
+    """State, pid, uptime and address of every part; exit code 1 if one does not run or answer."""
     stack = Stack(load_settings(home))
-    parts = stack.status()
+    parts = stack.asked()
     if as_json:
         typer.echo(json.dumps([asdict(part) for part in parts]))
     else:
         console = Console()
         console.print(_table(parts))
+        for part in parts:
+            if part.state == NOT_ANSWERING:
+                console.print(
+                    f"{part.name} (pid {part.pid}) runs and does not answer: "
+                    f"lake logs {part.name}; `lake down` and `lake up` start it anew",
+                    style="yellow", markup=False, highlight=False, soft_wrap=True,
+                )  # fmt: skip
         _show_problem(console, stack)
     if not all(part.running for part in parts):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lake_platform.embedded import kafka
+from lake_platform.embedded.answers import code_server_answers, daemons_beat, http_answers
 from lake_platform.embedded.home import StackHome
 from lake_platform.embedded.kafka import KafkaNode
 from lake_platform.settings import Settings
@@ -28,6 +29,7 @@ class Program:
     """One supervised process.
 
     `ready` answers at once. `after` names the programs that must be ready before this one starts.
+    `answers` asks one that runs whether it still does something; where there is none, `ready` does.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Program:
     ready: Callable[[], bool]
     after: tuple[str, ...] = ()
     stop_seconds: int = 20
+    answers: Callable[[], bool] | None = None
 
 
 def programs(
@@ -49,12 +52,19 @@ def programs(
     workspace = ("-w", str(home.workspace_file))
     return [
         *([_kafka(node)] if node else []),
-        Program("api", _api_command(settings, modules), api, lambda: _http_ok(f"{api}/health")),
+        Program(
+            "api",
+            _api_command(settings, modules),
+            api,
+            lambda: _http_ok(f"{api}/health"),
+            answers=lambda: http_answers(f"{api}/health"),
+        ),
         Program(
             "code-server",
             _code_server_command(socket, modules),
             f"unix:{socket}",
             lambda: _pings(socket),
+            answers=lambda: code_server_answers(socket),
         ),
         Program(
             "code-watch",
@@ -77,6 +87,7 @@ def programs(
             "",
             lambda: True,
             after=("code-server", "dagster-webserver"),
+            answers=lambda: daemons_beat(ui),
         ),
     ]
 

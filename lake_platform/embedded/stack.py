@@ -8,12 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from lake_platform.embedded import leftovers
+from lake_platform.embedded.answers import silent
 from lake_platform.embedded.dagster_home import write_dagster_home
 from lake_platform.embedded.home import StackHome
 from lake_platform.embedded.jars import ensure_jars
@@ -28,6 +29,7 @@ from lake_platform.errors import SetupError
 from lake_platform.settings import Settings
 
 JAR_SETS = ("kafka", "spark")
+NOT_ANSWERING = "NOT ANSWERING"
 _START_SECONDS = 180.0
 _POLL_SECONDS = 0.2
 
@@ -173,6 +175,16 @@ class Stack:
                 )
             )
         return parts
+
+    def asked(self) -> list[PartStatus]:
+        """As `status`, but what runs and does not answer is not said to run."""
+        programs = {program.name: program for program in self._programs()}
+        parts = self.status()
+        mute = silent({
+            part.name: (part.pid, programs[part.name].answers or programs[part.name].ready)
+            for part in parts if part.running
+        })  # fmt: skip
+        return [replace(p, state=NOT_ANSWERING) if p.name in mute else p for p in parts]
 
     def problem(self) -> str | None:
         """What is wrong although every process that answers runs; None if nothing is."""

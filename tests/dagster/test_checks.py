@@ -64,16 +64,17 @@ def test_a_load_that_stopped_is_not_fresh(kind: str) -> None:
     progress = replace(WELL, load_error="it says why", load_error_kind=kind)
     result = checks.freshness(LIVE, progress, NOW)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert result.description == "stopped: it says why"
+    assert result.description == "stopped: it says why (0 s behind, limit 900 s)"
 
 
 @pytest.mark.parametrize("kind", ["EngineError", "StorageUnavailableError", "KeyError", ""])
-def test_what_is_tried_again_is_told_and_late_only_when_it_is(kind: str) -> None:
+def test_what_is_tried_again_is_red_until_it_goes_through(kind: str) -> None:
     progress = replace(WELL, load_error="it says why", load_error_kind=kind)
     result = checks.freshness(LIVE, progress, NOW)
-    assert result.passed
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert result.description == "the last load failed: it says why (0 s behind, limit 900 s)"
     assert result.metadata["load_error"].value == "it says why"
-    assert not checks.freshness(LIVE, progress, NOW + 10_000_000).passed
+    assert checks.freshness(LIVE, WELL, NOW).passed
 
 
 @pytest.mark.parametrize(

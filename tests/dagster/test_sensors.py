@@ -406,6 +406,44 @@ def test_a_freshness_check_a_run_left_failed_passes_once_the_table_is_fresh(
     assert stored(instance, ticks.tick()) == []
 
 
+@pytest.mark.parametrize("phase", ["dump", "load"])
+def test_a_table_whose_phase_fails_is_red_at_the_next_look_and_green_at_the_one_after_its_success(
+    world: World, instance: dg.DagsterInstance, phase: str
+) -> None:
+    world.register("a")
+    dumped(world, "a")
+    sensor = watchdog_sensor(Built(tables=["a"]))
+    assert sensor.minimum_interval_seconds == 30
+    ticks = Ticks(world, instance, sensor)
+    assert stored(instance, ticks.tick()) == []
+    world.metastore.update_progress("a", **{f"{phase}_error": "disk is full"})
+    world.now_ms += 30_000
+    assert stored(instance, ticks.tick()) == ["freshness:False"]
+    world.now_ms += 30_000
+    assert stored(instance, ticks.tick()) == []
+    world.metastore.update_progress("a", **{f"{phase}_error": ""})
+    assert stored(instance, ticks.tick()) == ["freshness:True"]
+
+
+def test_what_a_run_passed_within_the_hour_is_red_again_at_once(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    world.register("a", max_lag_seconds=60)
+    dumped(world, "a")
+    ticks = Ticks(world, instance, watchdog_sensor(Built(tables=["a"])))
+    world.now_ms += 90_000
+    assert stored(instance, ticks.tick()) == ["freshness:False"]
+    dumped(world, "a")
+    instance.report_runless_asset_event(  # as a load does
+        dg.AssetCheckEvaluation(
+            asset_key=asset_key("lake", "a"), check_name="freshness", passed=True, metadata={}
+        )
+    )
+    world.now_ms += 90_000
+    assert stored(instance, ticks.tick()) == ["freshness:False"]
+    assert stored(instance, ticks.tick()) == []
+
+
 def test_a_table_paused_while_late_is_judged_again_when_it_is_resumed(
     world: World, instance: dg.DagsterInstance
 ) -> None:

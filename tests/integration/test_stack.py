@@ -134,6 +134,35 @@ def _second_stack_is_refused(shell: Shell, home: Path) -> None:
     assert second.left() == []
 
 
+def _frozen_parts_are_told(shell: Shell, pids: dict[str, int]) -> None:
+    """A process that is there is no answer."""
+
+    def answering() -> set[str]:
+        done = subprocess.run(
+            shell.command("status", "--json"), env=shell.environ, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        states = {part["name"]: part["state"] for part in json.loads(done.stdout)}
+        assert set(states.values()) <= {"RUNNING", "NOT ANSWERING"}
+        assert done.returncode == int("NOT ANSWERING" in states.values())
+        return {name for name, state in states.items() if state == "RUNNING"}
+
+    assert answering() == _PARTS
+    code = _child(pids["code-server"], "grpc").pid
+    some = {"kafka": pids["kafka"], "api": pids["api"], "code-server": code,
+            "dagster-daemon": pids["dagster-daemon"]}  # fmt: skip
+    for pid in some.values():
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert answering() == _PARTS - set(some)
+        said = shell.lake("status", expect=1)
+        assert f"kafka (pid {pids['kafka']}) runs and does not answer: lake logs kafka" in said
+    finally:
+        for pid in some.values():
+            os.kill(pid, signal.SIGCONT)
+    _eventually(lambda: answering() == _PARTS, "all answer again")
+
+
 def test_the_stack_survives_kills_and_leaves_nothing(shell: Shell, tmp_path: Path) -> None:
     shell.lake("status", expect=1)
     said = shell.up("--detach")
@@ -152,6 +181,8 @@ def test_the_stack_survives_kills_and_leaves_nothing(shell: Shell, tmp_path: Pat
     admin.create_topics([NewTopic(_TOPIC, 1, 1)])[_TOPIC].result(30)
     del admin
     _write(shell.bootstrap, b"before the kill")
+
+    _frozen_parts_are_told(shell, pids)
 
     os.kill(pids["kafka"], signal.SIGKILL)
     _eventually(lambda: shell.pids()["kafka"] not in {0, pids["kafka"]}, "Kafka is back")

@@ -58,7 +58,8 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "trial",
     },
     "api": {
-        "errors", "domain", "settings", "metastore", "compose", "benches", "trial", *_USE_CASES,
+        "errors", "domain", "settings", "metastore", "compose", "benches", "trial", "alerting",
+        *_USE_CASES,
     },
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "embedded", "api",
