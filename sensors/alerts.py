@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator
 import dagster as dg
 
 from assets.audit import AUDIT, AUDIT_JOB
+from assets.catalog import DRIFT
 from assets.checks import check_key, check_names
+from assets.translator import asset_key
 from lake_platform.domain.alerts import CHECK_FAILED, JOB_FAILED, Alert, Known, firing
 from lake_platform.domain.dataset import Status
 from resources.platform import PlatformResource
@@ -57,12 +59,17 @@ def _failed_checks(
 ) -> Iterator[Alert]:
     """Checks whose newest result is an error. One that is running now, or whose run died, has no
     result."""
-    keys = [
-        check_key(record.dataset.table, name)
-        for record in known.records
-        if record.dataset.table in tables and record.status is not Status.RETIRED
-        for name in {*check_names(record.dataset), AUDIT} - _TOLD_OTHERWISE
+    live = [
+        r.dataset
+        for r in known.records
+        if r.dataset.table in tables and r.status is not Status.RETIRED
     ]
+    keys = [
+        check_key(dataset.table, name)
+        for dataset in live
+        for name in {*check_names(dataset), AUDIT} - _TOLD_OTHERWISE
+    ]
+    keys += [dg.AssetCheckKey(asset_key("catalog", d.table), DRIFT) for d in live]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     for key, held in latest.items():
         result = held.evaluation

@@ -23,6 +23,7 @@ from lake_platform.domain.progress import (
 RETRIED_MS = 300_000
 """A failure that may pass by itself is told once it was retried for this long."""
 
+_AWAY = frozenset(["KafkaUnavailableError", "KafkaRefusedError"])
 BLOCKED = "LakeTableBlocked"
 QUARANTINE = "LakeQuarantineOverLimit"
 LATE = "LakeTableLate"
@@ -164,7 +165,7 @@ def failed_phases(record: DatasetRecord, progress: Progress, now_ms: int) -> lis
         return []
     found = []
     since, kind = progress.dump_failing_since, progress.dump_error_kind
-    own = not record.dataset.raw_from and kind not in {*LOSSES, "KafkaUnavailableError"}
+    own = not record.dataset.raw_from and kind not in LOSSES | _AWAY
     if own and _failed(progress.dump_error, kind, since, now_ms):
         found.append("dump")
     since, kind = progress.load_failing_since, progress.load_error_kind
@@ -177,7 +178,7 @@ def failed_phases(record: DatasetRecord, progress: Progress, now_ms: int) -> lis
 def kafka_away(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
     if record.status in {Status.PAUSED, Status.RETIRED} or record.dataset.raw_from:
         return False
-    known = progress.dump_error_kind == "KafkaUnavailableError"
+    known = progress.dump_error_kind in _AWAY
     return known and now_ms - progress.dump_failing_since >= RETRIED_MS
 
 
@@ -202,7 +203,7 @@ def _loss_text(record: DatasetRecord, progress: Progress, now_ms: int) -> str:
 
 def _unreachable(away: list[str], error: str) -> Alert:
     return Alert(
-        KAFKA, "", "", f"Kafka does not answer, dumps of {len(away)} tables wait: {error}",
+        KAFKA, "", "", f"Kafka does not let us read, dumps of {len(away)} tables wait: {error}",
         f"lake dump {away[0]}",
     )  # fmt: skip
 

@@ -101,6 +101,12 @@ CASES: dict[str, tuple[DatasetRecord, Progress, list[str]]] = {
     ),
     "paused while loads failed": (record(status=Status.PAUSED), LOADS_FAIL, []),
     "Kafka is away": (record(), AWAY, [alerts.KAFKA]),
+    "Kafka lets nobody in": (
+        record(), replace(AWAY, dump_error_kind="KafkaRefusedError"), [alerts.KAFKA],
+    ),
+    "a right is missing": (
+        record(), replace(AWAY, dump_error_kind="KafkaDeniedError"), [alerts.RUNS_FAIL],
+    ),
     "Kafka is away since a moment": (record(), replace(AWAY, dump_failing_since=NOW - 60_000), []),
     "retired": (record(status=Status.RETIRED), replace(AWAY, quarantined=9, records=0), []),
 }  # fmt: skip
