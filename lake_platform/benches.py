@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake_platform.code.pins import CodeBase
 from lake_platform.compose import (
     build_limits,
     build_metastore,
@@ -26,6 +27,7 @@ from lake_platform.domain.schema import Struct
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import Settings
+from lake_platform.step_checks import code_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -77,13 +79,16 @@ def build_bench(
     metastore = build_metastore(settings, ACTOR)
     opened = session or spark_session(settings)
 
-    engine = spark_engines(opened, store)
+    code = code_of(settings)
+    engine = spark_engines(opened, store, code)
     return Bench(
         topic=topic,
         ports=Ports(topic, store, metastore, engine, clock, LocalWorkers()),
         # Nothing is left for a next run: there is none.
         limits=replace(build_limits(settings), load_budget_seconds=math.inf),
-        use_cases=build_use_cases(metastore, topic, analyse=partial(_analysed_here, opened)),
+        use_cases=build_use_cases(
+            metastore, topic, analyse=partial(_analysed_here, opened, code), code=code
+        ),
         files=open_files(settings.storage_root, {}, {}),
         spark_rows=partial(_rows_by_spark, opened, store),
         schemas=files,
@@ -99,7 +104,8 @@ def build_check_bench(settings: Settings, *, steps: bool = False) -> CheckBench:
     from lake_platform.trial.check import CheckBench
 
     store = build_store(settings)
-    engine = spark_engines(spark_session(settings), store) if steps else None
+    code = code_of(settings)
+    engine = spark_engines(spark_session(settings), store, code) if steps else None
     limits = build_limits(settings)
     return CheckBench(MemoryKafka(), store, engine, clock, LocalWorkers(), limits)
 
@@ -120,17 +126,20 @@ def build_preview_bench(
     from lake_platform.trial.rows import read_rows
 
     once, opened = build_store(at_work), session or spark_session(at_work)
+    code = code_of(at_work)
 
     def rows(dataset: Dataset, columns: Struct) -> Sequence[Mapping[str, Any]]:
         files = open_files(at_work.storage_root, {}, {})
         return read_rows(dataset, columns, files, partial(_rows_by_spark, opened, once)).rows
 
     return PreviewBench(
-        use_cases=build_use_cases(metastore, kafka, analyse=partial(_analysed_here, opened)),
+        use_cases=build_use_cases(
+            metastore, kafka, analyse=partial(_analysed_here, opened, code), code=code
+        ),
         kafka=kafka,
         real=build_store(settings),
         once=once,
-        engine=spark_engines(opened, once),
+        engine=spark_engines(opened, once, code),
         rows=rows,
         clock=clock,
         workers=LocalWorkers(),
@@ -148,9 +157,17 @@ def _rows_by_spark(
 
 
 def _analysed_here(
-    session: Callable[[], SparkSession], dataset: Dataset, source: Struct, held: Struct | None
+    session: Callable[[], SparkSession],
+    code: CodeBase,
+    dataset: Dataset,
+    source: Struct,
+    held: Struct | None,
 ) -> Sequence[str]:
     from lake_platform.adapters.spark import analysis
     from lake_platform.adapters.spark.registration import has_sql
+    from lake_platform.adapters.spark.step_code import load_asked
 
-    return analysis.told(session(), dataset, source, held) if has_sql(dataset) else ()
+    if not has_sql(dataset):
+        return ()
+    load_asked(dataset, code)
+    return analysis.told(session(), dataset, source, held)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from lake_platform.code.pins import NO_CODE, CodeBase
 from lake_platform.domain.bundle import EngineFor, Limits, Ports
 from lake_platform.domain.dataset import Dataset, Format
 from lake_platform.domain.offsets import Slice
@@ -22,11 +23,11 @@ from lake_platform.domain.pool import Pool
 from lake_platform.domain.ports import Kafka, Metastore, TableEngine
 from lake_platform.domain.schema import Struct
 from lake_platform.domain.storage import ObjectStore
-from lake_platform.errors import SetupError
 from lake_platform.metastore.outside import MissingRanges, Notify
 from lake_platform.metastore.repository import Repository, open_repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.settings import Settings
+from lake_platform.step_checks import build_analysis, code_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -133,12 +134,12 @@ def spark_session(settings: Settings) -> Callable[[], SparkSession]:
 
 def build_engines(settings: Settings, store: ObjectStore) -> EngineFor:
     """Starts Spark in this process when an engine first needs it."""
-    session = spark_session(settings)
+    session, code = spark_session(settings), code_of(settings)
 
     def engine(format_: Format) -> TableEngine:
         from lake_platform.adapters.engines import spark_engines
 
-        return spark_engines(session, store)(format_)
+        return spark_engines(session, store, code)(format_)
 
     return engine
 
@@ -262,9 +263,11 @@ def build_use_cases(
     settings: Settings | None = None,
     store: Callable[[], ObjectStore] | None = None,
     analyse: Analyse = lambda *_: (),
+    code: CodeBase = NO_CODE,
 ) -> UseCases:
-    """With `settings` the engine looks at SQL before it is kept; else `analyse` does. `store` opens
-    the storage, to say which raw has what a topic no longer holds; with `settings` it is theirs."""
+    """With `settings` the engine looks at steps before they are kept; else `analyse` does. `store`
+    opens the storage, to say which raw has what a topic no longer holds; `code` is where steps have
+    theirs from. With `settings` both are theirs."""
     from lake_platform.adapters.spark.registration import check_names, check_rules
     from lake_platform.adapters.spark.transforms import check_steps
     from lake_platform.load.advice import advice
@@ -276,25 +279,14 @@ def build_use_cases(
         return analyse(dataset, source, held)
 
     opened = store or (partial(build_store, settings) if settings else None)
-    analyse = build_analysis(settings) if settings else analyse
+    if settings:
+        remote = secret(settings.spark_remote, "LAKE_SPARK_REMOTE")
+        analyse = build_analysis(settings, remote)
     return UseCases(
         metastore, kafka, look, check_steps, advice, notify, check_source,
         lambda table, topic_id: held(opened(), table, topic_id) if opened else {},
         lambda table: opened is None or head(opened(), table) is not None,
         check_rules,
         lambda table: expired_seq(opened(), table) if opened else 0,
+        code_of(settings) if settings else code,
     )  # fmt: skip
-
-
-def build_analysis(settings: Settings) -> Analyse:
-    from lake_platform.adapters.spark.options import at_start
-    from lake_platform.adapters.spark.registration import analyse_apart
-    from lake_platform.embedded.java import java_home
-
-    try:
-        java = {} if settings.spark_remote else {"JAVA_HOME": str(java_home())}
-    except SetupError:
-        java = {}  # the child says what is missing
-    return analyse_apart(
-        java, at_start(settings.spark_conf), secret(settings.spark_remote, "LAKE_SPARK_REMOTE")
-    )

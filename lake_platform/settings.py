@@ -109,6 +109,11 @@ class Settings(BaseSettings):
     definitions_dir: Path = Field(
         Path("definitions"), description="Directory of datasets as code, read by `lake plan`."
     )
+    transform_jars: str = Field(
+        "",
+        description="Folders that JARs of steps may come from, with `:` between them (`;` on "
+        "Windows). None: no step may have one.",
+    )
     spark_master: str = Field(
         "local[*]",
         validation_alias=AliasChoices("LAKE_SPARK_MASTER", "SPARK_MASTER", "spark_master"),
@@ -210,6 +215,12 @@ class Settings(BaseSettings):
     @property
     def jars(self) -> Path:
         return (self.jars_dir or self.home / "jars").absolute()
+
+    @property
+    def jar_folders(self) -> tuple[Path, ...]:
+        """Those that JARs of steps may come from."""
+        given = (part.strip() for part in self.transform_jars.split(os.pathsep))
+        return tuple(Path(part).expanduser().absolute() for part in given if part)
 
     @property
     def settings_file(self) -> Path:

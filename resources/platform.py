@@ -40,6 +40,7 @@ from lake_platform.readers import build_catalog
 from lake_platform.rebuild.proposals import proposals
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings
+from lake_platform.step_checks import code_of
 from resources.spark import RunSpark
 
 
@@ -112,7 +113,8 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def use_cases(self) -> UseCases:
         ports = self.open_ports()
         store = cast("Repository", ports.metastore)
-        return build_use_cases(store, ports.kafka, lambda _table: self.reload())
+        code = code_of(self.settings)
+        return build_use_cases(store, ports.kafka, lambda _table: self.reload(), code=code)
 
     def reload(self) -> None:
         """What changed shows in Dagster. Only from a run: it ends the process of a sensor."""
@@ -182,5 +184,5 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def _with_spark(self, ports: Ports) -> Ports:
         from lake_platform.adapters.engines import spark_engines
 
-        self._spark = RunSpark(self.settings)
-        return replace(ports, engine=spark_engines(self._spark.session, ports.store))
+        self._spark, code = RunSpark(self.settings), code_of(self.settings)
+        return replace(ports, engine=spark_engines(self._spark.session, ports.store, code))

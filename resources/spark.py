@@ -26,6 +26,8 @@ class RunSpark:
         """Raises: EngineError when Spark does not start; SetupError when the jars are missing."""
         from dagster_pyspark import LazyPySparkResource
 
+        if self._lazy is not None and _is_stopped(self._lazy.spark_session):
+            self._lazy = None
         if self._lazy is None:
             ensure_java(self.settings)
             self._lazy = LazyPySparkResource(spark_config=self._config())
@@ -51,3 +53,9 @@ class RunSpark:
             "spark.master": self.settings.spark_master,
             "spark.app.name": "lake-platform",
         }
+
+
+def _is_stopped(session: Any) -> bool:
+    """By an engine, which needs another one. Spark Connect's closes its client."""
+    context = getattr(session, "_sc", None)
+    return context is not None and context._jsc is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lake_platform.adapters.hudi.engine import HudiEngine
 from lake_platform.adapters.parquet.engine import ParquetEngine
+from lake_platform.code.pins import NO_CODE, CodeBase
 from lake_platform.domain.dataset import Format
 from lake_platform.domain.ports import TableEngine
 from lake_platform.domain.storage import ObjectStore
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def spark_engines(
-    session: Callable[[], SparkSession], store: ObjectStore
+    session: Callable[[], SparkSession], store: ObjectStore, code: CodeBase = NO_CODE
 ) -> Callable[[Format], TableEngine]:
-    """`session` is called when an engine first needs Spark, so nothing new costs no JVM."""
+    """`session` is called when an engine first needs Spark, so nothing new costs no JVM. `code`:
+    where code of steps may come from."""
     engines: dict[Format, TableEngine] = {
-        "hudi": HudiEngine(session, store),
-        "parquet": ParquetEngine(session, store),
+        "hudi": HudiEngine(session, store, code),
+        "parquet": ParquetEngine(session, store, code),
     }
     return engines.__getitem__

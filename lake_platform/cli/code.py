@@ -78,8 +78,13 @@ def apply(
 
 
 def _plan_of(shell: Shell, definitions: Path | None, prune: bool) -> Plan:
-    directory = definitions or shell.settings.definitions_dir
-    return make_plan(directory, shell.metastore, shell.use_cases().check, prune=prune)
+    if definitions is not None:  # functions of steps are looked for there, too
+        shell.settings = shell.settings.model_copy(update={"definitions_dir": definitions})
+    use_cases = shell.use_cases()
+    return make_plan(
+        shell.settings.definitions_dir, shell.metastore, use_cases.check, prune=prune,
+        pinned=use_cases.pinned,
+    )  # fmt: skip
 
 
 def _foreseen(shell: Shell, step: Step) -> list[str]:

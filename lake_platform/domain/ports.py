@@ -130,21 +130,18 @@ class TableEngine(Protocol):
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[Names]:
         """Columns of the records, and fields in them, that the steps never look at: paths of
         names, with all that is below. Empty without steps. No Spark."""
-        ...
 
     def exact_as_double(self, dataset: Dataset, paths: Collection[str]) -> bool:
         """Whether doubles hold all integers that the table has at these paths (as `domain.diff`
-        writes them) exactly, and a write makes them doubles for every reader.
+        writes them) exactly, and a write makes them doubles for every reader. Raises:
+        StorageUnavailableError."""
 
-        Raises: StorageUnavailableError.
-        """
-        ...
+    def check_steps(self, dataset: Dataset) -> None:
+        """Raises: StepCodeError where code of a step is not what is on record. No Spark."""
 
     def judge(self, job: BatchJob) -> Judgement:
-        """What the steps make of the batch; nothing is written. Empty without steps.
-
-        Raises: TransformError, EngineError."""
-        ...
+        """What the steps make of the batch; nothing is written. Empty without steps. Raises:
+        TransformError, EngineError."""
 
     def write(self, job: BatchJob) -> WriteResult:
         """Applies `job`. Raises: CommitRaceError when a later claim fenced this one out,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from lake_platform.domain.commands import field_text, rebuild_command
 from lake_platform.domain.dataset import Dataset
@@ -22,9 +21,9 @@ def check_steps_change(dataset: Dataset, held: Struct, made: Struct) -> Sequence
     breaking = [c for c in changes if c.verdict == "breaking"]
     if not breaking:
         return [_told(change) for change in changes]
-    steps = [asdict(step) for step in dataset.transforms]
+    steps = [step.plain() for step in dataset.transforms]
     raise InvalidFieldError(
-        "transforms", [step.sql for step in dataset.transforms],
+        "transforms", [step.sql or step.title for step in dataset.transforms],
         "; ".join(_refused(dataset.table, change) for change in breaking),
         f"let the steps keep it, or have the table made anew: "
         f"{rebuild_command(dataset.table, {'transforms': steps})} (look at it before: lake preview "

@@ -105,6 +105,17 @@ class TransformError(StopDatasetError):
         self.dataset, self.step, self.batch, self.first_offset = dataset, step, batch, first_offset
 
 
+class StepCodeError(StopDatasetError):
+    """The JAR or function of a step is not the one on record."""
+
+    def __init__(self, dataset: str, step: str, why: str) -> None:
+        super().__init__(
+            f"dataset {dataset!r}: step {step} is not what is on record: {why}. Nothing was "
+            f"written, and raw keeps growing"
+        )
+        self.dataset, self.step, self.why = dataset, step, why
+
+
 class RuleBrokenError(StopDatasetError):
     """Rows of a batch break rules with policy `block`; an incident waits for an operator."""
 

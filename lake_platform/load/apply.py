@@ -44,6 +44,7 @@ def apply(
     table, ports = loading.table, loading.ports
     began = ports.clock()
     check_kept(table, work.commits)
+    loading.engine.check_steps(loading.dataset)
     claim = _take_claim(loading, state, left, work)
     job = None
     try:

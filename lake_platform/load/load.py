@@ -38,7 +38,8 @@ def load(
 
     Raises:
         SchemaBlockedError, QuarantineRatioError, ReplayRefusedError, TransformError,
-            CorruptRawError, RawExpiredError, CheckpointLostError: stopped, nothing was written.
+            StepCodeError, CorruptRawError, RawExpiredError, CheckpointLostError: stopped, nothing
+            was written.
         RepeatedFailureError: the same failure again and again; an incident waits, BLOCKED.
         BatchClaimedError, CommitRaceError, EngineError, StorageUnavailableError: try again.
     """

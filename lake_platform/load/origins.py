@@ -41,6 +41,10 @@ def computed(dataset: Dataset) -> list[str]:
 def _traced(dataset: Dataset, column: str, casts: bool) -> str | None:
     found: str | None = column
     for step in reversed(dataset.transforms):
+        if step.makes_frame:
+            return None
+        if step.kind != "sql":
+            continue
         found = None if found is None else _origin(_given(step.sql), found, casts)
     return found
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import re
-import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
+from lake_platform.code.package import Package
 from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import LakeError, SetupError
 from lake_platform.metastore.model import parse_dataset
@@ -47,22 +45,25 @@ class CodeFile:
     refused: tuple[Refused, ...] = ()
 
 
-def read_datasets(path: Path) -> CodeFile:
+def read_datasets(path: Path, directory: Path | None = None) -> CodeFile:
     """As the file made them; of those that can be nothing is checked that Python does not.
+    `directory`: of the definitions, whose modules it may import relatively; else its own.
 
     Raises: SetupError, which says what the file raised, and in which line.
     """
     refused: list[Refused] = []
     try:
-        with _noted(path, refused):
-            found = list(_datasets_in(_load(path)))
+        with _noted(path, refused), Package(directory or path.parent) as package:
+            found = list(_datasets_in(package.file(path)))
     except (Exception, SystemExit) as error:  # somebody's code: whatever it raises is its error
         raise _said(_where(path, error), error) from None
     wrong = {id(one.made) for one in refused}
     return CodeFile(tuple(d for d in found if id(d) not in wrong), tuple(refused))
 
 
-def datasets_in_file(path: Path, table: str | None = None) -> list[Dataset]:
+def datasets_in_file(
+    path: Path, table: str | None = None, directory: Path | None = None
+) -> list[Dataset]:
     """The datasets one file of definitions holds, each checked as the API checks one. With `table`
     only what is wrong with that one counts.
 
@@ -70,7 +71,7 @@ def datasets_in_file(path: Path, table: str | None = None) -> list[Dataset]:
         SetupError: the file does not run, or a dataset cannot be; names what it raised.
         InvalidFieldError: a dataset that cannot be.
     """
-    held, found = read_datasets(path), []
+    held, found = read_datasets(path, directory), []
     for one in held.refused:
         if table in (None, one.table):
             raise one.error
@@ -127,33 +128,9 @@ def _where(path: Path, error: BaseException) -> str:
 
 
 def _last_line(path: Path, frames: traceback.StackSummary) -> str:
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    own = path.absolute()
+    lines = [frame.lineno for frame in frames if Path(frame.filename).absolute() == own]
     return f"{path}:{lines[-1]}" if lines else str(path)
-
-
-class _Fresh(SourceFileLoader):
-    """Never from a .pyc: an edit of the same length within a second would not be seen."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
-
-
-def _load(path: Path) -> ModuleType:
-    name = "lake_definitions_" + re.sub(r"\W", "_", str(path.with_suffix("")))
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, str(path)))
-    if spec is None or spec.loader is None:
-        raise SetupError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look a module up by its name
-    try:
-        # What a file prints is no part of our answer, which may be JSON.
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    finally:
-        del sys.modules[name]
-    return module
 
 
 def _datasets_in(module: ModuleType) -> Iterator[Dataset]:

@@ -41,7 +41,7 @@ def parse_dataset(data: Mapping[str, Any]) -> Dataset:
 def dataset_to_dict(dataset: Dataset) -> dict[str, Any]:
     """Plain JSON values; `parse_dataset` is the inverse."""
     plain: dict[str, Any] = json.loads(_DATASET.dump_json(dataset))
-    return plain
+    return plain | {"transforms": [step.plain() for step in dataset.transforms]}
 
 
 def changed(dataset: Dataset, changes: Mapping[str, Any]) -> Dataset:

@@ -19,8 +19,9 @@ from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError, LakeError, NameTakenError, SetupError
 from lake_platform.metastore.code_files import files_in, line_of, read_datasets
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
+from lake_platform.metastore.registration import Registration
 from lake_platform.metastore.repository import Repository
-from lake_platform.metastore.service import Registration, UseCases
+from lake_platform.metastore.service import UseCases
 
 Action = Literal["register", "change", "retire", "none", "error"]
 
@@ -81,11 +82,26 @@ Check = Callable[[Dataset], Sequence[str]]
 its table change (UseCases.check)."""
 
 
+Pinned = Callable[[Dataset], Dataset]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    directory: Path
+    check: Check
+    pinned: Pinned
+
+
 def make_plan(
-    directory: Path, metastore: Repository, check: Check = lambda _: (), *, prune: bool = False
+    directory: Path,
+    metastore: Repository,
+    check: Check = lambda _: (),
+    *,
+    prune: bool = False,
+    pinned: Pinned = lambda dataset: dataset,
 ) -> Plan:
     """Compares; changes nothing. A file that cannot be read is one step with an error. `prune`:
-    what no file defines is to be retired.
+    what no file defines is to be retired. `pinned`: UseCases.pinned.
 
     Raises:
         SetupError: `directory` does not exist.
@@ -104,8 +120,9 @@ def make_plan(
     stored = metastore.list_all(include_retired=True, on_broken=unreadable)
     known = {r.dataset.table: r for r in stored}
     seen: dict[str, str] = {}
+    checks = _Checks(directory, check, pinned)
     for path in files_in(directory):
-        steps += _steps_of(path, str(path.relative_to(directory)), known, seen, check)
+        steps += _steps_of(path, str(path.relative_to(directory)), known, seen, checks)
     live = [t for t, record in known.items() if record.status is not Status.RETIRED]
     left = [t for t in live if t.casefold() not in seen]
     steps = [_beside(step, [known[t] for t in left]) for step in steps]
@@ -163,10 +180,10 @@ def _steps_of(
     source: str,
     known: dict[str, DatasetRecord],
     seen: dict[str, str],
-    check: Check,
+    checks: _Checks,
 ) -> Iterator[Step]:
     try:
-        held = read_datasets(path)
+        held = read_datasets(path, checks.directory)
     except SetupError as error:
         why = f"{_short(path, error)}; nothing of this file was looked at"
         yield Step(source, source, "error", error=why)
@@ -183,7 +200,7 @@ def _steps_of(
             why = f"table {dataset.table} is defined twice, in {first} and {source}"
             yield Step(dataset.table, source, "error", error=why)
             continue
-        yield _step(dataset, path, source, known, check)
+        yield _step(dataset, path, source, known, checks)
 
 
 def _short(path: Path, error: SetupError) -> str:
@@ -191,13 +208,13 @@ def _short(path: Path, error: SetupError) -> str:
 
 
 def _step(
-    dataset: Dataset, path: Path, source: str, known: dict[str, DatasetRecord], check: Check
+    dataset: Dataset, path: Path, source: str, known: dict[str, DatasetRecord], checks: _Checks
 ) -> Step:
     record = known.get(dataset.table)
     try:
         # A Python file can hold any type; the same strict check as the API's.
-        checked = parse_dataset(dataclasses.asdict(dataset))
-        told = tuple(check(checked))
+        checked = checks.pinned(parse_dataset(dataclasses.asdict(dataset)))
+        told = tuple(checks.check(checked))
         wanted = dataset_to_dict(checked)
         if record is None:
             if dataset.table.casefold() in {table.casefold() for table in known}:

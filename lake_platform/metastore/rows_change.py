@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lake_platform.code.pins import changed_code
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.hints_fit import check_hints
@@ -20,20 +21,24 @@ returns warnings, and how the table's columns change (adapters.spark.registratio
 def check_rows(
     store: Repository, check_source: CheckSource, before: Dataset, after: Dataset
 ) -> Sequence[str]:
-    """Says how the columns of the table change. Raises: InvalidFieldError."""
+    """Says which code of steps changes, and how the columns of the table do.
+
+    Raises: InvalidFieldError.
+    """
+    code = list(changed_code(before, after))
     schema = store.active_schema(after.table)
     if schema is None:
-        return ()
+        return code
     check_hints(before, after, schema.source)
     check_against_schema(after, schema.source)
     if not rows_change(before, after):
-        return ()
+        return code
     there = store.progress(after.table).applied_seq
     held = schema.columns if there and before.transforms != after.transforms else None
     told = check_source(after, schema.source, held)
     if held is not None and not after.transformed:
         told = [*told, *check_steps_change(after, held, schema.source)]
-    return told
+    return [*code, *told]
 
 
 def rows_change(before: Dataset, after: Dataset) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from lake_platform.code.pins import NO_CODE, CodeBase, check_pinned, pinned
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.decisions import STEPS, Decision
 from lake_platform.domain.fitness import check_against_schema
-from lake_platform.domain.mapping import Look, Mapped
+from lake_platform.domain.mapping import Look
 from lake_platform.domain.offsets import Gap
 from lake_platform.domain.part import part_of
 from lake_platform.domain.ports import Kafka
@@ -34,21 +35,11 @@ from lake_platform.metastore.outside import (
     MissingRanges,
     Notify,
 )
+from lake_platform.metastore.registration import Registration
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.resolving import Rebuilding, changeable
 from lake_platform.metastore.rows_change import CheckSource, check_rows, rows_change
 from lake_platform.metastore.schedules import check_times
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """`schema` is None while the topic is empty; the first load infers it then. `mapped`: how the
-    paths of its records come to columns."""
-
-    record: DatasetRecord
-    schema: SchemaVersion | None
-    mapped: Sequence[Mapped] = field(default_factory=tuple)
-    warnings: Sequence[str] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +57,7 @@ class UseCases:
     has_raw_log: HasRawLog = lambda _: True
     check_rules: CheckSteps = lambda _: None
     expired_seq: ExpiredSeq = lambda _: 0
+    code: CodeBase = NO_CODE
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:
         """Keeps the dataset with schema version 1.
@@ -79,6 +71,7 @@ class UseCases:
         self._check_form(dataset, None)
         if self.store.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
+        dataset = self.pinned(dataset)
         found = self.look(dataset)
         sight = found.sight
         part, left = (
@@ -125,6 +118,9 @@ class UseCases:
         before = self.store.get(table)
         after = changed(before.dataset, changes)
         self._check_form(after, before.dataset)
+        if after.transforms != before.dataset.transforms:
+            after = self.pinned(after)
+            changes = {**changes, "transforms": [step.plain() for step in after.transforms]}
         told = check_rows(self.store, self.check_source, before.dataset, after)
         record = self.store.update(table, changes, expected_version, actor)
         for text in told:
@@ -216,10 +212,8 @@ class UseCases:
         return closed
 
     def beginning(self, incident: int, asked: Asked) -> str:
-        """The table that would begin with what is held; empty where none would.
-
-        Raises: as `resolve_incident`.
-        """
+        """The table that would begin with what is held; empty where none would. Raises: as
+        `resolve_incident`."""
         new = resolving.outcome(self.store, self.store.incident(incident), asked).continued_in
         return new.table if new is not None else ""
 
@@ -230,10 +224,7 @@ class UseCases:
     def tried(
         self, incident: int, asked: Asked
     ) -> tuple[Dataset, SchemaVersion, Sequence[Decision]]:
-        """Definition, schema and further decisions as they were after `resolve_incident`.
-
-        Raises: as that.
-        """
+        """Definition, schema and further decisions after `resolve_incident`. Raises: as that."""
         return resolving.tried(self.store, self.store.incident(incident), asked)
 
     def end_decision(self, table: str, decision: int, actor: str) -> Decision:
@@ -268,6 +259,10 @@ class UseCases:
             return ()
         return check_rows(self.store, self.check_source, before, dataset)
 
+    def pinned(self, dataset: Dataset) -> Dataset:
+        """With the hash of each function that steps are. Raises: InvalidFieldError."""
+        return pinned(dataset, self.code)
+
     def check_on(self, dataset: Dataset, source: Struct | None) -> Sequence[str]:
         """What a registration would refuse of `dataset`, where its records have the columns
         `source`; None where these are not known yet. Returns warnings.
@@ -275,6 +270,7 @@ class UseCases:
         Raises: InvalidFieldError.
         """
         self._check_form(dataset, None)
+        check_pinned(dataset, self.code)
         if source is None:
             return self.advise(dataset, None)
         check_against_schema(dataset, source)

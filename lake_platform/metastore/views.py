@@ -21,7 +21,7 @@ from lake_platform.domain.schema import Struct, columns
 from lake_platform.metastore.columns import Described
 from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.model import dataset_to_dict
-from lake_platform.metastore.service import Registration
+from lake_platform.metastore.registration import Registration
 
 
 def dataset_view(record: DatasetRecord) -> dict[str, Any]:

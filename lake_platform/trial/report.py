@@ -101,9 +101,10 @@ def _schema(trial: Trial) -> dict[str, Any] | None:
     view = schema_view(trial.schema)
     if view is None:
         return None
-    steps = [step.sql for step in trial.dataset.transforms]
+    steps = [step.sql for step in trial.dataset.transforms if step.kind == "sql"]
+    code = any(step.makes_frame for step in trial.dataset.transforms)
     roots = [f.name for f in trial.schema.source.fields] if trial.schema else []
-    known = origins(steps, roots)
+    known = {} if code else origins(steps, roots)
     paths = {c: shown(p) for c, p in paths_of(trial.schema.source)} if trial.schema else {}
     sources = {c["path"]: source_of(c["path"], known) for c in view["columns"]}
     told = trial.bench.metastore.mapping(trial.table)

@@ -22,8 +22,9 @@ from lake_platform.load import checks
 from lake_platform.load.load import load
 from lake_platform.maintain.compaction import compact_table
 from lake_platform.metastore.altering import Altering
+from lake_platform.metastore.registration import Registration
 from lake_platform.metastore.repository import Repository
-from lake_platform.metastore.service import Registration, UseCases
+from lake_platform.metastore.service import UseCases
 from lake_platform.raw import log as raw_log
 from lake_platform.rebuild.altering import alter
 from lake_platform.rebuild.rebuild import Rebuilder

@@ -115,6 +115,10 @@ class LookingEngine:
     def layout(self, dataset: Dataset) -> Layout | None:  # noqa: ARG002 - port
         return None
 
+    def check_steps(self, dataset: Dataset) -> None:
+        if self._real is not None:
+            self._real.check_steps(dataset)
+
     def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:
         if self._real is not None and not self.why:
             try:

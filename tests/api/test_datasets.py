@@ -172,10 +172,16 @@ def test_names_in_the_path_are_refused(orders: Stack, name: str) -> None:
     assert orders.client.delete(f"/datasets/{name}").status_code in {404, 405, 422}
 
 
-def test_unsupported_transform_says_so(client: TestClient) -> None:
-    body = {"topic": "orders", "table": "t", "transforms": [{"kind": "jar", "name": "x"}]}
+def test_jar_that_no_folder_may_have_says_so(client: TestClient) -> None:
+    step = {"kind": "jar", "jar": "x.jar", "functions": {"mask": "a.Mask"}}
+    body = {"topic": "orders", "table": "t", "transforms": [step]}
     reply = client.post("/datasets", json=body)
-    assert (reply.status_code, reply.json()["error"]) == (501, "UnsupportedError")
+    found = reply.json()
+    assert (reply.status_code, found["field"]) == (422, "transforms.jar")
+    assert "LAKE_TRANSFORM_JARS" in found["remedy"]
+    bad = body | {"transforms": [{"kind": "jar", "name": "x"}]}
+    reply = client.post("/datasets", json=bad)
+    assert (reply.status_code, reply.json()["field"]) == (422, "transforms.jar")
 
 
 @pytest.mark.parametrize("table", ["orders", "Orders"])

@@ -58,6 +58,9 @@ class FakeEngine:
     ) -> Struct:
         return source
 
+    def check_steps(self, dataset: Dataset) -> None:
+        """There is no code."""
+
     def unused(self, dataset: Dataset, source: Struct) -> frozenset[tuple[str, ...]]:  # noqa: ARG002
         return frozenset()
 

@@ -20,6 +20,8 @@ _USE_CASES = (
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
+    # JARs and functions that steps run: found, proven, loaded.
+    "code": {"errors", "domain"},
     "domain": {"errors"},
     # The path of a record.
     "records": {"errors", "domain"},
@@ -31,10 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     "ingest": {"errors", "domain", "dump", "load"},
     "maintain": {"errors", "domain", "raw", "load"},
     "rebuild": {"errors", "domain", "raw", "evolution", "load", "metastore"},
-    "metastore": {"errors", "domain"},
+    "metastore": {"errors", "domain", "code"},
     "alerting": {"errors", "domain"},
     "catalog": {"errors", "domain"},
-    "adapters": {"errors", "domain", "records", "raw", "alerting"},
+    "adapters": {"errors", "domain", "records", "raw", "alerting", "code"},
     # Shares no code with what it audits: no use case and no adapter of it.
     "audit": {"errors", "domain"},
     # `lake try` and the check of samples: production's use cases over records of files, read back
@@ -44,10 +46,11 @@ ALLOWED: dict[str, set[str]] = {
         "metastore", "audit",
     },
     "embedded": {"errors", "domain", "settings", "metastore", "adapters", "compose", *_USE_CASES},
+    "step_checks": {"errors", "settings", "code", "adapters", "embedded"},
     # The composition root finds Java for its sessions.
     "compose": {
         "errors", "domain", "settings", "metastore", "adapters", "embedded", "audit", "trial",
-        "alerting",
+        "alerting", "code", "step_checks",
         *_USE_CASES,
     },
     # What compose is, for those who read tables.
@@ -56,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "benches": {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "trial",
+        "code", "step_checks",
     },
     "api": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "trial", "alerting",
@@ -67,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "resources": {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "alerting",
-        "catalog", "readers", *_USE_CASES,
+        "catalog", "readers", "step_checks", *_USE_CASES,
     },
     "assets": {"errors", "domain", "metastore", "resources", "audit", "catalog", *_USE_CASES},
     "sensors": {

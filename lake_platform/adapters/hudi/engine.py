@@ -102,7 +102,7 @@ class HudiEngine(StepsBySpark):
                 raise
 
     def write(self, job: BatchJob) -> WriteResult:
-        spark, dataset = self._session(), job.dataset
+        spark, dataset = self._ready(job.dataset), job.dataset
         with write_errors(job, lambda: check_steps(spark, job, self._store)):
             frame = rows(spark, job, self._store)
             schema = table_columns(frame.schema)

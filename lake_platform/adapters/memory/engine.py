@@ -57,6 +57,9 @@ class MemoryEngine:
         last = self._last(dataset.table)
         return TableState(True, last.batch.applied, last.batch) if last else TableState(False, 0)
 
+    def check_steps(self, dataset: Dataset) -> None:
+        """There are none (see `derive`)."""
+
     def derive(self, dataset: Dataset, source: Struct, seen: Struct | None = None) -> Struct:  # noqa: ARG002
         _check_supported(dataset)
         return source

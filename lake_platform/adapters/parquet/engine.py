@@ -25,6 +25,7 @@ from lake_platform.adapters.spark.rows import (
     profile,
     rows,
 )
+from lake_platform.code.pins import NO_CODE, CodeBase
 from lake_platform.domain.batches import (
     AppliedBatch,
     BatchJob,
@@ -58,8 +59,10 @@ _FILE_BYTES = 128 << 20  # of raw JSON; a fifth of that as Parquet
 class ParquetEngine(StepsBySpark):
     """`session` opens the Spark session on first use; `state` never needs it."""
 
-    def __init__(self, session: Callable[[], SparkSession], store: ObjectStore) -> None:
-        super().__init__(session, store)
+    def __init__(
+        self, session: Callable[[], SparkSession], store: ObjectStore, code: CodeBase = NO_CODE
+    ) -> None:
+        super().__init__(session, store, code)
         self._log = BatchLog(store)
 
     def heavy(self, dataset: Dataset) -> bool:  # noqa: ARG002 - port
@@ -167,7 +170,7 @@ class ParquetEngine(StepsBySpark):
 
     def _through_spark(self, job: BatchJob) -> list[StagedFile]:
         """Files that Spark made of the staged ones."""
-        spark = self._session()
+        spark = self._ready(job.dataset)
         prefix = f"{staging_prefix(job.dataset.table, job.batch.id, job.claim.nonce)}transformed/"
         with write_errors(job, lambda: check_steps(spark, job, self._store)):
             frame = rows(spark, job, self._store)

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark import steps
@@ -14,6 +15,9 @@ from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.registration import asked
 from lake_platform.adapters.spark.rows import empty_input
 from lake_platform.adapters.spark.session import analysis_config, open_session
+from lake_platform.adapters.spark.step_code import load_asked
+from lake_platform.adapters.spark.step_run import StepError
+from lake_platform.code.pins import CodeBase
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_columns, check_places, unstorable
 from lake_platform.domain.rules import root_of
@@ -34,10 +38,11 @@ def analyse(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
     try:
         made = steps.run(dataset, empty_input(spark, source), source)
         columns = steps.output(dataset, made.frame)
-    except steps.StepError as error:
+    except StepError as error:
         raise InvalidFieldError(
-            error.field, error.sql, f"step {error.step}: {error.why}", "mend the SQL"
-        ) from error
+            error.field, error.sql, f"step {error.step}: {error.why}",
+            "mend the SQL" if error.field.endswith(("sql", "_when")) else "mend the step",
+        ) from error  # fmt: skip
     checked = made.frame.select("*", made.deleted.alias("_d"))
     if not _repeatable(checked):
         raise InvalidFieldError(
@@ -59,7 +64,7 @@ def _check_rules(dataset: Dataset, frame: DataFrame, columns: Struct) -> None:
         if one.kind == "sql":
             try:
                 steps.condition(frame, one.value, one.name, "rules.sql")
-            except steps.StepError as error:
+            except StepError as error:
                 raise InvalidFieldError(
                     error.field, error.sql, f"rule {error.step}: {error.why}", "mend the condition"
                 ) from error
@@ -106,8 +111,13 @@ def told(
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     dataset, source = asked(question)
     try:
+        remote = question["remote"]
+        base = CodeBase(
+            tuple(map(Path, question["jars"])), Path(question["definitions"]), bool(remote)
+        )
+        load_asked(dataset, base)
         config = analysis_config(question["config"])
-        spark = open_session(config, "local[1]", question["remote"], app="lake-check")
+        spark = open_session(config, "local[1]", remote, app="lake-check")
         held = question.get("held")
         found = told(spark, dataset, source, None if held is None else struct_from_json(held))
     except InvalidFieldError as error:

@@ -87,9 +87,15 @@ def lost_columns(dataset: Dataset) -> Held:
     if not casts_are_followed(dataset):
         return held
     for step in dataset.transforms:
+        if step.kind != "sql":
+            continue
         held = carry(step.sql, (), casts=held)[1]
     return held
 
 
 def casts_are_followed(dataset: Dataset) -> bool:
-    return not any(looks_inside(check_select(step.sql)) for step in dataset.transforms)
+    """Not behind code, nor where a star within a function would see hidden columns."""
+    if any(step.makes_frame for step in dataset.transforms):
+        return False
+    steps = [step for step in dataset.transforms if step.kind == "sql"]
+    return not any(looks_inside(check_select(step.sql)) for step in steps)

@@ -34,9 +34,12 @@ _AGGREGATES = (
     "some std stddev stddev_pop stddev_samp sum try_avg try_sum var_pop var_samp variance"
 )
 _JAVA = "reflect try_reflect java_method"
-_AGAIN = (
+AGAIN = (
     "gives another result each time, so a replay would change the rows; use the record's own: "
-    "_kafka_timestamp, _kafka_partition, _kafka_offset, _kafka_key",
+    "_kafka_timestamp, _kafka_partition, _kafka_offset, _kafka_key"
+)
+_AGAIN = (
+    AGAIN,
     "as a key, concat_ws('-', _kafka_partition, _kafka_offset) names the record",
 )
 _REFUSED: Mapping[str, tuple[str, str]] = {
@@ -69,6 +72,9 @@ _SPECIAL_DATE = re.compile(r"\s*(now|today|tomorrow|yesterday)\b.*", re.IGNORECA
 _QUANTIFIED = frozenset([TokenType.LIKE, TokenType.ILIKE, TokenType.RLIKE])
 
 
+CHANGING = tuple(_CHANGING.split())
+
+
 def refused_calls(tokens: Sequence[Token]) -> Iterator[tuple[str, str, str]]:
     """Name, what is wrong with it, and the remedy, for each call that a step may not make."""
     kinds = [*(t.token_type for t in tokens), None, None]
@@ -94,6 +100,13 @@ def is_special_date(text: str) -> bool:
 
 def is_refused(name: str) -> bool:
     return name in _REFUSED
+
+
+def is_known(name: str) -> bool:
+    """Whether SQL has a function of this name, as far as its parser knows."""
+    from sqlglot import exp
+
+    return is_refused(name.casefold()) or name.upper() in exp.FUNCTION_BY_NAME
 
 
 def _is_name(before: TokenType | None) -> bool:

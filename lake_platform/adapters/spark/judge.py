@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.carry import lost_columns
+from lake_platform.adapters.spark.identity import check_identity
 from lake_platform.adapters.spark.rows import deletable, made_rows, target_columns
 from lake_platform.adapters.spark.rules import conditions_of, held_against_rules
 from lake_platform.domain.batches import BatchJob, Exclusion, Judgement, UnfitRow
@@ -30,7 +31,9 @@ _SHOWN = 1_000  # characters of a partition value: enough to know that it is too
 
 def needs_judging(dataset: Dataset) -> bool:
     """Where a step can make a row unfit, its count of rows tells what became of the records, a
-    rule is about its rows, or a cast of it may lose values."""
+    rule is about its rows, a cast of it may lose values, or it is code."""
+    if any(step.makes_frame for step in dataset.transforms):
+        return True
     shaped = dataset.mode == "upsert" or dataset.partition_by or dataset.explode
     if dataset.transformed and (shaped or lost_columns(dataset).flags):
         return True
@@ -39,6 +42,7 @@ def needs_judging(dataset: Dataset) -> bool:
 
 def judge(spark: SparkSession, job: BatchJob, store: ObjectStore) -> Judgement:
     """Raises: TransformError; what Spark throws when a step fails."""
+    check_identity(spark, job, store)
     ruled = held_against_rules(spark, job, store)
     return replace(_judged(spark, job, store, ruled.unfit), broken=ruled.broken)
 

@@ -37,10 +37,12 @@ class Column:
 
 @dataclass
 class Row:
-    """What a SELECT reads. `open`: a name that is not among `columns` is looked for in `input`."""
+    """What a SELECT reads. `open`: other names are looked for in `input`; without `known` they may
+    be anything that code made."""
 
     columns: dict[str, Column]
     open: bool
+    known: bool = True
 
     def names(self) -> str:
         shown = [c.name for c in self.columns.values() if c.name not in _OURS]
@@ -66,8 +68,9 @@ def resolve(dataset: Dataset, source: Struct) -> Resolved:
 def unused(dataset: Dataset, source: Struct) -> frozenset[Path]:
     """The columns of `source`, and fields in them, that the steps never look at, with all that is
     below: paths of names. Empty where they may see all."""
-    steps = [check_select(step.sql) for step in dataset.transforms]
-    if not steps or any(step.find(exp.Star) for step in steps):
+    code = any(step.makes_frame for step in dataset.transforms)
+    steps = [check_select(step.sql) for step in dataset.transforms if step.kind == "sql"]
+    if not steps or code or any(step.find(exp.Star) for step in steps):
         return frozenset()
     try:
         used = {_folded(path) for path in resolve(dataset, source).used}
@@ -104,13 +107,16 @@ class _Resolver:
         if self._dataset.explode:
             self._explode(self._dataset.explode)
         for number, step in enumerate(self._dataset.transforms, 1):
+            if step.kind != "sql":
+                self._row = Row({}, open=False, known=False) if step.makes_frame else self._row
+                continue
             where = f"step {number}" + (f" ({step.name})" if step.name else "")
             select = check_select(step.sql)
             self._row = self._select(select, self._row, {}, step.sql, where)
         if self._dataset.delete_when:
             parsed = sqlglot.parse_one(self._dataset.delete_when, dialect="spark")
             self._check([parsed], self._row, "", ("delete_when", self._dataset.delete_when), [])
-        if self._row.open and not self._row.columns:
+        if not self._row.known or (self._row.open and not self._row.columns):
             return self._out
         names = [c.name for c in self._row.columns.values() if c.name not in _OURS]
         self._out.columns = None if "*" in names else names
@@ -168,7 +174,7 @@ class _Resolver:
                 out[given.name.casefold()] = given
             whole = whole or _is_star(column, alias)
         out |= {name: Column(name, None) for name in _OURS}
-        return Row(out, open=whole and row.open)
+        return Row(out, open=whole and row.open, known=row.known or not whole)
 
     def _given(self, column: exp.Expr, row: Row, alias: str) -> list[Column]:
         if _is_star(column, alias):
@@ -201,6 +207,8 @@ class _Resolver:
             if root in _lambda_names(column):
                 continue
             held = row.columns.get(root)
+            if held is None and not row.known:
+                continue
             if held is None and not row.open and "*" not in row.columns:
                 if root in aliases:
                     continue  # an alias of the same SELECT

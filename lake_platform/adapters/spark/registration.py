@@ -15,6 +15,7 @@ from lake_platform.adapters.spark.carry import lost_columns
 from lake_platform.adapters.spark.names import Resolved, resolve, unknown
 from lake_platform.adapters.spark.paths import Path, has_path
 from lake_platform.adapters.spark.transforms import check_predicate, check_select
+from lake_platform.code.pins import NO_CODE, CodeBase
 from lake_platform.domain import rules
 from lake_platform.domain.dataset import Dataset, Rule
 from lake_platform.domain.fitness import check_columns
@@ -104,7 +105,9 @@ def _place(dataset: Dataset, path: Path) -> tuple[str, str]:
     if dataset.explode and dataset.explode.split(".")[0].casefold() == path[0].casefold():
         return "explode", dataset.explode
     for step in dataset.transforms:
-        if any(c.name.casefold() == path[-1].casefold() for c in _names(step.sql)):
+        if step.kind == "sql" and any(
+            c.name.casefold() == path[-1].casefold() for c in _names(step.sql)
+        ):
             return "transforms.sql", step.sql
     if dataset.delete_when:
         return "delete_when", dataset.delete_when
@@ -123,7 +126,9 @@ def has_sql(dataset: Dataset) -> bool:
     return bool(dataset.transformed or dataset.delete_when or predicates)
 
 
-def analyse_apart(environ: Mapping[str, str], config: Mapping[str, str], remote: str) -> Analyse:
+def analyse_apart(
+    environ: Mapping[str, str], config: Mapping[str, str], remote: str, code: CodeBase = NO_CODE
+) -> Analyse:
     """The engine's analysis in a child process. What keeps it from an answer is a warning: the
     first load checks the same."""
 
@@ -134,6 +139,7 @@ def analyse_apart(environ: Mapping[str, str], config: Mapping[str, str], remote:
             "dataset": dataclasses.asdict(dataset), "source": to_json(source),
             "held": None if held is None else to_json(held),
             "config": dict(config), "remote": remote,
+            "jars": [str(folder) for folder in code.jars], "definitions": str(code.definitions),
         }  # fmt: skip
         try:
             done = subprocess.run(
@@ -161,8 +167,8 @@ def _answered(done: subprocess.CompletedProcess[str]) -> Sequence[str]:
 
 def _unchecked(why: str) -> str:
     return (
-        f"the SQL was checked for its columns only, Spark could not look at it ({why[:300]}); the "
-        f"first load checks it whole"
+        f"the steps were checked for their columns only, Spark could not look at them "
+        f"({why[:300]}); the first load checks them whole"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark import steps
 from lake_platform.adapters.spark.errors import first_record
+from lake_platform.adapters.spark.step_run import StepError
 from lake_platform.adapters.spark.types import output_struct, shaped, spark_type
 from lake_platform.domain.batches import BatchJob, TableProfile
 from lake_platform.domain.dataset import Dataset
@@ -48,7 +49,7 @@ def made_rows(spark: SparkSession, job: BatchJob, store: ObjectStore) -> steps.R
     """What the steps make of the batch's records. Raises: TransformError."""
     try:
         return steps.run(job.dataset, records(spark, job, store), job.source)
-    except steps.StepError as error:
+    except StepError as error:
         first = f"{first_record(job)}, the first of the batch"
         raise TransformError(
             job.dataset.table, error.step, job.batch.id, first, error.why
@@ -71,14 +72,14 @@ def derive(
         if seen is not None:
             steps.check_seen(dataset, source, seen)
         return derived(spark, dataset, source)
-    except steps.StepError as error:
+    except StepError as error:
         raise TransformError(
             dataset.table, error.step, "(none, checking columns)", "-", error.why
         ) from error
 
 
 def derived(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
-    """Raises: steps.StepError."""
+    """Raises: StepError."""
     # What deletes is no part of it, but it must fit the columns all the same.
     return steps.output(dataset, steps.run(dataset, empty_input(spark, source), source).frame)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lake_platform.adapters.spark import steps
 from lake_platform.adapters.spark.errors import first_record, short
 from lake_platform.adapters.spark.rows import made_rows, target_columns
+from lake_platform.adapters.spark.step_run import StepError
 from lake_platform.domain.batches import BatchJob, UnfitRow
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import staging_prefix
@@ -129,7 +130,7 @@ def _predicate(frame: DataFrame, job: BatchJob, one: Condition) -> Column:
 
     try:
         said = steps.condition(frame, one.value, one.name, "rules.sql")
-    except steps.StepError as error:
+    except StepError as error:
         raise _failed(job, one.name, error.why) from error
     return said.cast("boolean").alias(sql_column(one))
 

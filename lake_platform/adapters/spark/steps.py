@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,16 @@ from lake_platform.adapters.spark.errors import short
 from lake_platform.adapters.spark.names import resolve
 from lake_platform.adapters.spark.paths import with_missing
 from lake_platform.adapters.spark.registration import check_names
+from lake_platform.adapters.spark.step_run import (
+    StepError,
+    analysed,
+    delete_when,
+    run_code,
+    with_functions,
+)
 from lake_platform.adapters.spark.transforms import check_predicate
 from lake_platform.adapters.spark.types import (
     NoColumnTypeError,
-    column_type,
     output_struct,
     shaped,
     spark_type_of,
@@ -30,14 +35,6 @@ from lake_platform.errors import InvalidFieldError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-
-class StepError(Exception):
-    """A step cannot be run on these columns. `step` names it; `column` where one is to blame."""
-
-    def __init__(self, step: str, why: str, field: str = "transforms.sql", sql: str = "") -> None:
-        super().__init__(why)
-        self.step, self.why, self.field, self.sql = step, why, field, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +50,23 @@ class Rows:
 
 
 def step_name(dataset: Dataset, number: int) -> str:
-    name = dataset.transforms[number - 1].name
+    name = dataset.transforms[number - 1].title
     return f"{number} ({name})" if name else str(number)
 
 
 def run(dataset: Dataset, frame: DataFrame, source: Struct) -> Rows:
-    """`frame` has the columns of `source` and the technical ones; nothing is computed yet.
+    """`frame` has the columns of `source` and the technical ones; nothing is computed yet. Code of
+    the steps is loaded (step_code.load_code).
 
     Raises:
-        StepError: the SQL does not fit the columns.
+        StepError: SQL or code does not fit the columns.
     """
     from pyspark.sql import functions as F
 
     frame = _filled(dataset, frame, source)
     if dataset.explode:
         whole = frame
-        frame = _analysed("explode", dataset.explode, lambda: _exploded(whole, dataset.explode))
+        frame = analysed("explode", dataset.explode, lambda: _exploded(whole, dataset.explode))
     flags: list[str] = []
     casts = Held() if _followed(dataset) else None
     for number in range(1, len(dataset.transforms) + 1):
@@ -77,7 +75,7 @@ def run(dataset: Dataset, frame: DataFrame, source: Struct) -> Rows:
     for flag in flags:
         passed = passed & F.col(f"`{flag}`")
     if dataset.delete_when:
-        said = condition(frame, dataset.delete_when, "delete_when", "delete_when")
+        said = condition(frame, delete_when(dataset, frame), "delete_when", "delete_when")
         deleted = F.coalesce(said, F.lit(False))  # null is no
     if flags:
         deleted = deleted | ~passed
@@ -182,18 +180,23 @@ def _exploded(frame: DataFrame, path: str) -> DataFrame:
 def _run_step(
     dataset: Dataset, frame: DataFrame, number: int, flags: list[str], casts: Held | None
 ) -> tuple[DataFrame, Held | None]:
-    sql = dataset.transforms[number - 1].sql
+    step = dataset.transforms[number - 1]
     name = step_name(dataset, number)
     technical = [*COORDINATES, ORDER, *([ORDINAL] if dataset.explode else [])]
     if RESCUED_FIELD.name in frame.columns:
         technical.append(RESCUED_FIELD.name)  # whatever the step makes of the rest
     if dataset.keep_raw and RECORD_COLUMN in frame.columns:
         technical.append(RECORD_COLUMN)
+    if step.makes_frame:
+        return _asserted(run_code(step, name, frame, technical)), casts
+    if step.kind == "jar":
+        return frame, casts
     passed = flags if dataset.filtered == "delete" else None
+    sql = with_functions(dataset.transforms[: number - 1], frame, step.sql, name)
     frame.createOrReplaceTempView("input")
     try:
         text, held = carry(sql, technical, flags=passed, casts=casts)
-        out = _analysed(name, sql, lambda: frame.sparkSession.sql(text))
+        out = analysed(name, sql, lambda: frame.sparkSession.sql(text))
     except InvalidFieldError as error:
         raise StepError(name, f"{error.reason}; {error.remedy}", sql=sql) from error
     except StepError:
@@ -204,31 +207,6 @@ def _run_step(
     flags[:] = [c for c in out.columns if c.startswith(PASSED)]
     _check_names(out.columns, name, sql)
     return _asserted(out), held if casts is not None else None
-
-
-def _analysed(name: str, sql: str, build: Callable[[], DataFrame]) -> DataFrame:
-    from pyspark.errors import PySparkException
-
-    try:
-        frame = _typed(name, sql, build())
-        frame.schema  # noqa: B018 - Spark Connect analyses only when asked
-    except PySparkException as error:
-        raise StepError(name, short(error), sql=sql) from error
-    return frame
-
-
-def _typed(name: str, sql: str, frame: DataFrame) -> DataFrame:
-    """Types that Python has no name for are named, too, where the session is a classic one."""
-    java = getattr(frame, "_jdf", None)
-    if java is None:
-        return frame
-    for field in json.loads(java.schema().json())["fields"]:
-        try:
-            column_type(field["type"], field["name"])
-        except NoColumnTypeError as error:
-            if error.kind == "interval":
-                raise StepError(name, str(error), sql=sql) from error
-    return frame
 
 
 def _asserted(frame: DataFrame) -> DataFrame:

@@ -13,10 +13,11 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from lake_platform.adapters.spark.clauses import selects, tokens_of
-from lake_platform.adapters.spark.functions import is_special_date, refused_calls
+from lake_platform.adapters.spark.functions import is_known, is_special_date, refused_calls
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.fitness import check_columns
 from lake_platform.domain.names import is_ours
+from lake_platform.domain.transform import Transform
 from lake_platform.errors import InvalidFieldError
 
 _STEP = "transforms.sql"
@@ -217,11 +218,38 @@ def check_steps(dataset: Dataset) -> None:
     """Raises: InvalidFieldError for a SQL step that is not one row-by-row SELECT over `input`, a
     `delete_when` that is no condition, and a named column the last step does not give."""
     for step in dataset.transforms:
-        check_select(step.sql)
-        if dataset.filtered == "delete":
+        if step.kind == "sql":
+            check_select(step.sql)
+        if step.makes_frame and dataset.filtered == "delete":
+            raise InvalidFieldError(
+                "filtered", "delete", f"step {step.title} may leave records out, and no key of "
+                f"theirs is known then", "filter in SQL steps, or use filtered=keep",
+            )  # fmt: skip
+        if step.kind == "sql" and dataset.filtered == "delete":
             check_without_where(step.sql)
+        _check_names_of(step, dataset)
     if dataset.delete_when:
         check_predicate(dataset.delete_when)
-    given = output_columns(dataset.transforms[-1].sql) if dataset.transforms else None
+    given = last_columns(dataset)
     if given is not None:
         check_columns(dataset, given)
+
+
+def last_columns(dataset: Dataset) -> list[str] | None:
+    """Names of the columns that the last step gives; None when only the engine knows."""
+    made = [step for step in dataset.transforms if step.makes_frame or step.kind == "sql"]
+    return output_columns(made[-1].sql) if made and made[-1].kind == "sql" else None
+
+
+def _check_names_of(step: Transform, dataset: Dataset) -> None:
+    """Functions of JARs have names that SQL knows no other function by, and each one of its own."""
+    others = [n.casefold() for s in dataset.transforms if s is not step for n in s.functions]
+    for name in step.functions:
+        if is_known(name):
+            raise InvalidFieldError(
+                "transforms.functions", name, "is a function of SQL", "give it a name of its own"
+            )
+        if name.casefold() in others:
+            raise InvalidFieldError(
+                "transforms.functions", name, "is a function of two steps", "name it once"
+            )
