@@ -102,7 +102,7 @@ chaos-kills: $(STAMP) ## kill writers at every named point, all tables (more tha
 chaos-faults: $(STAMP) ## S3 that fails at every request, full disks, a metastore that is gone (under an hour)
 	$(BIN)/python -m tests.faults --write
 
-screenshots: $(STAMP) ## pages of the Dagster UI, taken with an installed Chromium
+screenshots: $(STAMP) ## pages of the Dagster UI and the dashboard, taken with an installed Chromium
 	$(BIN)/python docs/screenshots/take.py
 
 clean: ## virtual environment and caches; keeps .lake (data)

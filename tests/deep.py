@@ -33,6 +33,9 @@ _DEEP = (
     r"e2e/test_columns_by_hand\.py::\w+\[hudi",
     r"e2e/test_columns_by_hand\.py::test_columns_are_renamed",
     r"integration/test_stack\.py::test_ctrl_c_leaves_nothing\[2",
+    # The dashboard in a browser: one page in light, one in dark, and all of the keyboard stay.
+    r"api/test_pages_browser\.py::test_axe_finds_nothing\[(?!list-dark|dataset-light)",
+    r"api/test_pages_browser\.py::test_(the_description|on_a_phone|a_form_of)",
     # Kills and faults at every call, of one more mode.
     r"faults/test_tables_s3\.py::test_a_fault_in_phase_2\[append-kind0",
     r"faults/test_clock\.py::test_a_clock_that_is_set_in_the_middle\[append-(load|clean)",

@@ -30,6 +30,11 @@ _PAGES = {
     "quarantine": "/assets/quarantine/weather?view=events",
     "schema-blocked": "/assets/lake/gates?view=checks&checkDetail=schema",
 }
+_DASHBOARD = {
+    "dashboard": "/ui",
+    "dashboard-dataset": "/ui/datasets/flights",
+    "dashboard-blocked": "/ui/datasets/gates",
+}
 _DEADLINE_SECONDS = 240
 
 
@@ -46,6 +51,9 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 1150})
         for name, path in _PAGES.items():
             take(page, f"http://{settings.dagster_host}:{settings.dagster_port}{path}", name)
+        page.set_viewport_size({"width": 1280, "height": 800})
+        for name, path in _DASHBOARD.items():
+            take(page, f"http://{settings.api_host}:{settings.api_port}{path}", name)
         browser.close()
 
 

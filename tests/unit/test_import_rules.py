@@ -102,7 +102,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "boto3": ("lake_platform.adapters.",),
     "fastavro": ("lake_platform.adapters.", "lake_platform.audit.declared"),
     "dagster": ("assets.", "resources.", "sensors.", "lake_platform.definitions"),
-    "sqlalchemy": ("lake_platform.metastore.",),
+    "sqlalchemy": ("lake_platform.metastore.", "bench.dashboard"),
     "fastapi": ("lake_platform.api.",),
     "typer": ("lake_platform.cli.", "bench."),
 }
