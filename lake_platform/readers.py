@@ -1,5 +1,5 @@
-"""By what others read the tables: entries in a catalog. Puts adapters behind ports, as compose
-does, and is imported by entrypoints only."""
+"""By what others read the tables: entries in a catalog, and SQL. Puts adapters behind ports, as
+compose does, and is imported by entrypoints only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lake_platform import compose
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.storage import ObjectStore
-from lake_platform.errors import SetupError
+from lake_platform.errors import SetupError, UnsupportedError
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import Settings
 
 if TYPE_CHECKING:
     from lake_platform.catalog.service import CatalogService
+    from lake_platform.query.tables import Readable
 
 
 def build_catalog(
@@ -47,3 +49,20 @@ def build_catalog(
     return CatalogService(
         metastore, lambda dataset: stored(held, dataset), catalog, root, settings.catalog
     )
+
+
+def build_readable(settings: Settings, dataset: Dataset) -> Readable:
+    """The table for SQL, by the audit's readers.
+
+    Raises: SetupError, UnsupportedError, StorageUnavailableError: the storage cannot be read.
+    """
+    from lake_platform.audit.files import open_files
+    from lake_platform.query.tables import readable
+
+    try:
+        files = open_files(settings.storage_root, settings.storage_options, os.environ)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"SQL here reads tables as the audit does: {error}; other engines: docs/query.md"
+        ) from None
+    return readable(dataset, files)

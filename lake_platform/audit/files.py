@@ -4,7 +4,7 @@ write them (pyarrow's). It lists, tells sizes and reads; nothing here writes."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,20 @@ class ArrowFiles:
         """A file of Arrow, read by ranges. Raises: KeyError when it is not there."""
         with self.reading(key):
             return self._system.open_input_file(self._path(key))
+
+    def dataset(self, keys: Sequence[str], schema: Any, root: str) -> Any:
+        """Arrow's dataset of Parquet files; folders below `root` give columns of `schema` that are
+        not in the files."""
+        import pyarrow.dataset as ds
+
+        return ds.dataset(
+            [self._path(key) for key in keys],
+            schema=schema,
+            format="parquet",
+            filesystem=self._system,
+            partitioning="hive",
+            partition_base_dir=self._path(root),
+        )
 
     def hudi_address(self, key: str) -> tuple[str, Mapping[str, str]]:
         """URI and options by which hudi-rs reads the folder `key`."""

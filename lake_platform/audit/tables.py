@@ -48,14 +48,11 @@ class ParquetReader:
         return TableLook(batch["applied"], newest, why)
 
     def schema(self, dataset: Dataset) -> pa.Schema:
-        schemas = []
-        for key in self._keys(dataset):
-            with self._opened(dataset, key) as file:
-                schemas.append(file.schema_arrow)
+        schemas = [self.file_schema(dataset, key) for key in self.keys(dataset)]
         return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
 
     def batches(self, dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        for key in self._keys(dataset):
+        for key in self.keys(dataset):
             with self._opened(dataset, key) as file:
                 if absent := sorted(set(columns) - set(file.schema_arrow.names)):
                     raise _unreadable(dataset, key, f"it has no column {', '.join(absent)}")
@@ -63,10 +60,13 @@ class ParquetReader:
                 for group in range(file.num_row_groups):
                     yield from file.iter_batches(_ROWS, row_groups=[group], columns=list(columns))
 
-    def _keys(self, dataset: Dataset) -> Iterator[str]:
-        for file in self._files.list(table_prefix(dataset.table)):
-            if file.key.endswith(".parquet") and not _hidden(file.key):
-                yield file.key
+    def keys(self, dataset: Dataset) -> list[str]:
+        listed = (file.key for file in self._files.list(table_prefix(dataset.table)))
+        return [key for key in listed if key.endswith(".parquet") and not _hidden(key)]
+
+    def file_schema(self, dataset: Dataset, key: str) -> pa.Schema:
+        with self._opened(dataset, key) as file:
+            return file.schema_arrow
 
     @contextmanager
     def _opened(self, dataset: Dataset, key: str) -> Iterator[Any]:

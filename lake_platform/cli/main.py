@@ -25,6 +25,7 @@ from lake_platform.cli import (
     phases,
     preview,
     quarantine,
+    query,
     rebuild,
     schema,
     schema_check,
@@ -71,6 +72,7 @@ _PARTS = (
 )  # fmt: skip
 schema_check.add_to(schema.app)
 schema.app.registered_commands.extend(schema_ddl.app.registered_commands)
+datasets.app.registered_commands.extend(query.app.registered_commands)
 for part in (module.app for module in _PARTS):
     app.registered_commands.extend(part.registered_commands)
 app.add_typer(datasets.app, name="datasets")

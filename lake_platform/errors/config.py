@@ -133,6 +133,16 @@ class NothingToAuditError(FixConfigError):
         self.recorded = recorded
 
 
+class NothingToQueryError(FixConfigError):
+    """Nothing is loaded into the table."""
+
+    def __init__(self, table: str) -> None:
+        self.reason = "nothing is loaded, so there is no table yet"
+        self.remedy = f"load it first: lake load {table}, or wait for its first load"
+        super().__init__(f"dataset {table!r}: {self.reason}; {self.remedy}")
+        self.field, self.value, self.table = "table", table, table
+
+
 class NotRunnableError(FixConfigError):
     """The dataset's status forbids this."""
 
