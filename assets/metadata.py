@@ -219,8 +219,10 @@ def found_event(table: str, window: str, records: int) -> dg.AssetMaterializatio
 def changes_table(changes: Iterable[Mapping[str, object]]) -> dg.MetadataValue:
     """`domain.schema.Change` as dicts, as an incident holds them."""
     shown = {"column": "path", "change": "kind"}
-    names = ("column", "change", "verdict", "before", "after", "records")
-    return rows_table({n: str(c.get(shown.get(n, n), "")) for n in names} for c in changes)
+    held = list(changes)
+    names = ["column", "change", "verdict", "before", "after", "records"]
+    names += ["registry"] if any("registry" in c for c in held) else []
+    return rows_table({n: str(c.get(shown.get(n, n), "")) for n in names} for c in held)
 
 
 def balance_table(batches: Mapping[str, Balance]) -> dg.MetadataValue:

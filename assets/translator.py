@@ -135,6 +135,8 @@ def _origin(column: str, is_key: bool, told: Sequence[Mapped]) -> str:
     """Where the column comes from and why, as far as it is not plain."""
     parts = ["primary key"] if is_key else []
     for mapped in told[:1]:
+        if mapped.doc:
+            parts.insert(0, mapped.doc)
         source = shown(mapped.path)
         if source != column.replace("{}", "[]"):
             parts.append(f"from `{source}`")

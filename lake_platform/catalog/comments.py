@@ -35,6 +35,7 @@ def comments(
             path = shown(mapped.path)
             if mapped.column and len(mapped.path) == 1 and mapped.column not in _OWN:
                 told = found.setdefault(mapped.column, [])
+                told += [mapped.doc] if mapped.doc else []
                 told += [f"from {path}"] if path != mapped.column else []
                 told += [mapped.reason] if mapped.reason else []
     return {name: "; ".join(told) for name, told in found.items() if told}

@@ -70,6 +70,8 @@ def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> 
             shell.say(f"mend the cause, then try again: lake datasets resume {found.table}")
             return
         shell.console.print(_changes(found))
+        for said in dict.fromkeys(c["registry"] for c in found.changes if "registry" in c):
+            shell.say(said)
         for sample in found.samples:
             shell.say(json.dumps(sample, ensure_ascii=False))
         _say_what_waits(shell, told)

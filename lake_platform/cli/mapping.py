@@ -38,7 +38,7 @@ def grid(lines: Iterable[Line], *, versions: bool = False) -> Table:
             _cut(m.column) or "-",
             _cut(m.type) or "-",
             _rules(m),
-            m.reason,
+            f"{m.doc}\n{m.reason}" if m.doc else m.reason,
             share_text(m.share),
             _cut(m.example),
         ]

@@ -27,7 +27,7 @@ def in_force(lines: Iterable[Line]) -> dict[Path, Line]:
         since, held = found.get(new.path, (version, new))
         grew = held is not new and bool(new.column) and held.column == new.column
         if grew and new.share is None:
-            found[new.path] = (since, replace(held, type=new.type))
+            found[new.path] = (since, replace(held, type=new.type, doc=new.doc or held.doc))
         else:
             found[new.path] = (version, new)
     return found

@@ -34,7 +34,8 @@ Path = tuple[str | None, ...]
 class Mapped:
     """`column` is the path of the column, as SQL writes it, and `type` its type; both are empty
     while pending. `share`: of the records looked at, 0 to 1; None where nobody counted. `example`
-    is JSON text, cut. `keys`: how many different ones a map had."""
+    is JSON text, cut. `keys`: how many different ones a map had. `doc`: what a registered schema
+    says of the field."""
 
     path: Path
     column: str
@@ -44,6 +45,7 @@ class Mapped:
     share: float | None
     example: str
     keys: int = 0
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,23 @@ SchemaKind = Literal["avro", "json", "protobuf"]
 PREFIX_BYTES = 5
 
 
+class Registered(NamedTuple):
+    """Where a schema is in the registry: its version of a subject, the compatibility level that
+    holds there, and whether it is compatible with the version before; None of a first one, or
+    where the registry did not say."""
+
+    subject: str
+    version: int
+    level: str = ""
+    fits: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One registered schema, which never changes. `references`: name and text of schemas that it
     names, those first that others need. Of Protobuf: `compiled`, its FileDescriptorSet in base64,
     empty where it does not compile, and `messages`, the paths of those that were read, none for
-    the first."""
+    the first. `registered`: as it was when the schema was first seen."""
 
     id: int
     kind: SchemaKind
@@ -27,6 +38,7 @@ class Declared:
     references: tuple[tuple[str, str], ...] = ()
     compiled: str = ""
     messages: tuple[tuple[int, ...], ...] = ()
+    registered: tuple[Registered, ...] = ()
 
     def and_of(self, other: Declared | None) -> Declared:
         """With the messages that another has of the same schema."""

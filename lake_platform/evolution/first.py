@@ -21,7 +21,6 @@ from lake_platform.raw import schemas as raw_schemas
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
 from lake_platform.records.opened import Opener
-from lake_platform.sight.declared import columns_of
 from lake_platform.sight.infer import MOST_RECORDS, declared_sight, settled
 from lake_platform.sight.profile import Profile
 
@@ -52,12 +51,6 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
         dataset.table, 0, source, columns, ["inferred from raw"],
         mapped=found.sight.mapped if found.sight else (),
     )  # fmt: skip
-
-
-def declared(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Struct | None:
-    """The columns of the registered schemas that these commits were read by; None without any."""
-    found = list(raw_schemas.read(ports.store, dataset.raw_table, commits))
-    return columns_of(found, dataset.hints, dataset.max_depth) if found else None
 
 
 def settle_again(

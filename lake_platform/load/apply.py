@@ -17,7 +17,7 @@ from lake_platform.errors import (
     RawExpiredError,
     StorageUnavailableError,
 )
-from lake_platform.evolution import evolve
+from lake_platform.evolution import evolve, registered
 from lake_platform.load import claims
 from lake_platform.load.decoded import decoded, staging
 from lake_platform.load.judged import judged
@@ -111,7 +111,11 @@ def _absent(loading: Loading, job: BatchJob, report: ScanReport) -> list[str] | 
         return None
     rescued = {path[0] for path in report.rescued}
     fields = (f for f in job.source.fields if rescued.isdisjoint(f.keys))
-    return [f.name for f in fields if f.name not in report.valued]
+    missed = [f.name for f in fields if f.name not in report.valued]
+    # What a schema of these records still declares is not gone, however sparse its values are.
+    declared = registered.read(dataset, loading.ports, job.commits) if missed else []
+    kept = registered.names_declared(declared, dataset, job.source) if declared else set()
+    return [name for name in missed if name not in kept]
 
 
 def undo_doubled(loading: Loading, state: TableState, left: claims.LeftClaim | None) -> None:

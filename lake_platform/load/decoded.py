@@ -11,10 +11,11 @@ from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.layout import staging_prefix
 from lake_platform.domain.mapping import paths_of, shown
 from lake_platform.domain.progress import SchemaVersion
+from lake_platform.domain.registry import Declared
 from lake_platform.domain.rules import is_rule
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
 from lake_platform.errors import ReplayRefusedError
-from lake_platform.evolution import evolve, first
+from lake_platform.evolution import evolve, first, registered
 from lake_platform.load.judged import check_rejected
 from lake_platform.load.plan import Loading, Work
 from lake_platform.load.quarantine import may_be_put_aside, place_of
@@ -70,7 +71,8 @@ def staging(table: str, claim: Claim) -> str:
 
 class _Rounds:
     """`base`: what changes are taken into; `staged`: the batch decoded with `schema`; `doubles`:
-    paths of integers that become doubles; `declared`: a registry said what columns there are."""
+    paths of integers that become doubles; `declared`: the schemas of a registry that say what
+    columns there are."""
 
     def __init__(self, loading: Loading, claim: Claim, work: Work, active: SchemaVersion) -> None:
         self._loading, self._claim, self._work = loading, claim, work
@@ -79,17 +81,18 @@ class _Rounds:
         self.only = may_be_put_aside(loading, work)
         self._aside = Aside(only=self.only)
         self.doubles: frozenset[str] = frozenset()
-        self.declared = False
+        self.declared: list[Declared] = []
 
     def begin(self) -> None:
         dataset, ports = self._loading.dataset, self._loading.ports
-        declared = first.declared(dataset, ports, self._work.commits)
-        if declared is None:
+        self.declared = registered.read(dataset, ports, self._work.commits)
+        if not self.declared:
             self._try(self._proposed(self.base.source))
         else:
             # What was declared has its types; records are not asked for them.
-            self._try(evolve.proposed(dataset, ports, self.base, declared))
-            self.declared = True
+            said = registered.columns(dataset, self.declared)
+            new = evolve.proposed(dataset, ports, self.base, said)
+            self._try(registered.with_reason(dataset, self.base, new, self.declared))
 
     def settle(self) -> None:
         """Where the records of a first batch do not fit what was made of others, all count."""
@@ -193,7 +196,7 @@ class _Rounds:
         if breaking:
             evolve.block(
                 loading.dataset, loading.ports, breaking, self._work.batch.id, report.samples,
-                report.details(breaking),
+                registered.blamed(loading.dataset, self.declared, report.details(breaking)),
             )  # fmt: skip
         check_rejected(loading, self._work.commits, report, asked=self._work.asked)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from lake_platform.domain.layout import raw_schemas_prefix
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.registry import Declared
+from lake_platform.domain.registry import Declared, Registered
 from lake_platform.domain.storage import ObjectStore
 
 
@@ -39,6 +39,7 @@ def _parsed(data: bytes) -> Declared:
         plain["id"], plain["kind"], plain["text"],
         tuple((name, text) for name, text in plain["references"]),
         plain.get("compiled", ""), tuple(map(tuple, plain.get("messages", ()))),
+        tuple(Registered(*place) for place in plain.get("registered", ())),
     )  # fmt: skip
 
 

@@ -67,7 +67,9 @@ def columns_of(declared: Iterable[Declared], hints: Node, depth: int) -> Struct:
 def _roots(declared: Declared) -> Iterable[Type]:
     if declared.kind == "protobuf":
         return ProtobufColumns(declared).roots()
-    return [(_Avro(declared) if declared.kind == "avro" else _JsonSchema(declared)).root()]
+    return [
+        (AvroColumns(declared) if declared.kind == "avro" else JsonSchemaColumns(declared)).root()
+    ]
 
 
 def _hinted(struct: Struct, node: Node) -> Struct:
@@ -92,15 +94,15 @@ def _hinted_inside(kind: Type, node: Node) -> Type:
     return Map(_hinted_inside(kind.value, node.elements)) if isinstance(kind, Map) else kind
 
 
-class _Avro:
+class AvroColumns:
     def __init__(self, declared: Declared) -> None:
         self._named: dict[str, tuple[Any, str]] = {}
         for text in (*(t for _, t in declared.references), declared.text):
-            self._schema = json.loads(text)
-            self._learn(self._schema, "")
+            self.schema = json.loads(text)
+            self._learn(self.schema, "")
 
     def root(self) -> Type:
-        return self._type(self._schema, "", ())
+        return self._type(self.schema, "", ())
 
     def _learn(self, schema: Any, space: str) -> None:
         """Names are known wherever they stand, also before they are defined."""
@@ -124,8 +126,7 @@ class _Avro:
         if isinstance(schema, str):
             if schema in _AVRO:
                 return _AVRO[schema]
-            full = schema if "." in schema or not space else f"{space}.{schema}"
-            full = full if full in self._named else schema
+            full = self._full(schema, space)
             found, inner_space = self._named[full]
             return JSON if full in above else self._type(found, inner_space, above)
         kind, logical = schema["type"], schema.get("logicalType", "")
@@ -151,6 +152,18 @@ class _Avro:
             return self._type(kind, space, above)
         return _LOGICAL.get((kind, logical), _AVRO[kind])
 
+    def _full(self, name: str, space: str) -> str:
+        full = name if "." in name or not space else f"{space}.{name}"
+        return full if full in self._named else name
+
+    def resolved(self, schema: Any, space: str) -> tuple[Any, str]:
+        """What a name means, with the namespace inside of it."""
+        if isinstance(schema, str):
+            return self._named.get(self._full(schema, space), (schema, space))
+        if isinstance(schema, dict) and schema.get("type") in ("record", "error"):
+            return schema, _full_name(schema["name"], schema.get("namespace"), space)[1]
+        return schema, space
+
     def _union(self, schema: list[Any], space: str, above: tuple[str, ...]) -> Type:
         kinds = [self._type(b, space, above) for b in schema]
         # Of several records the value tells which it is: {"name": {…}}.
@@ -166,13 +179,13 @@ def _full_name(name: str, namespace: str | None, space: str) -> tuple[str, str]:
     return (f"{space}.{name}" if space else name), space
 
 
-class _JsonSchema:
+class JsonSchemaColumns:
     def __init__(self, declared: Declared) -> None:
-        self._root = json.loads(declared.text)
+        self.root_schema = json.loads(declared.text)
         self._others = {name: json.loads(text) for name, text in declared.references}
 
     def root(self) -> Type:
-        return self._type(self._root, self._root, ())
+        return self._type(self.root_schema, self.root_schema, ())
 
     def _type(self, schema: Any, document: Any, above: tuple[str, ...]) -> Type:
         if not isinstance(schema, Mapping):
@@ -202,15 +215,30 @@ class _JsonSchema:
         return Map(self._type(others, document, above)) if isinstance(others, Mapping) else JSON
 
     def _referred(self, reference: str, document: Any, above: tuple[str, ...]) -> Type:
-        name, _, pointer = reference.partition("#")
         if reference in above:
             return JSON  # it contains itself
+        return self._type(*self._at(reference, document), (*above, reference))
+
+    def resolved(
+        self, schema: Any, document: Any, above: tuple[str, ...]
+    ) -> tuple[Any, Any, tuple[str, ...]]:
+        """What a `$ref` refers to; None for what contains itself."""
+        if not isinstance(schema, Mapping) or "$ref" not in schema:
+            return schema, document, above
+        reference = str(schema["$ref"])
+        if reference in above:
+            return None, document, above
+        return (*self._at(reference, document), (*above, reference))
+
+    def _at(self, reference: str, document: Any) -> tuple[Any, Any]:
+        """The schema, and the document it stands in."""
+        name, _, pointer = reference.partition("#")
         document = self._others.get(name, document) if name else document
         found = document
         for part in filter(None, pointer.split("/")):
             key = part.replace("~1", "/").replace("~0", "~")
             found = found.get(key) if isinstance(found, Mapping) else None
-        return self._type(found, document, (*above, reference))
+        return found, document
 
 
 def _together(kinds: list[Type]) -> Type:

@@ -21,6 +21,7 @@ from lake_platform.records.envelope import reject_reason
 from lake_platform.records.looks import Watch
 from lake_platform.records.opened import Opener
 from lake_platform.sight.declared import columns_of
+from lake_platform.sight.documented import with_said
 from lake_platform.sight.profile import Profile
 from lake_platform.sight.settle import NOTHING, settle
 
@@ -79,7 +80,7 @@ def declared_sight(
     source = naming.named(Struct(), plain, (), dataset.hints, lower=lower)
     ids = ", ".join(str(one.id) for one in declared)
     lines = naming.lines(Struct(), source, f"declared by schema {ids}", dataset.hints)
-    return FirstSight(source, tuple(lines), profile.to_json())
+    return FirstSight(source, with_said(lines, declared), profile.to_json())
 
 
 def _all_inside(struct: Struct) -> Struct:

@@ -111,6 +111,7 @@ def test_avro_of_real_producers(
     broker: Broker,
 ) -> None:
     client.register_schema("shop.Line", Schema(json.dumps(_LINE), "AVRO"))
+    client.set_compatibility(f"topic.{table}-value", "BACKWARD")
     refers = [SchemaReference("shop.Line", "shop.Line", 1)]
     where = SerializationContext(f"topic.{table}", MessageField.VALUE)
     first, second = (
@@ -130,6 +131,11 @@ def test_avro_of_real_producers(
     _put(lab, table, b"\0\0\0\0\0broken")
     (done,) = lab.cycle(table)
     assert [str(c) for c in done.changes] == ["new column at timestamp"]
+    newest = lab.metastore.schema_versions(table)[-1]
+    # Of schemas with references Apicurio does not say whether they are compatible.
+    assert newest.changes[-1].endswith(
+        f"version 2 of topic.{table}-value; in the registry BACKWARD; automatic here"
+    )
     files = sorted((lab.home / "storage" / "lake" / table).glob("*.parquet"))
     rows = [r for f in files for r in pq.read_table(f).drop_columns(list(COORDINATES)).to_pylist()]
     assert rows == [value, value | {"id": 2, "at": at}]
@@ -205,6 +211,26 @@ def test_protobuf_of_real_producers(
         lab.metastore, files_of, KafkaTopic(broker.bootstrap), lambda f: open_reader(f, files_of)
     )
     assert audit(table, sources, deep=True).verdict == "sound"
+
+
+def test_both_verdicts_of_a_change_are_shown(
+    open_lab: Callable[..., Lab], table: str, url: str, client: SchemaRegistryClient
+) -> None:
+    subject, numbers = f"topic.{table}-value", []
+    more: dict[str, Any] = {"name": "n", "type": "int"}  # without a default: old records have none
+    for fields in (_LINE["fields"], [*_LINE["fields"], more]):
+        schema = {"type": "record", "name": f"L{table}", "fields": fields}
+        numbers.append(client.register_schema(subject, Schema(json.dumps(schema), "AVRO")))
+    client.set_compatibility(subject, "BACKWARD")
+    lab = open_lab(url, value_format="avro")
+    for number, data in zip(numbers, (b"\x02", b"\x02\x04"), strict=True):
+        _put(lab, table, b"\0" + number.to_bytes(4, "big") + data)
+        lab.cycle(table)
+    assert lab.metastore.schema_versions(table)[-1].changes == (
+        "new column n int",
+        f"declared by schema {numbers[1]}, version 2 of {subject}; in the registry BACKWARD, not "
+        f"compatible with the version before; automatic here",
+    )
 
 
 def test_an_empty_topic_has_the_columns_of_its_subject(

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from lake_platform.domain.registry import Declared, SchemaKind, Unwrap, Unwrapped
+from lake_platform.domain.registry import Declared, Registered, SchemaKind, Unwrap, Unwrapped
 from lake_platform.errors import InvalidFieldError
 
 
 class MemoryRegistry:
     def __init__(self) -> None:
         self._schemas: dict[int, Declared] = {}
-        self._subjects: dict[str, int] = {}
+        self._subjects: dict[str, list[int]] = {}
 
     def register(
         self,
@@ -21,19 +21,27 @@ class MemoryRegistry:
         schema: Any,
         kind: SchemaKind = "avro",
         references: tuple[tuple[str, str], ...] = (),
+        *,
+        level: str = "",
+        fits: bool | None = None,
     ) -> int:
-        """Returns the id, which is the same for the same schema. Text of Protobuf is text."""
+        """Returns the id, which is the same for the same schema. Text of Protobuf is text. `level`
+        and `fits`: what the registry says of its compatibility."""
         from lake_platform.adapters.registry.unwrapping import readable
 
         text = schema if kind == "protobuf" else json.dumps(schema)
         known = (n for n, d in self._schemas.items() if (d.kind, d.text) == (kind, text))
         number = next(known, len(self._schemas) + 1)
-        self._schemas[number] = readable(Declared(number, kind, text, references))
-        self._subjects[subject] = number
+        versions = self._subjects.setdefault(subject, [])
+        if number not in versions:
+            versions.append(number)
+        place = Registered(subject, versions.index(number) + 1, level, fits)
+        made = readable(Declared(number, kind, text, references, registered=(place,)))
+        self._schemas.setdefault(number, made)
         return number
 
     def latest(self, subject: str) -> Declared | None:
-        return self._schemas.get(self._subjects.get(subject, 0))
+        return self._schemas.get(self._subjects.get(subject, [0])[-1])
 
     def unwrap(self, value_format: str) -> Unwrap:
         from lake_platform.adapters.registry.unwrapping import Unwrapper

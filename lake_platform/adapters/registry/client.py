@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import structlog
 from confluent_kafka.schema_registry import (
     RegisteredSchema,
     Schema,
@@ -18,7 +19,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from lake_platform.adapters.registry.unwrapping import Unwrapper, readable
 from lake_platform.adapters.secrets.resolve import resolved_options, resolved_url
-from lake_platform.domain.registry import Declared, SchemaKind
+from lake_platform.domain.registry import Declared, Registered, SchemaKind
 from lake_platform.domain.secrets import hidden, secrets_of
 from lake_platform.errors import RegistryUnavailableError, SetupError
 
@@ -26,6 +27,8 @@ _KINDS: dict[str, SchemaKind] = {"AVRO": "avro", "JSON": "json", "PROTOBUF": "pr
 _NOT_FOUND = 404
 _REFUSED = (401, 403)
 _TIMEOUT_SECONDS = 10.0
+_log = structlog.get_logger(__name__)
+_MOST_SUBJECTS = 3  # of one schema, asked about
 _Found = TypeVar("_Found")
 
 
@@ -55,9 +58,34 @@ class ConfluentRegistry:
                 return None
             references: dict[str, str] = {}
             self._collect(schema, references)
-            found = Declared(number, kind, schema.schema_str or "", tuple(references.items()))
+            found = Declared(
+                number, kind, schema.schema_str or "", tuple(references.items()),
+                registered=self._registered(number, schema),
+            )  # fmt: skip
             self._known[number] = readable(found)
         return self._known[number]
+
+    def _registered(self, number: int, schema: Schema) -> tuple[Registered, ...]:
+        """Told, and not needed: a registry that does not say stops nothing."""
+        found = self._maybe(lambda client: client.get_schema_versions(number)) or []
+        places = [(p.subject, p.version) for p in found[:_MOST_SUBJECTS]]
+        return tuple(self._place(s, v, schema) for s, v in places if s and v)
+
+    def _place(self, subject: str, version: int, schema: Schema) -> Registered:
+        level = self._maybe(lambda client: client.get_compatibility(subject))
+        level = level or self._maybe(lambda client: client.get_compatibility()) or ""
+        if version == 1 or level in ("", "NONE"):
+            return Registered(subject, version, level)
+        before = version - 1
+        fits = self._maybe(lambda client: client.test_compatibility(subject, schema, before))
+        return Registered(subject, version, level, fits)
+
+    def _maybe(self, question: Callable[[SchemaRegistryClient], _Found]) -> _Found | None:
+        try:
+            return self._ask(question)
+        except RegistryUnavailableError as error:
+            _log.debug("the registry does not say", error=str(error))
+            return None
 
     def _collect(self, schema: Schema, found: dict[str, str]) -> None:
         """What `schema` names, those first that others need."""
