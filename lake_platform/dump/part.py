@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from lake_platform.domain.offsets import OffsetRange, RawObject, Slice
 from lake_platform.domain.ports import Clock, Kafka, KafkaMessage, KafkaReader
@@ -15,6 +16,7 @@ from lake_platform.errors import KafkaUnavailableError, OffsetsMissingError
 from lake_platform.records.uncollected import uncollected
 
 _STALL_MS = 60_000
+_ASK_MS = 10_000  # a broker that is silent for this long is asked whether it is there
 
 
 class OffsetsGoneError(Exception):
@@ -62,7 +64,8 @@ class PartJob:
     ) -> Iterator[Callable[[Wanted], Part]]:
         unwrap = unwrapping(kafka.registry, self.value_format)
         with kafka.open(self.topic, self.ranges) as reader:
-            yield lambda wanted: self._read(reader, store, clock, wanted, unwrap)
+            ask = partial(kafka.topic_id, self.topic)
+            yield lambda wanted: self._read(reader, store, clock, wanted, unwrap, ask)
 
     def __str__(self) -> str:
         return (
@@ -77,10 +80,11 @@ class PartJob:
         clock: Clock,
         wanted: Wanted,
         unwrap: Unwrap | None,
+        ask: Callable[[], object],
     ) -> Part:
         marks = dict(wanted.marks)
         content = RawSlice(self.topic, self.table, wanted.limits, wanted.nonce, marks, unwrap)
-        moved_at = clock()
+        moved_at = asked_at = clock()
         while not content.full and not reader.finished():
             messages = self._poll(reader)
             now = clock()
@@ -90,6 +94,9 @@ class PartJob:
                 moved_at = now
             elif now - moved_at > _STALL_MS and not reader.finished():
                 raise self._stalled(reader)
+            elif now - max(moved_at, asked_at) > _ASK_MS:
+                ask()
+                asked_at = clock()
         positions = dict(reader.positions())
         return Part(
             content.upload(store), positions, content.order_marks, content.misfiled,

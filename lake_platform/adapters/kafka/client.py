@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -27,9 +28,17 @@ from lake_platform.adapters.secrets.resolve import resolved_options
 from lake_platform.domain.kafka_access import check_options
 from lake_platform.domain.offsets import OffsetRange, Retention, TopicInfo
 from lake_platform.domain.registry import NoRegistry, Registry
-from lake_platform.errors import InvalidFieldError, OffsetsMissingError
+from lake_platform.errors import (
+    InvalidFieldError,
+    KafkaUnavailableError,
+    OffsetsMissingError,
+)
 
 _TIMEOUT_SECONDS = 6.0
+# A run asks for each of its tables: where Kafka gave no answer just now, none waits as long again.
+_SHORT_SECONDS = 1.5
+_MUTE_SECONDS = 30.0
+_COMMIT_SESSION_MS = 6_000
 _POLL_SECONDS = 0.05  # consume() waits all of it when fewer messages than asked for arrive
 _POLL_MESSAGES = 2_000
 _READER_GROUP = "lake-platform-reader"
@@ -59,10 +68,11 @@ class ConfluentKafka:
             "socket.timeout.ms": 10_000,
             "bootstrap.servers": bootstrap,
         }
+        self._mute_at = -_MUTE_SECONDS
 
     def describe(self, topic: str) -> TopicInfo:
-        with self._asking(topic) as admin:
-            described = self._described(admin, topic)
+        with self._asking(topic) as (admin, seconds):
+            described = self._described(admin, topic, seconds)
             partitions = [p.id for p in described.partitions]
             ends = self._offsets(admin, topic, partitions, OffsetSpec.latest())
             starts = self._offsets(admin, topic, partitions, OffsetSpec.earliest())
@@ -71,8 +81,8 @@ class ConfluentKafka:
         return TopicInfo(str(described.topic_id), ranges, retention)
 
     def topic_id(self, topic: str) -> str:
-        with self._asking(topic) as admin:
-            return str(self._described(admin, topic).topic_id)
+        with self._asking(topic) as (admin, seconds):
+            return str(self._described(admin, topic, seconds).topic_id)
 
     @contextmanager
     def open(self, topic: str, ranges: Mapping[int, OffsetRange]) -> Iterator[ConfluentReader]:
@@ -102,7 +112,9 @@ class ConfluentKafka:
 
     def report_offsets(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         access, given = self._given()
-        consumer = Consumer({**given, "group.id": group, "enable.auto.commit": False})
+        # Its session is how long a commit waits for a coordinator: 45 s, for a display.
+        waits = {"session.timeout.ms": _COMMIT_SESSION_MS}
+        consumer = Consumer({**given, **waits, "group.id": group, "enable.auto.commit": False})
         try:
             positions = [TopicPartition(topic, p, o) for p, o in offsets.items()]
             consumer.commit(offsets=positions, asynchronous=False)
@@ -111,8 +123,8 @@ class ConfluentKafka:
         finally:
             consumer.close()
 
-    def _described(self, admin: AdminClient, topic: str) -> TopicDescription:
-        futures = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS)
+    def _described(self, admin: AdminClient, topic: str, seconds: float) -> TopicDescription:
+        futures = admin.describe_topics(TopicCollection([topic]), request_timeout=seconds)
         try:
             described: TopicDescription = futures[topic].result()
         except KafkaException as error:
@@ -136,10 +148,19 @@ class ConfluentKafka:
         return {tp.partition: future.result().offset for tp, future in futures.items()}
 
     @contextmanager
-    def _asking(self, topic: str) -> Iterator[AdminClient]:
+    def _asking(self, topic: str) -> Iterator[tuple[AdminClient, float]]:
+        """With the seconds that the first question may take."""
         access, given = self._given()
-        with asking(access, given, topic) as admin:
-            yield admin
+        mute = time.monotonic() - self._mute_at < _MUTE_SECONDS
+        try:
+            with asking(access, given, topic) as admin:
+                yield admin, _SHORT_SECONDS if mute else _TIMEOUT_SECONDS
+        except KafkaUnavailableError as error:
+            # A short wait that failed proves nothing of a broker that is slow.
+            if type(error) is KafkaUnavailableError and not mute:
+                self._mute_at = time.monotonic()
+            raise
+        self._mute_at = -_MUTE_SECONDS
 
     def _given(self) -> tuple[Access, dict[str, str | int | float | bool]]:
         """Options of a client that is made now; ours win where correctness depends on them."""

@@ -373,15 +373,31 @@ class TestCommit:
             def open(self, topic: str, ranges: Any) -> Iterator[Silent]:
                 yield Silent(topic, lab.kafka._partitions(topic), ranges)
 
+            asked = 0
+            answers = 100
+
             def describe(self, topic: str) -> TopicInfo:
                 return lab.kafka.describe(topic)
 
+            def topic_id(self, topic: str) -> str:
+                self.asked += 1
+                if self.asked > self.answers:
+                    raise KafkaUnavailableError("it did not answer")
+                return lab.kafka.topic_id(topic)
+
         def clock() -> int:
-            lab.now_ms += 10_000
+            lab.now_ms += 11_000
             return lab.now_ms
 
+        silent = SilentKafka()
         with pytest.raises(KafkaUnavailableError, match="gave no record for 60 s"):
-            lab.dump(kafka=SilentKafka(), clock=clock)
+            lab.dump(kafka=silent, clock=clock)
+        assert 2 <= silent.asked <= 6
+        # One that is not there any more is not waited for.
+        silent.asked, silent.answers = 0, 1
+        with pytest.raises(KafkaUnavailableError, match="it did not answer"):
+            lab.dump(kafka=silent, clock=clock)
+        assert silent.asked == 2
         assert log(lab) == []
 
 
