@@ -71,6 +71,10 @@ def add(
         str | None,
         typer.Option(help="json, or of a schema registry: avro, json_schema, protobuf, auto."),
     ] = None,
+    envelope: Annotated[
+        str | None,
+        typer.Option(help="Of change events: debezium, canal, maxwell, ogg, dms or auto."),
+    ] = None,
     raw_from: Annotated[
         str | None, typer.Option(help="Dataset of the same topic whose raw the table is made of.")
     ] = None,
@@ -98,6 +102,7 @@ def add(
         "primary_key": primary_key,
         "ordering_field": ordering_field,
         "value_format": value_format,
+        "envelope": envelope,
         "raw_from": raw_from,
         "partition_by": partition_by,
         "transforms": [{"sql": step} for step in sql or ()],

@@ -105,6 +105,10 @@ def try_(
             help="Avro, JSON or .proto schema of the records; the n-th for batch n.",
         ),
     ] = None,
+    envelope: Annotated[
+        str | None,
+        typer.Option(help="Of change events: debezium, canal, maxwell, ogg, dms or auto."),
+    ] = None,
     delete_when: Annotated[
         str | None, typer.Option(help="SQL condition that deletes by key.", rich_help_panel=_PANEL)
     ] = None,
@@ -170,6 +174,7 @@ def try_(
         "table": table, "topic": topic, "mode": mode, "format": format_,
         "primary_key": primary_key, "ordering_field": ordering_field, "partition_by": partition_by,
         "transforms": [{"sql": step} for step in sql or ()], "delete_when": delete_when,
+        "envelope": envelope,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     given |= dict(_assigned(text) for text in field or ())

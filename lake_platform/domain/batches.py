@@ -160,13 +160,15 @@ class Exclusion:
 class Delete:
     """A tombstone in an upsert table: removes the row of `key` (primary key column -> value).
 
-    `order` is the record's place in Kafka order (ms, see records/envelope).
+    `order` is the record's place in Kafka order (ms, see records/envelope). `beside`: the record
+    gave a row as well, under another key.
     """
 
     partition: int
     offset: int
     order: int
     key: Mapping[str, Any]
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ class BatchJob:
     the technical ones; `table_schema` is what the table has after this batch, without technical
     columns; `deletes` are the batch's tombstones; `unique` says that no key is in both together
     more than once. `applied` is what the table's checkpoint says after this commit. `refused` are
-    records whose rows the engine's `judge` found unfit, `exploded` the rows beyond one a record.
+    records whose rows the engine's `judge` found unfit, `exploded` the rows beyond one a
+    record, and the deletes beside one.
     `replay` replaces rows of the same Kafka coordinates instead of adding; it takes out rows of
     `removed` records, which are in quarantine now (append). `only_aside`: with it a rule may put no
     other records aside. `undone` are instants of late commits that this batch makes good.
@@ -216,6 +219,11 @@ class BatchJob:
     @property
     def records(self) -> int:
         return sum(c.records for c in self.commits)
+
+    @property
+    def deleting(self) -> int:
+        """Records that give no row, but delete one."""
+        return sum(not d.beside for d in self.deletes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from lake_platform.domain.absent import AbsentFor
+from lake_platform.domain.change import Envelope
 from lake_platform.domain.first_sight import OPTIONS, check_options
 from lake_platform.domain.hint_options import compiled, plain
 from lake_platform.domain.hints import Node
@@ -48,9 +49,11 @@ class Dataset:
     Attributes:
         topic: Kafka topic, read from earliest.
         table: name of the lake table; also of its assets and paths.
-        mode: `append` keeps every record, `upsert` keeps the last one per primary key.
+        mode: `append` keeps every record, `upsert` keeps the last one per primary key. Without it
+            `upsert` where there is an `envelope`, else `append`.
         format: `hudi`, or `parquet` (append only).
-        primary_key: columns that identify a row; needed for upsert.
+        primary_key: columns that identify a row; needed for upsert. With an `envelope` those of the
+            topic's keys, where none are given.
         ordering_field: column whose greatest value wins in upsert; None: Kafka order.
         partition_by: columns the table is partitioned by, Hive style.
         transforms: ordered steps between raw and table.
@@ -68,6 +71,8 @@ class Dataset:
         rules: what must be true of the rows of a batch before it is written (domain/rules).
         filtered: what becomes of the row of a record that a WHERE of the steps left out (upsert):
             `keep` leaves it as it is, `delete` deletes it by key.
+        envelope: of change events that a connector makes of the rows of a database (domain/change);
+            the table has those rows. With `append` each event is a row, deletes too.
         explode: path of an array; each element becomes a row of its own, in which the column is the
             element. Empty and null arrays give no row.
 
@@ -110,7 +115,7 @@ class Dataset:
 
     topic: str
     table: str
-    mode: Mode = "append"
+    mode: Mode = field(default_factory=lambda: cast("Mode", ""))
     format: Format = "hudi"
     primary_key: tuple[str, ...] = ()
     ordering_field: str | None = None
@@ -123,6 +128,7 @@ class Dataset:
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     value_format: ValueFormat = "json"
+    envelope: Envelope = "none"
     raw_from: str = ""
     delete_when: str = ""
     tombstones: Literal["drop", "quarantine"] = "drop"
@@ -150,6 +156,8 @@ class Dataset:
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.mode:
+            object.__setattr__(self, "mode", "append" if self.envelope == "none" else "upsert")
         check_name("topic", self.topic)
         check_name("table", self.table)
         if len(self.live_table) > _TABLE_CHARS:
@@ -190,7 +198,7 @@ class Dataset:
             raise InvalidFieldError(
                 "format", "parquet", "Parquet tables are append only", "use format=hudi for upsert"
             )
-        if self.mode == "upsert" and not self.primary_key:
+        if self.mode == "upsert" and not self.primary_key and self.envelope == "none":
             raise InvalidFieldError(
                 "primary_key", list(self.primary_key), "upsert needs a key", "name its columns"
             )
@@ -283,7 +291,7 @@ class Dataset:
     @cached_property
     def hints(self) -> Node:
         """What `columns` says, as a tree."""
-        return compiled(self.columns, keep_raw=self.keep_raw)
+        return compiled(self.columns, keep_raw=self.keep_raw, change=self.envelope != "none")
 
     @property
     def transformed(self) -> bool:

@@ -28,13 +28,15 @@ class Change:
     path: str
     kind: Literal[
         "add", "widen", "absent", "alias", "narrow", "type", "required", "case_twin", "name",
-        "flood", "closed",
+        "flood", "closed", "truncate",
     ]  # fmt: skip
     verdict: Verdict
     before: str = ""
     after: str = ""
 
     def __str__(self) -> str:
+        if self.kind == "truncate":
+            return "the source table was emptied (truncate)"
         if self.kind == "flood":
             return f"{self.path}: {self.after}"
         if self.kind == "closed":

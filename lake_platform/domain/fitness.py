@@ -22,6 +22,7 @@ FIXED_FIELDS = (
     "table",
     "raw_from",
     "value_format",
+    "envelope",
     "mode",
     "format",
     "primary_key",
@@ -32,7 +33,7 @@ FIXED_FIELDS = (
     "explode",
     "keep_raw",
 )
-_IDENTITY = ("topic", "table", "raw_from", "value_format")
+_IDENTITY = ("topic", "table", "raw_from", "value_format", "envelope")
 _ANOTHER = (
     "register a second table on the same topic and retire this one; what Kafka no longer has stays "
     "in this one's raw, and the registration says which offsets"

@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from lake_platform.domain.change import (
+    OP_COLUMN,
+    OP_KEY,
+    POSITION_COLUMN,
+    POSITION_KEY,
+    TIME_COLUMN,
+    TIME_KEY,
+)
 from lake_platform.domain.hints import RECORD_COLUMN, RECORD_KEY, Hint, Node, parsed_key
 from lake_platform.domain.mapping import Path, parse_path, shown
 from lake_platform.domain.names import column_name, is_ours
@@ -20,6 +28,11 @@ _SCALARS = (
 _CONTAINERS = ("map", "array")
 _FORMATS = ("iso", "s", "ms", "us", "ns")
 _DECIMAL = re.compile(r"decimal\((\d{1,2}), ?(\d{1,2})\)")
+_CHANGE = {
+    OP_KEY: Node(Hint(OP_COLUMN, made="what the change event did")),
+    TIME_KEY: Node(Hint(TIME_COLUMN, Scalar("timestamp", "ms"), made="when, at the source")),
+    POSITION_KEY: Node(Hint(POSITION_COLUMN, made="where in the source's log")),
+}
 _TYPES = f"one of {', '.join(_SCALARS)}, decimal(p,s) with p from 1 to 38 and s from 0 to p"
 
 
@@ -42,7 +55,9 @@ def plain(columns: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def compiled(columns: Mapping[str, Mapping[str, Any]], *, keep_raw: bool = False) -> Node:
+def compiled(
+    columns: Mapping[str, Mapping[str, Any]], *, keep_raw: bool = False, change: bool = False
+) -> Node:
     """The tree of sound options, with what is said of keys that are made.
 
     Raises: InvalidFieldError for hints that exclude each other.
@@ -66,6 +81,8 @@ def compiled(columns: Mapping[str, Mapping[str, Any]], *, keep_raw: bool = False
             node.each = Node(Hint(type=_type(text, "values", given["values"], given)))
     _check_tree(root, ())
     _add_parsed(root)
+    if change:
+        root.keys |= _CHANGE
     if keep_raw:
         root.keys[RECORD_KEY] = Node(Hint(RECORD_COLUMN, made="the record as it came (keep_raw)"))
     return root

@@ -62,11 +62,13 @@ class FirstSight:
 class Look:
     """What a look at a topic found. `sight` is None when no record could become a row; why not is
     among the `warnings`, which are empty for a topic without records. `seen` has also the columns
-    that were only null or empty so far, as unknown."""
+    that were only null or empty so far, as unknown. `key`: columns that the keys of change events
+    have."""
 
     sight: FirstSight | None = None
     seen: Struct = field(default_factory=Struct)
     warnings: Sequence[str] = ()
+    key: tuple[str, ...] = ()
 
 
 def mapped_to_json(mapped: Iterable[Mapped]) -> list[dict[str, Any]]:

@@ -36,7 +36,9 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     # batch's range stays fixed by its claim.
     behind = raw_log.of_table(ports.store, dataset, commits[0].seq - 1)
     profile = Profile()
-    found = settled(islice(values_of(dataset, ports, behind), MOST_RECORDS), dataset, profile)
+    opener = Opener(dataset)
+    values = islice(values_of(opener, ports, behind), MOST_RECORDS)
+    found = settled(values, dataset, profile, opener=opener)
     if declared := list(raw_schemas.read(ports.store, dataset.raw_table, commits)):
         sight = declared_sight(dataset, declared, profile)
         found = Look(sight, sight.source)
@@ -63,7 +65,8 @@ def settle_again(
     """
     counted = ports.metastore.profile(dataset.table)
     profile = Profile.from_json(dict(counted)) if counted else Profile()
-    found = settled(values_of(dataset, ports, commits), dataset, profile)
+    opener = Opener(dataset)
+    found = settled(values_of(opener, ports, commits), dataset, profile, opener=opener)
     if found.sight is None:
         return None
     settled_now = found.sight.source
@@ -93,10 +96,11 @@ def with_new(
     or the records that have one of `keys` as it is usually written. Objects that `grown` closes get
     what they may have still."""
     marks = [json.dumps(key, ensure_ascii=False).encode() for key in keys or ()]
-    values = values_of(dataset, ports, commits)
+    opener = Opener(dataset)
+    values = values_of(opener, ports, commits)
     chosen = values if keys is None else (v for v in values if any(m in v for m in marks))
     profile = Profile()
-    found = settled(chosen, dataset, profile, held)
+    found = settled(chosen, dataset, profile, held, opener)
     if found.sight is None:
         return grown
     now = found.sight.source
@@ -151,9 +155,8 @@ def _is_free(name: str, source: Struct, keys: Iterable[str]) -> bool:
     return name.lower() not in used and all(source.of_key(key) is None for key in keys)
 
 
-def values_of(dataset: Dataset, ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
+def values_of(opener: Opener, ports: Ports, commits: Iterable[RawCommit]) -> Iterator[bytes]:
     """With what the definition has made of them."""
-    opener = Opener(dataset)
     for raw in (o for c in commits for o in c.objects):
         for line in read_lines(ports.store, raw):
             value = value_bytes(opener.line(line).data)

@@ -18,6 +18,7 @@ from lake_platform.domain.schema import Array, Field, Map, Struct, Type
 from lake_platform.errors import InvalidFieldError
 from lake_platform.evolution.first import values_of
 from lake_platform.raw import log as raw_log
+from lake_platform.records.opened import Opener
 from lake_platform.sight.infer import MOST_RECORDS, settled
 from lake_platform.sight.profile import Profile
 
@@ -90,7 +91,9 @@ def _values(dataset: Dataset, changed: Collection[Path], ports: Ports) -> Iterat
     written = {json.dumps(key, ensure_ascii=plain) for key in keys for plain in (True, False)}
     marks = [text.encode() for text in written]
     log = raw_log.of_table(ports.store, dataset)
-    return (value for value in values_of(dataset, ports, log) if any(m in value for m in marks))
+    return (
+        value for value in values_of(Opener(dataset), ports, log) if any(m in value for m in marks)
+    )
 
 
 def _inside(path: Path, changed: Iterable[Path]) -> bool:

@@ -248,6 +248,7 @@ def prepare(
         quarantined=len(report.rejected),
         quarantined_deletes=deletes_among(dataset, report.rejected),
         dropped=report.dropped,
+        exploded=report.beside,
         replay=work.replay,
         reapply=late,
         undone=work.undone,

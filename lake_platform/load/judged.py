@@ -15,6 +15,7 @@ from lake_platform.load.plan import Loading
 from lake_platform.load.quarantine import newly_rejected, reasons_among, write_quarantine
 from lake_platform.load.report import ScanReport
 from lake_platform.load.rules import rejected
+from lake_platform.load.stage import without
 from lake_platform.records.conform import head_of
 
 
@@ -26,7 +27,7 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob, *, asked: bool =
         QuarantineRatioError, ReplayRefusedError, TransformError, EngineError.
     """
     found = loading.engine.judge(job)
-    job = replace(job, dropped=job.dropped + found.dropped, exploded=found.exploded)
+    job = replace(job, dropped=job.dropped + found.dropped, exploded=job.exploded + found.exploded)
     report.rules = added(report.rules, found.broken)
     report.lost = dict(found.lost)
     if not found.unfit:
@@ -35,8 +36,11 @@ def judged(loading: Loading, report: ScanReport, job: BatchJob, *, asked: bool =
     report.rejected += rejected(loading.ports.store, job.objects, reasons)
     check_rejected(loading, job.commits, report, asked=asked)
     store, table = loading.ports.store, job.dataset.table
+    deletes = without(job.deletes, reasons)
     return replace(
         job,
+        deletes=tuple(deletes),
+        exploded=job.exploded - (len(job.deletes) - len(deletes)),
         refused=tuple(Exclusion(u.partition, u.offset) for u in found.unfit),
         quarantined=len(report.rejected),
         quarantine_keys=write_quarantine(

@@ -25,6 +25,12 @@ class TombstoneKeys:
             column = columns.get(name) or (None if dataset.transformed else source.get(name))
             self._types[name] = column.type if column else None
 
+    @property
+    def named(self) -> list[str]:
+        """Keys of records that the key is made of."""
+        found = [(*self._keys.get(o.source or "", ()), o.source, o.column) for o in self._origins]
+        return [name for names in found for name in names if name]
+
     def key_of(self, key: str | None) -> dict[str, Any] | None:
         """The primary key; None when the Kafka key does not give it, or a value of it that the
         table cannot hold."""

@@ -20,6 +20,7 @@ from lake_platform.domain.batches import BatchRange
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import quarantine_key, seq_name
 from lake_platform.domain.offsets import RawCommit
+from lake_platform.domain.quality import Reason
 from lake_platform.domain.storage import ObjectStore
 from lake_platform.load.plan import Loading, Work
 from lake_platform.load.report import Rejected
@@ -145,10 +146,16 @@ def reasons_among(rejected: Sequence[Rejected]) -> str:
 
 
 def deletes_among(dataset: Dataset, rejected: Sequence[Rejected]) -> int:
-    """Tombstones of an upsert table: the rows they should have removed are still there."""
+    """Of an upsert table: the rows they should have removed are still there."""
     if dataset.mode != "upsert":
         return 0
-    return sum(b'"tombstone":true' in r.line and head_of(r.line).tombstone for r in rejected)
+    return sum(_deletes(r) for r in rejected)
+
+
+def _deletes(one: Rejected) -> bool:
+    if one.reason == Reason.TOMBSTONE_KEY:
+        return True
+    return b'"tombstone":true' in one.line and head_of(one.line).tombstone
 
 
 def settle(

@@ -192,4 +192,5 @@ def _deletes_after(dataset: Dataset, held: Sequence[RawCommit], seq: int) -> boo
         return False
     later = (o for c in held if c.seq >= seq for o in c.objects)
     conditions = bool(dataset.delete_when) or dataset.filtered == "delete"
+    conditions = conditions or dataset.envelope != "none"
     return conditions or any(o.tombstones for o in later)

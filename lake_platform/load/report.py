@@ -87,7 +87,13 @@ class ScanReport:
     @property
     def unaccounted(self) -> int:
         """Records that were accepted and not decoded: none, or the code is wrong."""
-        return self.records - self.rows - len(self.rejected) - len(self.deletes) - self.dropped
+        deleted = len(self.deletes) - self.beside
+        return self.records - self.rows - len(self.rejected) - deleted - self.dropped
+
+    @property
+    def beside(self) -> int:
+        """Deletes of the key that a row had before."""
+        return sum(d.beside for d in self.deletes)
 
     def see(self, seen: Struct) -> tuple[list[Change], list[Change]]:
         """Takes over what a record looks like; gives back what is changed by it, and what of that

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Literal
 
-from lake_platform.domain.batches import Delete
+from lake_platform.domain.change import TRUNCATE
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Names, Ruling
-from lake_platform.domain.diff import diff
+from lake_platform.domain.diff import Change, diff
 from lake_platform.domain.offsets import RawObject
 from lake_platform.domain.quality import Reason
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
+from lake_platform.load.gone import Gone
 from lake_platform.load.keys import TombstoneKeys
 from lake_platform.load.report import Rejected, ScanReport, place_of
 from lake_platform.raw.objects import split_lines
@@ -74,7 +76,7 @@ class Scanner:
         self._ruling = ruling or Ruling()
         self._named = dataset.record_columns
         self._dataset, self._source, self._projecting = dataset, source, projecting
-        self._tombstone_keys = TombstoneKeys(dataset, source, columns or source)
+        keys = TombstoneKeys(dataset, source, columns or source)
         self._upsert = dataset.mode == "upsert"
         self._quarantine_tombstones = not self._upsert and dataset.tombstones == "quarantine"
         # What no step hands on would be lost in `_rescued`.
@@ -84,9 +86,10 @@ class Scanner:
             dataset.hints, growing and keeps, dataset.case_twins != "rescue"
         )
         self.report = ScanReport(source, source, dataset if growing else None)
+        self._gone = Gone(keys, self.report.deletes)
         self._found: list[Rows] = []
         self._passed_over = PassedOver(dataset)
-        self._opener = Opener(dataset)
+        self._opener = Opener(dataset, keys.named)
         self._unused = Unused(self._ruling.left_out(unused))
         self._use(source)
 
@@ -112,28 +115,39 @@ class Scanner:
         self._look = row_check(self._dataset, schema)
 
     def _scan_chunk(self, raw: RawObject, chunk: bytes) -> None:
-        text, slow = chunk, False
+        text, slow, opened = chunk, False, []
         if self._opener.any:
             opened = [self._opener.line(line) for line in split_lines(chunk)]
             text = b"".join(one.data + b"\n" for one in opened)
-            slow = any(one.unparsed for one in opened)
+            slow = not all(one.plain for one in opened)
         suspicious = self._conformer.suspicious(text)
         try:
             decoded = None if suspicious or slow else self._conformer.decode_all(text)
         except (ValueError, RecursionError):
             decoded = None
         if decoded is None:
-            for line in split_lines(chunk):
-                self._scan_line(raw, line, suspicious)
+            for line, one in zip(split_lines(chunk), opened or repeat(None), strict=False):
+                self._scan_line(raw, line, one or Opened(line), suspicious)
         elif self._look is None and all(d.value is not None for d in decoded):
             self._found[-1].fast = decoded
         else:
             for line, one in zip(split_lines(chunk), decoded, strict=True):
                 self._sort(raw, line, one)
 
-    def _scan_line(self, raw: RawObject, line: bytes, suspicious: bool) -> None:
-        opened = self._opener.line(line)
-        if opened.unparsed or (suspicious and self._conformer.suspicious(opened.data)):
+    def _scan_line(self, raw: RawObject, line: bytes, opened: Opened, suspicious: bool) -> None:
+        if opened.ends:
+            self._gives_no_row(raw, line, opened)
+            return
+        if not opened.keys:
+            self._row(raw, line, opened, suspicious)
+            return
+        aside = len(self.report.rejected) + self.report.dropped
+        self._row(raw, line, opened, suspicious)
+        if aside == len(self.report.rejected) + self.report.dropped:
+            self._gone.let_go(line, opened)
+
+    def _row(self, raw: RawObject, line: bytes, opened: Opened, suspicious: bool) -> None:
+        if opened or (suspicious and self._conformer.suspicious(opened.data)):
             self._slow(raw, line, opened)
             return
         try:
@@ -234,6 +248,29 @@ class Scanner:
             self._use(working if isinstance(working, Struct) else self._source)
             self._found.append(Rows(self._conformer.schema))
 
+    def _gives_no_row(self, raw: RawObject, line: bytes, opened: Opened) -> None:
+        """A change event that is about no row, or about one that goes."""
+        if isinstance(opened.ends, Reason):
+            self._reject(raw, line, opened.ends)
+        elif opened.ends == "nothing":
+            self.report.dropped += 1
+        elif opened.ends == "truncate":
+            self._truncate(raw, line)
+        elif not self._gone.delete(line, opened.keys):
+            self._reject(raw, line, Reason.TOMBSTONE_KEY)
+
+    def _truncate(self, raw: RawObject, line: bytes) -> None:
+        """Stops the table until an operator has said what becomes of its rows."""
+        if self._ruling.decided(TRUNCATE):
+            kept = self._ruling.of(TRUNCATE) == "quarantine"
+            self._end(raw, line, Reason.DECIDED if kept else "reject")
+            return
+        change = Change(TRUNCATE, "truncate", "breaking")
+        said = parse_value(line)
+        self.report.count(raw, line, said, [change], [change])
+        self.report.changes[TRUNCATE] = change
+        self.report.dropped += 1
+
     def _no_value(self, raw: RawObject, line: bytes) -> None:
         head = head_of(line)
         if head.reason is not None:
@@ -243,13 +280,8 @@ class Scanner:
                 self._reject(raw, line, Reason.TOMBSTONE)
             else:
                 self.report.dropped += 1
-        else:
-            key = self._tombstone_keys.key_of(head.key)
-            if key is None:
-                self._reject(raw, line, Reason.TOMBSTONE_KEY)
-            else:
-                order = head.timestamp if head.order is None else head.order
-                self.report.deletes.append(Delete(head.partition, head.offset, order, key))
+        elif not self._gone.delete(line, (head.key or "",)):
+            self._reject(raw, line, Reason.TOMBSTONE_KEY)
 
     def _reject(self, raw: RawObject, line: bytes, reason: Reason) -> None:
         self.report.rejected.append(Rejected(raw, line, reason.value))

@@ -6,7 +6,7 @@ prefix, which nobody reads, and the cleaner removes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -150,6 +150,7 @@ def stage_objects(
         report.rules = rules.broken
         report.rejected += rejected(store, objects, rules.aside)
         report.rows -= len(rules.aside)
+        report.deletes = without(report.deletes, rules.aside)
     if report.unaccounted:
         raise NotDecodedError(question.dataset.table, report.unaccounted, objects[0].key)
     # A tombstone has no ordering value before the table is looked at.
@@ -165,6 +166,11 @@ def stage_objects(
     if missing := table.num_rows - sum(f.rows for f in files):
         raise NotDecodedError(question.dataset.table, missing, objects[0].key)
     return Staged(report, files, one_a_key, keys=rules.keys if rules is not None else {})
+
+
+def without(deletes: Iterable[Delete], aside: Container[Place]) -> list[Delete]:
+    """Less those of records that are put aside: the row keeps the key it had."""
+    return [d for d in deletes if not (d.beside and (d.partition, d.offset) in aside)]
 
 
 def _written(

@@ -18,6 +18,7 @@ from lake_platform.domain.mapping import Mapped
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import InvalidFieldError, LakeError, NameTakenError, SetupError
 from lake_platform.metastore.code_files import files_in, line_of, read_datasets
+from lake_platform.metastore.keyed import as_stored
 from lake_platform.metastore.model import dataset_to_dict, parse_dataset
 from lake_platform.metastore.registration import Registration
 from lake_platform.metastore.repository import Repository
@@ -229,6 +230,8 @@ def _step(
                 "is retired",
                 f"remove it, or take it back: lake datasets unretire {dataset.table}",
             )
+        checked = as_stored(checked, record.dataset)
+        wanted = dataset_to_dict(checked)
         check_change(record.dataset, checked)
     except LakeError as error:
         where = line_of(path, dataset.table)

@@ -25,6 +25,7 @@ from lake_platform.metastore.altering import Altering, aliased, renamed, widened
 from lake_platform.metastore.beginning import RawOf, start_of, unread
 from lake_platform.metastore.ddl import Hints, with_added, without_column
 from lake_platform.metastore.incident import Incident, Outcome
+from lake_platform.metastore.keyed import as_stored, keyed
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.outside import (
     Advise,
@@ -73,7 +74,7 @@ class UseCases:
             raise NameTakenError(dataset.table)
         dataset = self.pinned(dataset)
         found = self.look(dataset)
-        sight = found.sight
+        dataset, sight = keyed(dataset, found), found.sight
         part, left = (
             part_of(dataset, RawSpan(self._first_kept(dataset))),
             unread(dataset, self.kafka),
@@ -91,6 +92,7 @@ class UseCases:
         """
         self.store.check_raw_from(dataset)
         found = self.infer(self.kafka, dataset)
+        dataset = keyed(dataset, found)
         source = found.sight.source if found.sight else None
         warnings = list(found.warnings)
         if source is not None:
@@ -254,6 +256,7 @@ class UseCases:
         before = None
         with suppress(DatasetNotFoundError):
             before = self.store.get(dataset.table).dataset
+            dataset = as_stored(dataset, before)
         self._check_form(dataset, before)
         if before is None:
             return ()

@@ -59,7 +59,7 @@ def _set(columns: dict[str, Any], text: str, hint: Any) -> None:
 
 def _check(before: Dataset, after: Dataset) -> None:
     table = before.table
-    for name in ("table", "topic", "raw_from", "value_format"):
+    for name in ("table", "topic", "raw_from", "value_format", "envelope"):
         if getattr(before, name) != getattr(after, name):
             raise InvalidFieldError(
                 name, getattr(after, name), f"a rebuild is made of the raw of {table}, of topic "

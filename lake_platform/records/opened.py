@@ -1,18 +1,23 @@
-"""Records with what the definition has made of them beside what they say: under `record_key` the
-whole record as text (`keep_raw`), under `parsed_key` what a text with JSON in it says (`parse`)."""
+"""Records with what the definition has made of them: of a change event the row it is about
+(`envelope`), and beside what that says under `RECORD_KEY` the whole record as text (`keep_raw`),
+under `parsed_key` what a text with JSON in it says (`parse`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import orjson
 
+from lake_platform.domain.change import OP_KEY, POSITION_KEY, TIME_KEY, ChangeEvent
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.hints import RECORD_KEY, Node, parsed_key
 from lake_platform.domain.mapping import Path
-from lake_platform.domain.quality import MAX_NUMBER_CHARS
+from lake_platform.domain.quality import MAX_NUMBER_CHARS, Reason
+from lake_platform.domain.schema import Struct
+from lake_platform.records.change.event import Events
 from lake_platform.records.conform import LongNumberError, parse_value
 from lake_platform.records.envelope import Classifier
 from lake_platform.records.verbatim import escaped
@@ -34,21 +39,57 @@ class Unparsed:
 
 @dataclass(slots=True)
 class Opened:
-    """`data`: the line or value. What is made stands behind what the record has."""
+    """`data`: the line or value. What is made stands behind what the record has.
+
+    `ends`: how a change event ends that gives no row; `keys` are texts that may name the key of the
+    row that goes by it, the surest first. Of one that gives a row, of the row as it was before."""
 
     data: bytes
     unparsed: list[Unparsed] = field(default_factory=list)
+    ends: Reason | Literal["", "delete", "nothing", "truncate"] = ""
+    keys: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a row and nothing else."""
+        return not (self.unparsed or self.ends or self.keys)
 
 
 class Opener:
-    """`any`: whether the definition asks for something to be made."""
+    """`any`: whether the definition asks for something to be made. `named`: keys of records that
+    the key of a row may be made of; without them all may."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, named: Collection[str] | None = None) -> None:
+        self._events = None if dataset.envelope == "none" else Events(dataset.envelope)
+        self._key_names: tuple[str, ...] = ()
+        self._changelog = dataset.mode == "append"
+        self._named = None if named is None else {name.casefold() for name in named}
         self._hints, self._whole = dataset.hints, dataset.keep_raw
         self._apart = dataset.case_twins == "split"
         self._parses = any(hint.parse for _, hint in dataset.hints.paths())
         self._sound = Classifier().sound
-        self.any = self._whole or self._parses
+        self.any = self._whole or self._parses or self._events is not None
+
+    def watch_key(self, key: bytes | None) -> None:
+        """Of a record that is looked at; the first one that says something counts."""
+        if self._events is None or self._key_names or not key:
+            return
+        try:
+            found = _object(self._events.key(key.decode()))
+        except ValueError:
+            return
+        self._key_names = tuple(found)
+
+    def key_columns(self, source: Struct) -> tuple[str, ...]:
+        """Those of `source` that the keys which were watched have; nothing where one is none."""
+        found = [source.of_key(name) for name in self._key_names]
+        return tuple(one.name for one in found if one is not None) if all(found) else ()
+
+    def hinted(self, dataset: Dataset) -> Dataset:
+        """With the types that change events have declared so far, where no hint says others."""
+        if self._events is None or not self._events.hints:
+            return dataset
+        return dataset.with_changes({"columns": {**self._events.hints, **dataset.columns}})
 
     def line(self, line: bytes) -> Opened:
         """Of a raw line; one without a value stays as it is."""
@@ -56,21 +97,60 @@ class Opener:
             return Opened(line)
         held = _object(line)
         value = held.get("value")
+        key = _text(held["key"]) if _is_text(held.get("key")) else None
         if value is None or bytes(value) == b"null":
-            return Opened(line)
-        opened = self.value(bytes(value))
+            if self._events is None or key is None or self._changelog or "tombstone" not in held:
+                return Opened(line)
+            return Opened(line, ends="delete", keys=(self._events.key(key),))
+        opened = self.value(bytes(value), key)
         opened.data = _encode(held | {"value": msgspec.Raw(opened.data)})
         return opened
 
-    def value(self, value: bytes) -> Opened:
-        """Of a value that is one JSON object."""
-        opened = Opened(value)
+    def value(self, value: bytes, key: str | None = None) -> Opened:
+        """Of a value that is one JSON object, and the key of its record."""
+        opened = Opened(value) if self._events is None else self._row(value, key, self._events)
+        if opened.ends:
+            return opened
         if self._parses:
-            opened.data = self._inside(value, self._hints, (), "", opened)
+            opened.data = self._inside(opened.data, self._hints, (), "", opened)
         if self._whole:
             text = _encode(value.decode())
             opened.data = _encode(_object(opened.data) | {RECORD_KEY: msgspec.Raw(text)})
         return opened
+
+    def _row(self, value: bytes, key: str | None, events: Events) -> Opened:
+        """Of a change event."""
+        event = events.read(value)
+        if event is None:
+            return Opened(b"null", ends="nothing")
+        if not isinstance(event, ChangeEvent):
+            return Opened(b"null", ends=event)
+        if event.op == "t":
+            return Opened(b"null", ends="truncate")
+        named = None if key is None else events.key(key)
+        if event.op == "d":
+            before = None if event.before is None else event.before.decode()
+            keys = tuple(text for text in (before, named) if text)
+            return self._change(event, keys) if self._changelog else _gone(keys)
+        return self._change(event, () if event.row is None else (event.row.decode(),))
+
+    def _change(self, event: ChangeEvent, rows: tuple[str, ...]) -> Opened:
+        """As a row: the first of `rows` that is an object."""
+        row = next((text.encode() for text in rows if text.startswith("{")), None)
+        if row is None:
+            return Opened(b"null", ends=Reason.NO_ROW)
+        held = _object(row)
+        moved = event.before and not self._changelog and self._moved(_object(event.before), held)
+        keys = (event.before.decode(),) if moved and event.before else ()
+        return Opened(_encode(held | _said(event)), keys=keys)
+
+    def _moved(self, before: Mapping[str, msgspec.Raw], row: Mapping[str, msgspec.Raw]) -> bool:
+        """Whether the key of a row may be another than before."""
+        return any(
+            key in row and bytes(raw) != bytes(row[key])
+            for key, raw in before.items()
+            if self._named is None or key.casefold() in self._named
+        )
 
     def _inside(self, raw: bytes, node: Node, path: Path, at: str, opened: Opened) -> bytes:
         first = raw.lstrip()[:1]
@@ -153,6 +233,18 @@ class Opener:
         if text[:1] != b"{" and not _one_value(text):  # 1,"a":2 makes an object of the whole
             return False
         return len(text) <= MAX_NUMBER_CHARS or _short_numbers(whole)
+
+
+def _gone(keys: tuple[str, ...]) -> Opened:
+    return Opened(b"null", ends="delete", keys=keys)
+
+
+def _said(event: ChangeEvent) -> dict[str, msgspec.Raw]:
+    """What the envelope says beside the row."""
+    said: dict[str, str | int | None] = {
+        OP_KEY: event.op, TIME_KEY: event.time, POSITION_KEY: event.position or None,
+    }  # fmt: skip
+    return {key: msgspec.Raw(_encode(v)) for key, v in said.items() if v is not None}
 
 
 def _texts(node: Node) -> Iterator[str]:

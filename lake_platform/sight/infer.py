@@ -54,13 +54,20 @@ def look(
 
 
 def settled(
-    values: Iterable[bytes | None], dataset: Dataset, profile: Profile, held: Struct = NOTHING
+    values: Iterable[bytes | None],
+    dataset: Dataset,
+    profile: Profile,
+    held: Struct = NOTHING,
+    opener: Opener | None = None,
 ) -> Look:
     """First sight of values, added to `profile`. Null values and what phase 1 would reject are
-    passed over. Objects of `held` stay what they are there."""
+    passed over. Objects of `held` stay what they are there. `opener` made the values, and knows
+    what they declare."""
     for value in values:
         if value is not None and reject_reason(value) is None:
             profile.add(value)
+    if opener is not None:
+        dataset = opener.hinted(dataset)
     found = settle(profile, dataset, held)
     source = _all_inside(found.struct) if dataset.columns else found.struct
     if any("rescue" in line.rules for line in found.mapped):
@@ -109,10 +116,11 @@ def _watched(
 ) -> Look:
     watch = Watch()
     unwrap = unwrapping(kafka.registry, dataset.value_format)
-    values = _values(kafka, dataset.topic, limit, deadline, clock, unwrap)
-    profile = Profile()
+    profile, opener = Profile(), Opener(dataset)
+    values = _values(kafka, dataset.topic, limit, deadline, clock, unwrap, opener)
     with closing(values):
-        found = settled(_opened(dataset, watch.over(values)), dataset, profile)
+        opened = _opened(opener, watch.over(values))
+        found = settled(opened, dataset, profile, opener=opener)
     if unwrap is not None and (declared := _declared(kafka, dataset, unwrap)):
         sight = declared_sight(dataset, declared, profile)
         found = Look(sight, sight.source, found.warnings)
@@ -123,11 +131,11 @@ def _watched(
             f"topic {dataset.topic} gave no record in time, so its schema is not known: version 1 "
             f"comes with the first load"
         )
-    return Look(found.sight, found.seen, tuple(warnings))
+    key = opener.key_columns(found.sight.source) if found.sight else ()
+    return Look(found.sight, found.seen, tuple(warnings), key)
 
 
-def _opened(dataset: Dataset, values: Iterable[bytes | None]) -> Iterator[bytes | None]:
-    opener = Opener(dataset)
+def _opened(opener: Opener, values: Iterable[bytes | None]) -> Iterator[bytes | None]:
     for value in values:
         if value is None or not opener.any or reject_reason(value) is not None:
             yield value
@@ -141,7 +149,8 @@ def _values(
     limit: int,
     deadline: float,
     clock: Callable[[], float],
-    unwrap: Unwrap | None = None,
+    unwrap: Unwrap | None,
+    opener: Opener,
 ) -> Generator[bytes | None, None, None]:
     held = {p: r for p, r in kafka.describe(topic).ranges.items() if len(r)}
     if not held:
@@ -150,7 +159,8 @@ def _values(
         with kafka.open(topic, ranges) as reader:
             while not reader.finished() and clock() < deadline:
                 for message in reader.poll():
-                    value = message.value()
+                    value, key = message.value(), message.key()
+                    opener.watch_key(key if unwrap is None else unwrap.key(key))
                     yield value if unwrap is None or value is None else unwrap.value(value).value
 
 

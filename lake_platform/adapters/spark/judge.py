@@ -61,7 +61,7 @@ def _judged(
         rest = replace(job, refused=gone, quarantined=job.quarantined + len(gone))
         found_again = _judged(spark, rest, store, {})
         return replace(found_again, unfit=tuple(unfit.values()), lost=found.lost)
-    alive = job.records - job.quarantined - job.dropped - len(job.deletes)
+    alive = job.records - job.quarantined - job.dropped - job.deleting
     sound = found.given - len(unfit)
     return Judgement(
         tuple(unfit.values()),
