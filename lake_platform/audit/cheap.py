@@ -202,7 +202,8 @@ def _compare(objects: Iterable[RawObject], found: Digest, subject: Subject, seq:
         return replace(counts, pending=missing)
     if dataset.mode == "upsert":
         return counts
-    if dataset.transformed or subject.rejects.covers(seq):
+    made = dataset.transformed or dataset.envelope != "none"
+    if made or subject.rejects.covers(seq):
         return replace(counts, filtered=missing)
     swapped = int(not missing and _differ(wanted.total, found.total))
     return replace(counts, lost=missing + swapped, alien=swapped)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lake_platform.audit import gather, judge, rejected, upsert
 from lake_platform.audit.cheap import Stretch, judge_digests, stretches
-from lake_platform.audit.events import EventSink
+from lake_platform.audit.events import EventSink, RowlessSink
 from lake_platform.audit.ledger import Ledger
 from lake_platform.audit.report import (
     NO_WINDOW,
@@ -99,6 +99,8 @@ def _sink(ledger: Ledger, subject: Subject) -> gather.Sinks:
     if not dataset.transformed:
         if dataset.mode == "upsert":
             sinks.append(EventSink(ledger, subject.projector(), dataset, subject.unloaded))
+        elif dataset.envelope != "none":
+            sinks.append(RowlessSink(ledger, subject.projector()))
         if subject.rejects:
             sinks.append(rejected.MisfitSink(ledger, subject.projector(), subject.rejects))
     return gather.Sinks(sinks)

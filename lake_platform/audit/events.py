@@ -72,13 +72,22 @@ class EventSink:
             self._add(place, "bad" if found is None else "delete", found, "", "", kafka)
             return
         try:
-            document = self._projector.parse(value)
+            document, gone = self._projector.read(value, key)
         except (UnfitError, RecursionError):
             self._add(place, "bad", None, None, _UNFIT, kafka)
             return
-        self._document(place, document, kafka)
+        if document is not None:
+            self._document(place, document, gone, kafka)
+        elif not gone:
+            self._add(place, "nothing", None, "", "", kafka)
+        else:
+            found = self._projector.key_of_gone(gone)
+            self._add(place, "bad" if found is None else "delete", found, "", "", kafka)
 
-    def _document(self, place: tuple[int, int], document: Document, kafka: bool) -> None:
+    def _document(
+        self, place: tuple[int, int], document: Document, gone: tuple[Any, ...], kafka: bool
+    ) -> None:
+        """`gone`: the row as it was."""
         projector = self._projector
         try:
             values = projector.project(document)
@@ -90,6 +99,9 @@ class EventSink:
         if key is None or rank is None:
             self._add(place, "bad", key, rank, _UNFIT, kafka)
             return
+        before = projector.key_of_gone(gone)
+        if before not in (None, key):
+            self._ledger.add("moved", *place, before)
         digest = projector.hash_of(values, document)
         if self._predicate is None:
             self._add(place, "row", key, rank, digest, kafka)
@@ -120,6 +132,32 @@ class EventSink:
                     f"delete_when={self._predicate!r}: the audit's engine (DuckDB) cannot evaluate "
                     f"it: {str(error).splitlines()[0]}; audit without --deep"
                 ) from None
+
+
+class RowlessSink:
+    """Puts the records of an append table that are about no row into the ledger."""
+
+    def __init__(self, ledger: Ledger, projector: Projector) -> None:
+        self._ledger, self._projector = ledger, projector
+
+    def message(self, message: KafkaMessage) -> None:
+        self._note((message.partition(), message.offset()), message.value())
+
+    def raw_line(self, line: RawLine) -> None:
+        self._note((line.partition, line.offset), line.sent)
+
+    def _note(self, place: tuple[int, int], value: bytes | None) -> None:
+        if value is None:
+            return
+        try:
+            row, gone = self._projector.read(value, None)
+        except (UnfitError, RecursionError):
+            return
+        if row is None and not gone:
+            self._ledger.add("rowless", *place)
+
+    def close(self) -> None:
+        """Nothing is held back."""
 
 
 def _predicate(dataset: Dataset) -> str:

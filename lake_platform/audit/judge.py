@@ -62,8 +62,9 @@ _APPEND = """
 CREATE TABLE judged AS
 WITH counted AS (
   SELECT h.*, (in_p AND q = 0 AND seq <= $applied
-      AND (tomb AND $drops OR t = 0 AND x.off IS NOT NULL))::INT AS d
+      AND (tomb AND $drops OR t = 0 AND (x.off IS NOT NULL OR w.off IS NOT NULL)))::INT AS d
   FROM places h LEFT JOIN rejected x ON x.part = h.part AND x.off = h.off
+  LEFT JOIN (SELECT DISTINCT part, off FROM rowless) w ON w.part = h.part AND w.off = h.off
 ), placed AS (SELECT *, t + q + d AS n, in_p AND t + q + d = 0 AS nowhere FROM counted)
 SELECT *,
   (nowhere AND seq > $applied)::INT AS pending,

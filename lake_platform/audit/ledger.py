@@ -39,6 +39,9 @@ TABLES: Mapping[str, pa.Schema] = {
         [*_PLACE, ("kind", pa.string()), ("key", pa.string()), ("rank", pa.string()),
          ("hash", pa.string()), ("from_kafka", pa.bool_())]
     ),
+    # Keys that rows had before a record gave them another, and records that are about no row.
+    "moved": pa.schema([*_PLACE, ("key", pa.string())]),
+    "rowless": pa.schema(_PLACE),
     # Columns that cannot hold what a record has for them, and where an operator let such go.
     "misfits": pa.schema([*_PLACE, ("col", pa.string())]),
     "rejects": pa.schema([("col", pa.string()), ("first", pa.int64()), ("last", pa.int64())]),

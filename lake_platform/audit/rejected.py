@@ -67,7 +67,8 @@ class MisfitSink:
         if value is None:
             return
         try:
-            misfits = self._projector.misfits(self._projector.parse(value), self._columns)
+            row, _ = self._projector.read(value, None)
+            misfits = [] if row is None else self._projector.misfits(row, self._columns)
         except (UnfitError, RecursionError):
             return  # no JSON object: it is in quarantine
         for column in misfits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lake_platform.audit.change import ChangeReader
 from lake_platform.audit.commits import read_commits
 from lake_platform.audit.rejected import Rejects
 from lake_platform.audit.report import NO_WINDOW, AcceptedGap, AuditReport, Counts, WindowLine
@@ -66,6 +67,9 @@ class Subject:
             dataset.hints,
             twins=dataset.case_twins == "rescue",
             apart=dataset.case_twins == "split",
+            changes=None
+            if dataset.envelope == "none"
+            else ChangeReader(dataset.envelope, changelog=dataset.mode == "append"),
         )
 
     def report(self, *, deep: bool) -> AuditReport:
@@ -130,7 +134,7 @@ def settle_drops(
     total = sum((x.counts for x in held), Counts())
     gone = total.filtered + total.dropped
     known = dataset.tombstones == "drop" or not total.dropped
-    if known and not dataset.transformed and not subject.rejects:
+    if known and not total.filtered and not dataset.transformed and not subject.rejects:
         return held, ()
     which = "which records were left out on purpose is not provable, only how many"
     if subject.dropped is None:

@@ -17,7 +17,8 @@ from lake_platform.domain.windows import EARLIEST_MS, HOUR_MS
 # Reasons the events can verify: a record in quarantine for one of them must be a bad one.
 _VERIFIED = [
     Reason.NOT_UTF8, Reason.NOT_JSON, Reason.NOT_OBJECT, Reason.EMPTY, Reason.NULL_KEY,
-    Reason.NULL_ORDERING, Reason.TOMBSTONE_KEY,
+    Reason.NULL_ORDERING, Reason.TOMBSTONE_KEY, Reason.NOT_CHANGE, Reason.NO_ROW,
+    Reason.SEVERAL_ROWS, Reason.LEFT_OUT,
 ]  # fmt: skip
 _ORDERED = """
 CREATE TABLE ordered AS
@@ -41,9 +42,13 @@ _EXPECTED = """
 CREATE TABLE expected AS
 WITH live AS (
   FROM ordered WHERE seq <= $applied AND NOT quarantined AND kind NOT IN ('bad', 'rejected')
+), going AS (
+  SELECT key, place, rank FROM live WHERE kind = 'delete'
+  UNION ALL
+  SELECT DISTINCT m.key, l.place, '' FROM moved m
+  JOIN live l ON l.part = m.part AND l.off = m.off WHERE l.kind = 'row'
 ), deletes AS (
-  SELECT key, max(place) AS place, min(rank) FILTER (rank <> '') AS low FROM live
-  WHERE kind = 'delete' GROUP BY key
+  SELECT key, max(place) AS place, min(rank) FILTER (rank <> '') AS low FROM going GROUP BY key
 ), rows AS (
   SELECT l.*, d.place IS NULL OR l.place > d.place AS after, d.low
   FROM live l LEFT JOIN deletes d ON d.key = l.key WHERE l.kind = 'row'

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from lake_platform.audit.change import ChangeReader
 from lake_platform.audit.columns import (
     Column,
     Rescued,
@@ -50,7 +51,9 @@ class Projector:
         *,
         twins: bool = False,
         apart: bool = False,
+        changes: ChangeReader | None = None,
     ) -> None:
+        self._changes = changes
         self._maker = Maker(hints, apart=apart)
         dropped = (key for key, node in hints.keys.items() if node.hint.drop)
         self._dropped = {key.casefold() for key in dropped}
@@ -65,18 +68,41 @@ class Projector:
         self._columns = self._root.columns
         self._known = {key for column in self._columns for key in column.keys}
 
-    def parse(self, value: bytes) -> Document:
-        """With what the definition makes of it.
+    def read(self, value: bytes, key: str | None) -> tuple[Document | None, tuple[Any, ...]]:
+        """The row of a record with what the definition makes of it, and what may name the key of
+        one that goes.
 
-        Raises: UnfitError when it is not one JSON object.
+        Raises: UnfitError when it is not one JSON object, or no change event where it must be.
         """
+        said = self._parsed(value)
+        if self._changes is None:
+            return self._maker.document(said, value), ()
+        event = self._changes.read(said, key)
+        row = None if event.row is None else self._maker.document(event.row, value)
+        return row, event.gone
+
+    def key_of_gone(self, gone: tuple[Any, ...]) -> str | None:
+        """By the first that gives one."""
+        found = (self._key_of(one) for one in gone)
+        return next((key for key in found if key is not None), None)
+
+    def _key_of(self, one: Any) -> str | None:
+        if not isinstance(one, dict):
+            return self.key_of_tombstone(one)
+        try:
+            return self.key_of(_key_values(self._keys, one))
+        except UnfitError:
+            return None
+
+    def _parsed(self, value: bytes) -> dict[str, Any]:
         try:
             parsed = orjson.loads(value)
         except orjson.JSONDecodeError as error:
             raise UnfitError(str(error)) from None
         if not isinstance(parsed, dict):
             raise UnfitError("no object")
-        return self._maker.document(loads(value), value)
+        found: dict[str, Any] = loads(value)
+        return found
 
     def project(self, document: Document) -> dict[str, Any]:
         """Of a record. Raises: UnfitError."""
@@ -123,6 +149,10 @@ class Projector:
         """The Kafka key as JSON object with the key's columns, or as the value of its only one."""
         if not key:
             return None
+        said = key if self._changes is None else self._changes.key(key)
+        if not isinstance(said, str):
+            return self._key_of(said)
+        key = said
         try:
             orjson.loads(key)
             parsed = loads(key)
@@ -130,7 +160,7 @@ class Projector:
             parsed = key
         if isinstance(parsed, dict) and parsed.keys() == _WRAPPED and not {*self.key} <= _WRAPPED:
             parsed = parsed["payload"]
-        named = [c for c in self._columns if c.name in self.key]
+        named = self._keys
         tries = [parsed] if isinstance(parsed, dict) else self._single(parsed, key, named)
         for document in tries:
             try:
@@ -138,6 +168,10 @@ class Projector:
             except UnfitError:
                 continue
         return None
+
+    @property
+    def _keys(self) -> list[Column]:
+        return [c for c in self._columns if c.name in self.key]
 
     def _single(self, parsed: Any, key: str, named: Sequence[Column]) -> list[dict[str, Any]]:
         if len(self.key) != 1 or not named:

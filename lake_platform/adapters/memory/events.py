@@ -71,7 +71,7 @@ def applied(
         final = {e.key: e for e in sorted(events, key=lambda e: e.place)}
         puts = sum(e.row is not None for e in final.values())
         deleted = sum(e.row is None and e.key in before for e in final.values())
-    rest = job.records - job.quarantined - job.dropped - puts - deleted
+    rest = job.records + job.exploded - job.quarantined - job.dropped - puts - deleted
     balance = Balance(
         records=job.records,
         written=puts,
@@ -80,6 +80,7 @@ def applied(
         deleted=deleted,
         dropped=job.dropped,
         quarantined=job.quarantined,
+        exploded=job.exploded,
         quarantined_deletes=job.quarantined_deletes,
     )
     return AppliedBatch(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ import msgspec
 
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.schema import MAX_DIGITS
-from lake_platform.records.change.parts import array_of, encode, object_of
+from lake_platform.records.change.parts import array_of, encode, object_of, whole
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_MICROS = 86_400_000_000
@@ -64,10 +64,17 @@ def columns_of(schema: bytes) -> Mapping[str, Columns]:
     if not isinstance(root, dict) or not isinstance(root.get("fields"), list):
         return {}
     found = {"": _columns(root)}
-    for one in root["fields"]:
-        if isinstance(one, dict) and isinstance(one.get("fields"), list):
-            found[str(one.get("field"))] = _columns(one)
+    for one in _described(root["fields"]):
+        if isinstance(one.get("fields"), list):
+            found[one["field"]] = _columns(one)
     return found
+
+
+def _described(fields: Any) -> Iterator[Mapping[str, Any]]:
+    """Fields that say what they are."""
+    for one in fields if isinstance(fields, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("field"), str):
+            yield one
 
 
 def _columns(schema: Mapping[str, Any]) -> Columns:
@@ -77,8 +84,8 @@ def _columns(schema: Mapping[str, Any]) -> Columns:
 
 def _of_fields(schema: Mapping[str, Any], path: Path, found: _Found) -> dict[str, Convert]:
     converts = {}
-    for one in schema["fields"]:
-        name = str(one["field"])
+    for one in _described(schema.get("fields")):
+        name = one["field"]
         convert = _converting(one, (*path, name), found)
         if convert is not None:
             converts[name] = convert
@@ -87,7 +94,7 @@ def _of_fields(schema: Mapping[str, Any], path: Path, found: _Found) -> dict[str
 
 def _converting(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert | None:
     """None where values stay as they are."""
-    name, kind = schema.get("name") or "", schema.get("type")
+    name, kind = str(schema.get("name") or ""), schema.get("type")
     if name == f"{_CONNECT}Decimal" and kind == "bytes":
         return _decimal(schema, path, found)
     if name == _VARIABLE:
@@ -107,16 +114,22 @@ def _converting(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert
         inside = _of_fields(schema, path, found)
         return partial(_fields, inside) if inside else None
     elif kind == "array":
-        each = _converting(schema["items"], (*path, None), found)
+        items = schema.get("items")
+        each = _converting(items, (*path, None), found) if isinstance(items, dict) else None
         return None if each is None else partial(_elements, each)
     return None
 
 
-def _decimal(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert:
-    said = schema.get("parameters") or {}
-    scale = int(said.get("scale", 0))
-    digits = int(said.get("connect.decimal.precision", MAX_DIGITS))
-    if 0 <= scale <= digits <= MAX_DIGITS:
+def _decimal(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert | None:
+    said = schema.get("parameters")
+    said = said if isinstance(said, dict) else {}
+    scale, digits = (
+        whole(said.get(name, usual))
+        for name, usual in (("scale", 0), ("connect.decimal.precision", MAX_DIGITS))
+    )
+    if scale is None:
+        return None
+    if digits is not None and 0 <= scale <= digits <= MAX_DIGITS:
         found.note(path, f"decimal({digits},{scale})")
     return lambda raw: _number(raw, scale)
 

@@ -34,7 +34,7 @@ class Events:
             if kind == "debezium":
                 return self._debezium.read(parts)
             return _OTHERS[kind](parts, self.hints)
-        except (ValueError, KeyError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return Reason.NOT_CHANGE
 
     def key(self, key: str) -> str:

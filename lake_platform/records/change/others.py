@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -48,7 +49,8 @@ def canal(parts: Parts, hints: Hints) -> ChangeEvent | Reason | None:
     rows = array_of(held(parts, "data") or b"[]")
     if len(rows) != 1:
         return Reason.SEVERAL_ROWS if rows else Reason.NO_ROW
-    types = plain(parts, "mysqlType") or {}
+    types = plain(parts, "mysqlType")
+    types = types if isinstance(types, dict) else {}
     row = _typed(row_of(bytes(rows[0])), types, hints)
     old = held(parts, "old")
     before = None if old is None else _before(row, _typed(bytes(array_of(old)[0]), types, {}))
@@ -80,12 +82,11 @@ def ogg(parts: Parts, _: Hints) -> ChangeEvent | Reason | None:
     time = _milliseconds(plain(parts, "op_ts"))
     if op == "t":
         return ChangeEvent("t", position=text, time=time)
-    row, before = row_of(held(parts, "after")), row_of(held(parts, "before"))
+    before = row_of(held(parts, "before"))
     if op == "d":
-        row = before
-    elif row is not None and before is not None:
-        before = _before(row, before)
-    return _event(op, row, before, text, time)
+        return _event(op, before, None, text, time)
+    row = row_of(held(parts, "after"))
+    return _event(op, row, _before(row, before), text, time)
 
 
 def dms(parts: Parts, _: Hints) -> ChangeEvent | Reason | None:
@@ -112,13 +113,13 @@ def _event(
     return ChangeEvent(op, row, before, position, time)
 
 
-def _typed(row: bytes | None, types: Mapping[str, str], hints: Hints) -> bytes | None:
+def _typed(row: bytes | None, types: Mapping[str, Any], hints: Hints) -> bytes | None:
     """By the types of MySQL."""
     if row is None or not types:
         return row
     found = object_of(row)
     for name, raw in found.items():
-        kind = types.get(name, "")
+        kind = str(types.get(name, ""))
         if digits := _DECIMAL.match(kind):
             hints[shown((name,))] = {"type": f"decimal({digits[1]},{digits[2] or 0})"}
         elif column := _TIMES.get(kind.partition("(")[0].lower()):
