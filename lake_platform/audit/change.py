@@ -3,16 +3,22 @@ change, or the key of the row that goes by it."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lake_platform.audit.change_values import (
+    as_mysql,
+    converted,
+    milliseconds,
+    plain_document,
+    position_of,
+    whole,
+)
 from lake_platform.audit.columns import loads
-from lake_platform.audit.scalars import Number, UnfitError
+from lake_platform.audit.scalars import UnfitError
 from lake_platform.domain.change import OP_KEY, POSITION_KEY, TIME_KEY
 
 _WRAPPED = {"schema", "payload"}
@@ -23,9 +29,6 @@ _OPS = {
     "ogg": {"I": "c", "U": "u", "D": "d"},
     "dms": {"load": "r", "insert": "c", "update": "u", "delete": "d"},
 }
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_MYSQL_NUMBER = re.compile(r"(tiny|small|medium|big)?int|float|double|decimal|numeric", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,12 @@ class ChangeReader:
             return key
         if isinstance(found, dict) and found.keys() == _WRAPPED:
             schema, found = found["schema"], found["payload"]
-            found = _converted(found, schema)
+            found = converted(found, schema)
             if not isinstance(found, dict):
                 return str(found) if isinstance(found, str | int) else key
         if isinstance(found, dict) and found.keys() == {"id"} and isinstance(found["id"], str):
             try:
-                return {"_id": _plain(loads(found["id"])), "id": found["id"]}
+                return {"_id": plain_document(loads(found["id"])), "id": found["id"]}
             except ValueError:
                 return key
         return found if isinstance(found, dict) else key
@@ -107,8 +110,8 @@ class ChangeReader:
         if op == "t":
             return NOTHING
         about = {
-            TIME_KEY: _whole(source.get("ts_ms")) or _whole(said.get("ts_ms")),
-            POSITION_KEY: _position(source) or None,
+            TIME_KEY: whole(source.get("ts_ms")) or whole(said.get("ts_ms")),
+            POSITION_KEY: position_of(source) or None,
         }
         inside = _inside(schema)
         after = _image(said.get("after"), inside.get("after"))
@@ -126,16 +129,16 @@ class ChangeReader:
         (row,) = said["data"]
         types = said.get("mysqlType")
         types = types if isinstance(types, dict) else {}
-        row = _as_mysql(row, types)
+        row = as_mysql(row, types)
         old = said.get("old")
-        before = None if old is None else {**row, **_as_mysql(old[0], types)}
-        return self._either(op, row, before, {TIME_KEY: _whole(said.get("es"))})
+        before = None if old is None else {**row, **as_mysql(old[0], types)}
+        return self._either(op, row, before, {TIME_KEY: whole(said.get("es"))})
 
     def _maxwell(self, said: dict[str, Any]) -> Event:
         op = _OPS["maxwell"].get(str(said.get("type")))
         if op is None:
             return _about_nothing("-" in str(said.get("type")))
-        seconds, position = _whole(said.get("ts")), said.get("position")
+        seconds, position = whole(said.get("ts")), said.get("position")
         about: dict[str, Any] = {TIME_KEY: None if seconds is None else seconds * 1000}
         if isinstance(position, str):
             found = re.fullmatch(r"(?:.*\.)?(\d+):(\d+)", position)
@@ -150,7 +153,7 @@ class ChangeReader:
             return _about_nothing(said.get("op_type") == "T")
         position = said.get("pos")
         about = {
-            TIME_KEY: _milliseconds(said.get("op_ts")),
+            TIME_KEY: milliseconds(said.get("op_ts")),
             POSITION_KEY: position if isinstance(position, str) and position else None,
         }
         before, after = said.get("before"), said.get("after")
@@ -169,7 +172,7 @@ class ChangeReader:
         old = said.get("before-image")
         before = None if old is None else {**said["data"], **old}
         return self._either(
-            op, said["data"], before, {TIME_KEY: _milliseconds(about.get("timestamp"))}
+            op, said["data"], before, {TIME_KEY: milliseconds(about.get("timestamp"))}
         )
 
     def _either(self, op: str, row: Any, before: Any, about: Mapping[str, Any]) -> Event:
@@ -213,130 +216,11 @@ def _inside(schema: Any) -> dict[str, Any]:
 
 def _image(said: Any, schema: Any) -> Any:
     if isinstance(said, str):
-        said, schema = _plain(loads(said)), None  # a document of MongoDB
+        said, schema = plain_document(loads(said)), None  # a document of MongoDB
     if not isinstance(said, dict | None):
         raise UnfitError("a row that is no object")
-    return said if schema is None else _converted(said, schema)
+    return said if schema is None else converted(said, schema)
 
 
 def _left_out(row: dict[str, Any]) -> bool:
     return any(f'"{mark}"' in json.dumps(row, default=str) for mark in _LEFT_OUT)
-
-
-def _position(source: Mapping[str, Any]) -> str:
-    name = source.get("connector")
-    if name == "postgresql" and (lsn := _whole(source.get("lsn"))) is not None:
-        return str(lsn).zfill(20)
-    if name in ("mysql", "mariadb") and isinstance(source.get("file"), str):
-        number, at = _whole(source["file"].split(".")[-1]), _whole(source.get("pos"))
-        if None not in (number, at):
-            row = _whole(source.get("row")) or 0
-            return "-".join((str(number).zfill(10), str(at).zfill(20), str(row).zfill(10)))
-    if name == "sqlserver" and isinstance(source.get("commit_lsn"), str):
-        change = source.get("change_lsn")
-        serial = str(_whole(source.get("event_serial_no")) or 0).zfill(6)
-        return "-".join((source["commit_lsn"], change if isinstance(change, str) else "", serial))
-    if name == "oracle" and (scn := _whole(source.get("scn"))) is not None:
-        return str(scn).zfill(20)
-    time = _whole(source.get("ts_ms"))
-    order = str(_whole(source.get("ord")) or 0).zfill(10)
-    return "" if time is None else f"{str(time).zfill(15)}-{order}"
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, str):
-        return int(value) if re.fullmatch(r"[0-9]+", value) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _milliseconds(text: Any) -> int | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        at = dt.datetime.fromisoformat(text[:26].removesuffix("Z"))
-    except ValueError:
-        return None
-    return ((at if at.tzinfo else at.replace(tzinfo=dt.UTC)) - _EPOCH) // dt.timedelta(
-        milliseconds=1
-    )
-
-
-def _as_mysql(row: dict[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name: loads(value)
-        if isinstance(value, str)
-        and _MYSQL_NUMBER.match(str(types.get(name, "")))
-        and _NUMBER.fullmatch(value)
-        else value
-        for name, value in row.items()
-    }
-
-
-def _converted(value: Any, schema: Any) -> Any:
-    """By an inline schema of Kafka Connect."""
-    if value is None or not isinstance(schema, dict):
-        return value
-    kind, name = schema.get("type"), (schema.get("name") or "").rpartition(".")[2]
-    if isinstance(value, dict) and kind == "struct" and name != "VariableScaleDecimal":
-        fields = schema.get("fields")
-        inside = {
-            f["field"]: f
-            for f in (fields if isinstance(fields, list) else ())
-            if isinstance(f, dict) and isinstance(f.get("field"), str)
-        }
-        return {k: _converted(v, inside.get(k)) for k, v in value.items()}
-    if isinstance(value, list) and kind == "array":
-        return [_converted(v, schema.get("items")) for v in value]
-    if name == "Decimal" and isinstance(value, str):
-        said = schema.get("parameters")
-        scale = _whole(said.get("scale", 0)) if isinstance(said, dict) else 0
-        return value if scale is None else _number(value, scale)
-    if name == "VariableScaleDecimal" and isinstance(value, dict):
-        return _number(value["value"], value["scale"])
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return _time(value, name) if whole and kind != "string" else value
-
-
-def _time(value: int, name: str) -> Any:
-    try:
-        if name == "Date":
-            return str((_EPOCH + dt.timedelta(days=value)).date())
-        micros = {"Milli": value * 1000, "Micro": value, "Nano": value // 1000}
-        unit = next((u for u in ("Micro", "Nano") if name.startswith(u)), "Milli")
-        at = _EPOCH + dt.timedelta(microseconds=micros[unit])
-    except OverflowError:
-        return value
-    if name.endswith("Timestamp"):
-        return at.isoformat().replace("+00:00", "Z")
-    if name in ("Time", "MicroTime", "NanoTime") and 0 <= micros[unit] < 86_400_000_000:
-        return at.time().isoformat()
-    return value
-
-
-def _number(text: str, scale: int) -> Any:
-    unscaled = int.from_bytes(b64decode(text, validate=True), "big", signed=True)
-    if scale <= 0:
-        return unscaled * 10**-scale
-    digits = f"{abs(unscaled):0{scale + 1}d}"
-    return Number.of(f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}")
-
-
-def _plain(value: Any) -> Any:
-    """Of MongoDB's extended JSON."""
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    first = next(iter(value), "")
-    inner = value.get(first)
-    if first == "$binary" and len(value) <= 2:
-        return inner.get("base64") if isinstance(inner, dict) else inner
-    if len(value) == 1:
-        if first in ("$oid", "$uuid", "$symbol"):
-            return inner
-        if first.startswith("$number") and isinstance(inner, str):
-            return loads(inner) if _NUMBER.fullmatch(inner) else inner
-        if first == "$date":
-            at = _plain(inner)
-            return _time(at, "Timestamp") if isinstance(at, int) else at
-    return {k: _plain(v) for k, v in value.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from lake_platform.domain.at_paths import retyped
 from lake_platform.domain.dataset import Dataset
-from lake_platform.domain.decisions import Decision, column_of
+from lake_platform.domain.decisions import STEPS, Decision, column_of
 from lake_platform.domain.mapping import Path, paths_of, shown
 from lake_platform.domain.part import definition_of
 from lake_platform.domain.progress import DatasetRecord, SchemaVersion
@@ -130,3 +130,10 @@ def type_hint(
     if "values" in hints.get(holder, {}):
         return holder, {"type": "array", "values": kind}
     return shown(whole), {"type": kind}
+
+
+def settle_steps(store: Repository, table: str, actor: str) -> None:
+    """A break that the steps brought may be undone with them."""
+    for incident in store.incidents(table, "OPEN"):
+        if incident.batch == STEPS:
+            store.settle(incident.id, Outcome("the steps changed"), actor)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lake_platform.code.pins import NO_CODE, CodeBase, check_pinned, pinned
 from lake_platform.domain.dataset import Dataset, Status
-from lake_platform.domain.decisions import STEPS, Decision
+from lake_platform.domain.decisions import Decision
 from lake_platform.domain.fitness import check_against_schema
 from lake_platform.domain.mapping import Look
 from lake_platform.domain.offsets import Gap
@@ -24,7 +24,7 @@ from lake_platform.metastore import resolving
 from lake_platform.metastore.altering import Altering, aliased, renamed, widened
 from lake_platform.metastore.beginning import RawOf, start_of, unread
 from lake_platform.metastore.ddl import Hints, with_added, without_column
-from lake_platform.metastore.incident import Incident, Outcome
+from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.keyed import as_stored, keyed
 from lake_platform.metastore.model import changed
 from lake_platform.metastore.outside import (
@@ -75,10 +75,8 @@ class UseCases:
         dataset = self.pinned(dataset)
         found = self.look(dataset)
         dataset, sight = keyed(dataset, found), found.sight
-        part, left = (
-            part_of(dataset, RawSpan(self._first_kept(dataset))),
-            unread(dataset, self.kafka),
-        )
+        part = part_of(dataset, RawSpan(self._first_kept(dataset)))
+        left = unread(dataset, self.kafka)
         record = self.store.register(part, sight.source if sight else None, actor, sight)
         self.store.update_progress(dataset.table, backlog=left)  # before the first dump counts it
         self.notify(dataset.table)
@@ -129,15 +127,9 @@ class UseCases:
             tell(text)
         if record.version != before.version:
             if rows_change(before.dataset, after):
-                self._look_again(table, actor)
+                resolving.settle_steps(self.store, table, actor)
             self.notify(table)
         return record
-
-    def _look_again(self, table: str, actor: str) -> None:
-        """A break that the steps brought may be undone with them."""
-        for incident in self.store.incidents(table, "OPEN"):
-            if incident.batch == STEPS:
-                self.store.settle(incident.id, Outcome("the steps changed"), actor)
 
     def pause(self, table: str, actor: str) -> DatasetRecord:
         return self._notified(self.store.pause(table, actor))
