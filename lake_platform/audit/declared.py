@@ -18,6 +18,7 @@ import msgspec
 
 from lake_platform.audit import protobuf
 from lake_platform.audit.sources import Files
+from lake_platform.domain.avro_schema import avro_schema
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import raw_schemas_prefix
 from lake_platform.domain.ports import KafkaMessage
@@ -105,8 +106,8 @@ def _avro(kept: dict[str, Any]) -> Callable[[bytes], bytes]:
 
     named: dict[str, Any] = {}
     for _, text in kept["references"]:
-        parse_schema(json.loads(text), named)
-    schema = parse_schema(json.loads(kept["text"]), named)
+        parse_schema(avro_schema(text), named)
+    schema = parse_schema(avro_schema(kept["text"]), named)
     _unrounded([schema, *named.values()])
 
     def read(data: bytes) -> bytes:

@@ -8,6 +8,8 @@ from lake_platform import compose
 from lake_platform.cli.shell import Shell
 from lake_platform.domain.retiring import lost_by_retiring
 
+ENVELOPE_HELP = "Of change events: debezium, canal, maxwell, ogg, dms or auto."
+
 
 def tell_lost(shell: Shell, table: str) -> None:
     """What a dataset loses by being retired."""

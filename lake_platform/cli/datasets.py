@@ -12,7 +12,7 @@ import typer
 from rich.table import Column, Table
 
 from lake_platform import compose
-from lake_platform.cli.asking import ask, tell_lost
+from lake_platform.cli.asking import ENVELOPE_HELP, ask, tell_lost
 from lake_platform.cli.mapping import show_registered
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.dataset import Status
@@ -71,10 +71,7 @@ def add(
         str | None,
         typer.Option(help="json, or of a schema registry: avro, json_schema, protobuf, auto."),
     ] = None,
-    envelope: Annotated[
-        str | None,
-        typer.Option(help="Of change events: debezium, canal, maxwell, ogg, dms or auto."),
-    ] = None,
+    envelope: Annotated[str | None, typer.Option(help=ENVELOPE_HELP)] = None,
     raw_from: Annotated[
         str | None, typer.Option(help="Dataset of the same topic whose raw the table is made of.")
     ] = None,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from lake_platform.cli.asking import ENVELOPE_HELP
 from lake_platform.cli.try_home import check_out
 from lake_platform.cli.try_run import Planned, Run
 from lake_platform.errors import InvalidFieldError
@@ -105,10 +106,7 @@ def try_(
             help="Avro, JSON or .proto schema of the records; the n-th for batch n.",
         ),
     ] = None,
-    envelope: Annotated[
-        str | None,
-        typer.Option(help="Of change events: debezium, canal, maxwell, ogg, dms or auto."),
-    ] = None,
+    envelope: Annotated[str | None, typer.Option(help=ENVELOPE_HELP)] = None,
     delete_when: Annotated[
         str | None, typer.Option(help="SQL condition that deletes by key.", rich_help_panel=_PANEL)
     ] = None,

@@ -24,6 +24,10 @@ TRUNCATE = "(truncate)"
 """The path of a change of an incident: the source table was emptied."""
 
 
+def usual_mode(envelope: Envelope) -> Literal["append", "upsert"]:
+    return "append" if envelope == "none" else "upsert"
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:
     """`row` is JSON of the row after it, `before` of the row, or its key, before it; None where

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, cast
 
 from lake_platform.domain.absent import AbsentFor
-from lake_platform.domain.change import Envelope
+from lake_platform.domain.change import Envelope, usual_mode
 from lake_platform.domain.first_sight import OPTIONS, check_options
 from lake_platform.domain.hint_options import compiled, plain
 from lake_platform.domain.hints import Node
@@ -49,11 +49,9 @@ class Dataset:
     Attributes:
         topic: Kafka topic, read from earliest.
         table: name of the lake table; also of its assets and paths.
-        mode: `append` keeps every record, `upsert` keeps the last one per primary key. Without it
-            `upsert` where there is an `envelope`, else `append`.
+        mode: `append` keeps every record, `upsert` (usual with an `envelope`) the last of each key.
         format: `hudi`, or `parquet` (append only).
-        primary_key: columns that identify a row; needed for upsert. With an `envelope` those of the
-            topic's keys, where none are given.
+        primary_key: columns that identify a row, for upsert. With an `envelope` usually the keys'.
         ordering_field: column whose greatest value wins in upsert; None: Kafka order.
         partition_by: columns the table is partitioned by, Hive style.
         transforms: ordered steps between raw and table.
@@ -71,11 +69,10 @@ class Dataset:
         rules: what must be true of the rows of a batch before it is written (domain/rules).
         filtered: what becomes of the row of a record that a WHERE of the steps left out (upsert):
             `keep` leaves it as it is, `delete` deletes it by key.
-        envelope: of change events that a connector makes of the rows of a database (domain/change);
-            the table has those rows. With `append` each event is a row, deletes too.
+        envelope: of change events of a database (domain/change); the table has its rows. With
+            `append` each event is a row, deletes too.
         explode: path of an array; each element becomes a row of its own, in which the column is the
             element. Empty and null arrays give no row.
-
         keep_raw: a column `_raw` with the JSON of the whole record, as it came.
 
     How the first schema is made from records:
@@ -157,7 +154,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if not self.mode:
-            object.__setattr__(self, "mode", "append" if self.envelope == "none" else "upsert")
+            object.__setattr__(self, "mode", usual_mode(self.envelope))
         check_name("topic", self.topic)
         check_name("table", self.table)
         if len(self.live_table) > _TABLE_CHARS:

@@ -24,7 +24,7 @@ def read(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> list[D
 
 
 def columns(dataset: Dataset, declared: Collection[Declared]) -> Struct:
-    return columns_of(declared, dataset.hints, dataset.max_depth)
+    return columns_of(declared, dataset.hints, dataset.max_depth, dataset.envelope)
 
 
 def with_reason(
@@ -53,7 +53,7 @@ def blamed(
 
 def names_declared(declared: Collection[Declared], dataset: Dataset, source: Struct) -> set[str]:
     """Root columns of `source` that one of these schemas still has."""
-    said = columns_of(declared, dataset.hints, dataset.max_depth)
+    said = columns(dataset, declared)
     return {f.name for f in source.fields if any(said.of_key(key) for key in f.keys)}
 
 

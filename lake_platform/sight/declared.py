@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lake_platform.domain.avro_schema import ZONED, avro_schema
+from lake_platform.domain.change import OP_KEY, POSITION_KEY, TIME_KEY
 from lake_platform.domain.hints import Node
 from lake_platform.domain.registry import Declared
 from lake_platform.domain.schema import (
@@ -52,16 +54,31 @@ _WIDER = {
 }  # fmt: skip
 
 
-def columns_of(declared: Iterable[Declared], hints: Node, depth: int) -> Struct:
+def columns_of(
+    declared: Iterable[Declared], hints: Node, depth: int, envelope: str = "none"
+) -> Struct:
     """What all of them have, with what `hints` say of it; named by keys so far. What no type holds
-    (unions, recursion, more than `depth` levels) is `json`."""
+    (unions, recursion, more than `depth` levels) is `json`. Of the change events of an `envelope`
+    those of their rows."""
     found: Type = Struct()
     for one in sorted(declared, key=lambda d: d.id):
         for root in _roots(one):
-            plain = _shallow(root, depth)
+            plain = _shallow(_row_of(root) if envelope in ("debezium", "auto") else root, depth)
             if isinstance(plain, Struct):
                 found = merge(found, _hinted(plain, hints))
     return found if isinstance(found, Struct) else Struct()
+
+
+def _row_of(root: Type) -> Type:
+    """Of a change event; what is none is a row."""
+    after = root.get("after") if isinstance(root, Struct) else None
+    if after is None or not isinstance(after.type, Struct) or not isinstance(root, Struct):
+        return root
+    if root.get("op") is None or root.get("source") is None:
+        return root
+    kinds = {OP_KEY: "string", TIME_KEY: "timestamp", POSITION_KEY: "string"}
+    beside = (Field(key, Scalar(kind)) for key, kind in kinds.items())
+    return Struct((*after.type.fields, *beside))
 
 
 def _roots(declared: Declared) -> Iterable[Type]:
@@ -98,7 +115,7 @@ class AvroColumns:
     def __init__(self, declared: Declared) -> None:
         self._named: dict[str, tuple[Any, str]] = {}
         for text in (*(t for _, t in declared.references), declared.text):
-            self.schema = json.loads(text)
+            self.schema = avro_schema(text)
             self._learn(self.schema, "")
 
     def root(self) -> Type:
@@ -150,6 +167,8 @@ class AvroColumns:
             )
         if kind not in _AVRO:
             return self._type(kind, space, above)
+        if kind == "string" and schema.get("connect.name") == ZONED:
+            return Scalar("timestamp")
         return _LOGICAL.get((kind, logical), _AVRO[kind])
 
     def _full(self, name: str, space: str) -> str:

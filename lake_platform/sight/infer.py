@@ -82,7 +82,7 @@ def declared_sight(
     dataset: Dataset, declared: Collection[Declared], profile: Profile
 ) -> FirstSight:
     """First sight of records whose schemas are registered; `profile` is of some of them."""
-    plain = columns_of(declared, dataset.hints, dataset.max_depth)
+    plain = columns_of(declared, dataset.hints, dataset.max_depth, dataset.envelope)
     lower = dataset.names == "lower"
     source = naming.named(Struct(), plain, (), dataset.hints, lower=lower)
     ids = ", ".join(str(one.id) for one in declared)

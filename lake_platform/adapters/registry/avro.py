@@ -4,7 +4,6 @@ times as ISO text, enums as text."""
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping
 from decimal import MAX_PREC
@@ -14,6 +13,7 @@ import fastavro
 import msgspec
 
 from lake_platform.adapters.registry.compiled import compiled
+from lake_platform.domain.avro_schema import avro_schema
 from lake_platform.domain.registry import Declared
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -27,8 +27,8 @@ class AvroDecoder:
         named: dict[str, Any] = {}
         try:
             for _, text in declared.references:
-                fastavro.parse_schema(json.loads(text), named)
-            self._schema: Any = fastavro.parse_schema(json.loads(declared.text), named)
+                fastavro.parse_schema(avro_schema(text), named)
+            self._schema: Any = fastavro.parse_schema(avro_schema(declared.text), named)
         except (ValueError, TypeError, KeyError, fastavro.schema.SchemaParseException) as error:
             raise ValueError(f"schema {declared.id}: {error}") from error
         for kind in [self._schema, *named.values()]:

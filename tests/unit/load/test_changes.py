@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from lake_platform.audit.change import ChangeReader
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.resolutions import Asked
-from lake_platform.errors import SchemaBlockedError
+from lake_platform.errors import InvalidFieldError, SchemaBlockedError
 from lake_platform.records.columns import arrow_fields
 from lake_platform.records.opened import Opener
 from tests.audit_support import Copy, RowReader, copy_of, parquet_lab
@@ -84,7 +85,7 @@ def wrapped(op: str, before: Row | None = None, after: Row | None = None, lsn: i
     }
 
 
-EVENTS = {
+EVENTS: dict[str, Callable[..., Row]] = {
     "debezium": debezium,
     "wrapped": wrapped,
     "canal": canal,
@@ -92,7 +93,6 @@ EVENTS = {
     "ogg": ogg,
     "dms": dms,
 }
-Event = Callable[..., Row]
 
 
 @pytest.fixture
@@ -569,3 +569,30 @@ def test_a_table_of_change_events_is_an_upsert() -> None:
     assert (dataset.mode, dataset.primary_key) == ("upsert", ())
     assert Dataset(topic="a", table="t", envelope="debezium", mode="append").mode == "append"
     assert Dataset(topic="a", table="t").mode == "append"
+
+
+@pytest.mark.parametrize("topic", ["shop.transaction", "__debezium-heartbeat.shop"])
+def test_topics_without_rows_are_refused(made: Any, topic: str) -> None:
+    lab = made(envelope="debezium")
+    lab.kafka.create_topic(topic, 1)
+    wrong = Dataset(topic=topic, table="other", envelope="debezium")
+    with pytest.raises(InvalidFieldError, match="no rows"):
+        use_cases(lab).register_dataset(wrong, "somebody")
+
+
+def test_the_keys_of_the_topic_are_the_key_of_the_table(made: Any) -> None:
+    lab = made(envelope="debezium")
+    lab.kafka.create_topic("keyed", 1)
+    wrapped_key = b'{"schema":{"type":"struct","fields":[]},"payload":{"b":1,"a":"x"}}'
+    value = json.dumps(debezium("c", None, {"a": "x", "b": 1, "n": "n"})).encode()
+    lab.kafka.produce("keyed", None, json.dumps(NO_ROW["heartbeat"]).encode())
+    lab.kafka.produce("keyed", wrapped_key, value)
+    cases = use_cases(lab)
+    definition = Dataset(topic="keyed", table="other", envelope="debezium")
+    done = cases.register_dataset(definition, "somebody")
+    assert done.record.dataset.primary_key == ("b", "a")
+    assert cases.check(definition) == ()  # as code: the key it was registered with
+    lab.kafka.create_topic("unkeyed", 1)
+    lab.kafka.produce("unkeyed", b"7", value)
+    with pytest.raises(InvalidFieldError, match="primary_key.*name its columns"):
+        cases.register_dataset(replace(definition, topic="unkeyed", table="t3"), "somebody")

@@ -30,7 +30,7 @@ _TYPED = {
     },
     "payload": EVENTS["debezium"]("u", _ROW, {**_ROW, "id": 2}, 5),
 }
-_EVENTS = [
+_EVENTS: list[tuple[str, Any]] = [
     (envelope_of(name), EVENTS[name](op, *images, 7))
     for name in EVENTS
     for op, images in (
