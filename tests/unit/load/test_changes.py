@@ -591,8 +591,8 @@ def test_the_keys_of_the_topic_are_the_key_of_the_table(made: Any) -> None:
     definition = Dataset(topic="keyed", table="other", envelope="debezium")
     done = cases.register_dataset(definition, "somebody")
     assert done.record.dataset.primary_key == ("b", "a")
-    assert cases.check(definition) == ()  # as code: the key it was registered with
+    assert not cases.check(definition)  # as code: the key it was registered with
     lab.kafka.create_topic("unkeyed", 1)
     lab.kafka.produce("unkeyed", b"7", value)
-    with pytest.raises(InvalidFieldError, match="primary_key.*name its columns"):
+    with pytest.raises(InvalidFieldError, match="name its columns"):
         cases.register_dataset(replace(definition, topic="unkeyed", table="t3"), "somebody")
