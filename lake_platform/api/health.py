@@ -42,6 +42,8 @@ class Probe:
             known = self._running
             if known is not None and (not known.done() or now - self._started < _FRESH_SECONDS):
                 return known
+            if known is not None:
+                self._last = known.result().ok
             self._started = now
             self._running = self._pool.submit(self._run)
             return self._running
@@ -49,7 +51,9 @@ class Probe:
     def known(self) -> bool | None:
         """The newest answer; False once the one that is asked for is late."""
         with self._lock:
-            if self._running is not None and self._running.done():
+            if self._running is None:
+                return None
+            if self._running.done():
                 self._last = self._running.result().ok
             elif time.monotonic() - self._started > _WAIT_SECONDS:
                 self._last = False

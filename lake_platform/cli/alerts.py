@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from lake_platform import compose
 from lake_platform.alerting.deliver import BEAT, send
@@ -43,9 +42,10 @@ def list_alerts(
             alerts = [_view(a) for a in found]
             shell.show({"alerts": alerts, "receivers": receivers, "looked_at": beat or None})
             return
-        if found:
-            shell.console.print(_grid(found))
-        else:
+        for one in found:
+            for line in _lines(one):
+                shell.say(line)
+        if not found:
             shell.say("no alert fires")
         for line in (*_receiver_lines(names, states), *_beat_line(beat, now)):
             shell.say(line)
@@ -118,15 +118,14 @@ def _receiver_view(name: str, state: ReceiverState | None) -> dict[str, Any]:
     }
 
 
-def _grid(found: Sequence[HeldAlert]) -> Table:
-    grid = Table("alert", "severity", "since", "told", "what", "what to do")
-    for one in found:
-        over = f"{time_text(one.opened_at)}, over {time_text(one.closed_at)}"
-        since = over if one.closed_at else time_text(one.opened_at)
-        told = ", ".join(sorted(one.told)) or "nobody"
-        alert = one.alert
-        grid.add_row(alert.name, alert.severity, since, told, alert.text, alert.remedy)
-    return grid
+def _lines(one: HeldAlert) -> list[str]:
+    """Whole sentences in narrow columns are hard to read."""
+    alert = one.alert
+    head = f"{alert.name} ({alert.severity}) since {time_text(one.opened_at)}"
+    if one.closed_at:
+        return [f"{head}, over {time_text(one.closed_at)}", f"    {alert.text}"]
+    told = ", ".join(sorted(one.told)) or "nobody"
+    return [f"{head}; told: {told}", f"    {alert.text}", f"    {alert.remedy}"]
 
 
 def _receiver_lines(names: Sequence[str], states: Mapping[str, ReceiverState]) -> list[str]:
