@@ -77,10 +77,18 @@ def _http_error(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, error.status_code, error.headers)
 
 
-def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+def unforeseen(error: Exception) -> HTTPException:
+    """Logs it, and says no more than that."""
     # Formatted here: a renderer of its own might print local variables, and secrets with them.
     _log.error("request failed", traceback="".join(traceback.format_exception(error)))
-    message = "the request failed for a reason nobody foresaw; the log of the API has the details"
+    return HTTPException(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the request failed for a reason nobody foresaw; the log of the API has the details",
+    )
+
+
+def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    message = unforeseen(error).detail
     body = _body(error) | {"error": "InternalError", "message": message}
     return JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)
 

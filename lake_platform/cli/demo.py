@@ -179,7 +179,7 @@ def _tell(verdicts: list[Verdict], stack: Stack, console: Console) -> None:
         table.add_row(v.table, *[f"{n:,}" for n in numbers])
     console.print(table)
     for name, url in stack.urls.items():
-        console.print(f"{name:8} {url}")
+        console.print(f"{name:9} {url}")
     console.print("next: the group aviation in Dagster, `lake datasets list`, `lake down`")
     for v in verdicts:
         console.print(f"{v.table}: lost {v.lost}, duplicated {v.duplicated}", highlight=False)

@@ -163,7 +163,7 @@ class _Interrupts:
 
 def show_urls(console: Console, stack: Stack) -> None:
     for name, url in stack.urls.items():
-        console.print(f"  {name:<8} {url}", highlight=False)
+        console.print(f"  {name:<9} {url}", highlight=False)
 
 
 def _show_problem(console: Console, stack: Stack) -> None:

@@ -69,6 +69,7 @@ class Stack:
     @property
     def urls(self) -> dict[str, str]:
         return {
+            "Dashboard": f"http://{self.settings.api_host}:{self.settings.api_port}/ui",
             "Dagster": f"http://{self.settings.dagster_host}:{self.settings.dagster_port}",
             "API": f"http://{self.settings.api_host}:{self.settings.api_port}",
             "Kafka": self.settings.kafka_bootstrap,

@@ -172,6 +172,27 @@ def test_without_its_storage_a_page_shows_what_the_metastore_has(
     assert "closes" in page.text
 
 
+def test_what_nobody_foresaw_tells_no_details(
+    orders: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a canary")
+
+    monkeypatch.setattr(type(orders.metastore), "standings", fail)
+    page = get(orders, "/ui", 500)
+    assert "the log of the API has the details" in page.text
+    assert "canary" not in page.text
+
+
+def test_a_list_is_loaded_again_where_that_is_asked(orders: Stack) -> None:
+    assert "refresh" not in orders.client.get("/ui").headers
+    reply = orders.client.get("/ui?every=30&sort=lag")
+    assert reply.headers["refresh"] == "30"
+    assert "/ui?sort=lag" in Page(reply).links, "the way to stop it"
+    assert orders.client.get("/ui?every=1").headers["refresh"] == "5"
+    assert orders.client.get("/ui?every=-1").status_code == 422
+
+
 # -- filters, order, pages
 
 

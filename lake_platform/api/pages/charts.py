@@ -9,7 +9,7 @@ from itertools import pairwise
 from lake_platform.metastore.overview import Standing
 from lake_platform.metastore.samples import SLOT_MS, SLOTS, Sample
 
-WIDTH, HEIGHT = 120, 28
+WIDTH, HEIGHT = 240, 56  # half a pixel is a unit
 DAY_MS = SLOT_MS * SLOTS
 
 
@@ -22,7 +22,7 @@ class Line:
     area: str
     now: float
     most: float
-    limit: float | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,14 @@ def line(points: Sequence[tuple[int, float]], now_ms: int, promise: float | None
     now, most = (values[-1], max(values)) if values else (0.0, 0.0)
     top = max(most, promise or 0.0) or 1.0
 
-    def height(value: float) -> float:
-        return round(HEIGHT - 1 - value / top * (HEIGHT - 3), 1)
+    def height(value: float) -> int:
+        return round(HEIGHT - 2 - value / top * (HEIGHT - 6))
 
     limit = None if promise is None else height(promise)
     if len(points) < 2:
         return Line("", "", now, most, limit)
     places = [
-        (round(max(0.0, 1 - (now_ms - at) / DAY_MS) * WIDTH, 1), height(value))
-        for at, value in points
+        (round(max(0.0, 1 - (now_ms - at) / DAY_MS) * WIDTH), height(value)) for at, value in points
     ]
     path = "M" + "L".join(f"{x} {y}" for x, y in places)
     area = f"{path}L{places[-1][0]} {HEIGHT}L{places[0][0]} {HEIGHT}Z"

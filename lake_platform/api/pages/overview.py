@@ -23,6 +23,7 @@ from lake_platform.metastore.overview import Standing
 router = pages()
 PER_PAGE = 50
 _SOON_SECONDS = 86_400.0
+_FASTEST_SECONDS = 5
 Trouble = Literal["blocked", "late", "failing", "losing", "quarantine"]
 Sort = Literal[
     "table", "status", "lag", "backlog", "records", "quarantined", "rescued", "loss", "incidents"
@@ -45,7 +46,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the address says."""
+    """What the address says; `every` so many seconds the browser loads it again, 0: never."""
 
     q: str = ""
     status: str = ""
@@ -53,6 +54,7 @@ class Asked:
     trouble: str = ""
     sort: Sort = "table"
     desc: bool = False
+    every: int = 0
     page: int = 1
 
     def address(self, **changes: Any) -> str:
@@ -126,29 +128,33 @@ def overview(
     trouble: Literal["", "blocked", "late", "failing", "losing", "quarantine"] = "",
     sort: Sort = "table",
     desc: bool = False,
+    every: Annotated[int, QueryParameter(ge=0, le=3_600)] = 0,
     number: Annotated[int, QueryParameter(alias="page", ge=1, le=1_000_000)] = 1,
 ) -> HTMLResponse:
     store, now = parts.metastore, parts.clock()
-    every = [shown(standing, now) for standing in store.standings()]
-    alive = [line for line in every if line.standing.status is not Status.RETIRED]
-    asked = Asked(q, status, domain, trouble, sort, desc, number)
-    found = chosen(every, asked)
+    known = [shown(standing, now) for standing in store.standings()]
+    alive = [line for line in known if line.standing.status is not Status.RETIRED]
+    asked = Asked(q, status, domain, trouble, sort, desc, every, number)
+    found = chosen(known, asked)
     last = max(1, math.ceil(len(found) / PER_PAGE))
     asked = replace(asked, page=min(number, last))
     here = found[(asked.page - 1) * PER_PAGE : asked.page * PER_PAGE]
     samples = store.samples([line.standing.table for line in here])
-    return page(
+    made = page(
         request, "overview.html", who,
         lines=[(s, sparklines(s.standing, samples[s.standing.table], now)) for s in here],
         asked=asked, found=len(found), last=last, all=len(alive),
         first=(asked.page - 1) * PER_PAGE + 1,
-        domains=sorted({line.standing.domain for line in every}),
+        domains=sorted({line.standing.domain for line in known}),
         statuses=[status.value for status in Status],
         backlog=sum(line.standing.progress.backlog for line in alive),
         waiting=sum(line.standing.progress.waiting for line in alive),
         incidents=sum(line.standing.open_incidents for line in alive),
         troubled={name: sum(name in line.troubles for line in alive) for name in _TROUBLES},
     )  # fmt: skip
+    if every:
+        made.headers["Refresh"] = str(max(every, _FASTEST_SECONDS))
+    return made
 
 
 _TROUBLES: dict[Trouble, str] = {

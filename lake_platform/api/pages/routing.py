@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from lake_platform.api.errors import invalid_request, status_of
+from lake_platform.api.errors import invalid_request, status_of, unforeseen
 from lake_platform.api.pages.render import HEADERS, page
 from lake_platform.api.pages.session import PATH, LoginNeededError, Session, session
 from lake_platform.errors import LakeError, NotAllowedError
@@ -34,6 +34,8 @@ class PageRoute(APIRoute):
                 response = _failed(request, invalid_request(error))
             except (LakeError, HTTPException) as error:
                 response = _failed(request, error)
+            except Exception as error:
+                response = _failed(request, unforeseen(error))
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
