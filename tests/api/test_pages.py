@@ -138,7 +138,7 @@ def test_an_open_incident_shows_difference_samples_and_commands(orders: Stack) -
             assert said in page.text, said
     assert "/ui/incidents/1" in get(orders, "/ui/incidents").links
     assert "1 open" in get(orders, "/ui").text
-    assert "1 records wait in 1 raw commits" in get(orders, "/ui/incidents/1").text
+    assert "1 record held in 1 raw commit" in get(orders, "/ui/incidents/1").text
 
 
 @pytest.mark.parametrize("path", ["/ui/datasets/nope", "/ui/incidents/7", "/ui/nope"])

@@ -84,6 +84,10 @@ def number(value: float) -> str:
     return f"{value:.2g}" if 0 < abs(value) < 10 else f"{value:.0f}"
 
 
+def counted(count: int, what: str) -> str:
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
+
+
 def size(value: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -132,7 +136,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, finalize=plain,
     )  # fmt: skip
     filters: dict[str, Callable[..., Any]] = {
-        "number": number, "size": size, "duration": duration, "moment": moment, "json": as_json,
+        "number": number, "counted": counted, "size": size, "duration": duration, "moment": moment,
+        "json": as_json,
         "path": lambda text: quote(text, safe=""),
     }  # fmt: skip
     made.filters |= filters
