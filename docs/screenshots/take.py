@@ -31,9 +31,9 @@ _PAGES = {
     "schema-blocked": "/assets/lake/gates?view=checks&checkDetail=schema",
 }
 _DASHBOARD = {
-    "dashboard": "/ui",
-    "dashboard-dataset": "/ui/datasets/flights",
-    "dashboard-blocked": "/ui/datasets/gates",
+    "dashboard": ("/ui", 500),
+    "dashboard-dataset": ("/ui/datasets/flights", 1_150),
+    "dashboard-blocked": ("/ui/datasets/gates", 1_150),
 }
 _DEADLINE_SECONDS = 240
 
@@ -51,8 +51,8 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 1150})
         for name, path in _PAGES.items():
             take(page, f"http://{settings.dagster_host}:{settings.dagster_port}{path}", name)
-        page.set_viewport_size({"width": 1280, "height": 800})
-        for name, path in _DASHBOARD.items():
+        for name, (path, height) in _DASHBOARD.items():
+            page.set_viewport_size({"width": 1280, "height": height})
             take(page, f"http://{settings.api_host}:{settings.api_port}{path}", name)
         browser.close()
 

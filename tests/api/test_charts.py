@@ -26,7 +26,7 @@ def test_rates_are_of_what_came_between_two_samples() -> None:
     ]  # fmt: skip
     chart = sparklines(CAUGHT_UP, samples, NOW).throughput
     assert (chart.most, chart.now) == (1.0, 0.0)
-    assert [x for x, _ in points(chart.path)] == [WIDTH * 2 // 3, WIDTH], "of the last hour"
+    assert [x for x, _ in points(chart.path)] == [WIDTH // 3, WIDTH], "since the first"
     assert chart.limit is None
 
 

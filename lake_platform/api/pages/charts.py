@@ -11,7 +11,7 @@ from lake_platform.metastore.samples import SLOT_MS, SLOTS, Sample
 
 WIDTH, HEIGHT = 240, 56  # half a pixel is a unit
 DAY_MS = SLOT_MS * SLOTS
-_SHORTEST_MS = 3_600_000
+_SHORTEST_MS = SLOT_MS
 
 
 @dataclass(frozen=True, slots=True)
