@@ -43,8 +43,10 @@ from joserfc.jwk import RSAKey
 from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.ports import HOST, free_port
 
-USER, PASSWORD = "lake", "canary-scram-pw"
-CLIENT, CLIENT_SECRET = "lake", "canary-oidc-secret"
+CANARY = "canary-9c2e"
+"""Part of every secret here: it may appear in nothing."""
+USER, PASSWORD = "lake", f"{CANARY}-scram"
+CLIENT, CLIENT_SECRET = "lake", f"{CANARY}-oidc"
 _OAUTH = "org.apache.kafka.common.security.oauthbearer"
 _SCRAM_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _DEADLINE_SECONDS = 20.0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,24 +18,14 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.adapters.kafka import client
 from lake_platform.cli.main import app
-from lake_platform.embedded.jars import ensure_jars
 from lake_platform.errors import KafkaRefusedError
 from lake_platform.settings import load_settings
-from tests.secured_kafka import CLIENT_SECRET, PASSWORD, Acl, Authority, Secured, secured_kafka
+from tests.secured_kafka import CLIENT_SECRET, PASSWORD, Acl, Authority, Secured
 
 pytestmark = pytest.mark.stack
 _RECORDS = 20
 _DEADLINE_SECONDS = 20.0
 Options = dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def secured(
-    jars_dir: Path, java_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Secured]:
-    jars = ensure_jars(jars_dir, ["kafka"])[0].directory
-    with secured_kafka(tmp_path_factory.mktemp("secured"), jars, java_home) as running:
-        yield running
 
 
 @dataclass(frozen=True)
