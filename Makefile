@@ -78,6 +78,7 @@ test-fast: $(STAMP) ## the tests without Spark, Kafka and long trials, under one
 chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, Kafka's edges
 	$(BIN)/python -m tests.fuzz --records 1000000
 	LAKE_TEST_TRIES=40 $(BIN)/pytest -n 2 --timeout 7200 $$(grep -rl 'tests.properties import' tests/unit)
+	LAKE_TEST_EXAMPLES=200 $(BIN)/pytest --timeout 3600 tests/api/test_openapi.py
 	LAKE_TEST_CLEANS=100 $(BIN)/pytest --timeout 1800 tests/unit/maintain/test_cleaner_proof.py
 	$(BIN)/pytest tests/regressions tests/integration/test_kafka_edges.py
 

@@ -21,6 +21,9 @@ from lake_platform.metastore.model import invalid_field
 router = APIRouter(tags=["quarantine and replays"])
 _MAX_BYTES = 64 << 20  # of decompressed text in one answer, whatever an object claims to hold
 _MAX_VALUE_CHARS = 100_000
+NOTHING_TO_DO: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A dry run, or there is nothing to do: no run was started."}
+}
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Texts = Annotated[list[str] | None, Query()]
 
@@ -106,7 +109,10 @@ def records(
     return {"table": table, "records": [_cut(asdict(record)) for record in found]}
 
 
-@router.post("/quarantine/{table}/redrive", status_code=202, openapi_extra=_documented(Redrive))
+@router.post(
+    "/quarantine/{table}/redrive", status_code=202, openapi_extra=_documented(Redrive),
+    responses=NOTHING_TO_DO,
+)  # fmt: skip
 def redrive_records(
     _who: Editor, table: Table, body: Body, parts: PartsOf, response: Response
 ) -> dict[str, Any]:
@@ -126,7 +132,9 @@ def redrive_records(
     )
 
 
-@router.post("/replays", status_code=202, openapi_extra=_documented(Replay))
+@router.post(
+    "/replays", status_code=202, openapi_extra=_documented(Replay), responses=NOTHING_TO_DO
+)
 def replay(_who: Editor, body: Body, parts: PartsOf, response: Response) -> dict[str, Any]:
     """Starts the Dagster job `replay`; with `dry_run` says what it would do."""
     asked = _parsed(Replay, body)

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import benches, compose
@@ -17,6 +16,7 @@ from lake_platform.api import again, datasets, operations, preview, rebuilds, sc
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
+from lake_platform.api.openapi import openapi
 from lake_platform.api.pages.add import add_pages
 from lake_platform.api.parts import Parts, PartsOf
 from lake_platform.api.security import Tokens, Viewer, check_bind
@@ -82,11 +82,11 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     ):  # fmt: skip
         app.include_router(router)
     add_pages(app, settings, parts)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
-@_system.get("/health")
+@_system.get("/health", responses={503: {"description": "The metastore does not answer."}})
 def show_health(request: Request) -> JSONResponse:
     """Open to all; what is wrong is told only to callers who may read."""
     state = request.app.state
@@ -100,17 +100,10 @@ def show_health(request: Request) -> JSONResponse:
     return JSONResponse(body, 200 if healthy else 503)
 
 
-@_system.get("/metrics")
+@_system.get(
+    "/metrics", response_class=PlainTextResponse, responses={200: {"description": "Metrics."}}
+)
 def metrics(request: Request, parts: PartsOf, _who: Viewer) -> Response:
     """Prometheus text."""
     text = render(parts.metastore, parts.clock, request.app.state.health.reached())
     return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        found = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schemas = found.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(datasets.DEFINITION_PARTS)
-        app.openapi_schema = found
-    return app.openapi_schema

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import TypeAdapter
 
+from lake_platform.api.openapi import documented
 from lake_platform.api.parts import Body, PartsOf, Table, flag, take, take_one
 from lake_platform.api.rebuilds import started
 from lake_platform.api.security import Admin, Editor, Viewer
-from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.columns import compare, describe, export
 from lake_platform.metastore.model import parse_dataset
@@ -28,17 +27,13 @@ from lake_platform.rebuild.proposals import proposals
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
-SCHEMA_REF = "#/components/schemas/{model}"
-_DEFINITION = TypeAdapter(Dataset).json_schema(ref_template=SCHEMA_REF)
-DEFINITION_PARTS: dict[str, Any] = _DEFINITION.pop("$defs", {}) | {"Dataset": _DEFINITION}
-
 
 def _documented(schema: dict[str, Any]) -> dict[str, Any]:
     content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-_DATASET_BODY = _documented({"$ref": SCHEMA_REF.format(model="Dataset")})
+_DATASET_BODY = _documented({"$ref": "#/components/schemas/Dataset"})
 _CHANGE_BODY = _documented(
     {
         "type": "object",
@@ -47,18 +42,13 @@ _CHANGE_BODY = _documented(
         "additionalProperties": True,
     }
 )
-_COLUMN_BODY = _documented(
-    {
-        "type": "object",
-        "required": ["name", "type"],
-        "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
-    }
-)
-
+_TEXT = {"type": "string"}
+_COLUMN_BODY = documented({"name": _TEXT, "type": _TEXT}, "name", "type")
 _ALTER_BODY = _documented(
     {
         "type": "object",
         "description": "One of type, name and alias.",
+        "additionalProperties": False,
         "properties": {name: {"type": "string"} for name in ("type", "name", "alias")}
         | {"swap": {"type": "boolean", "description": "Of what makes the table anew."}},
         "minProperties": 1,

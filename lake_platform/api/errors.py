@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from lake_platform import errors
 from lake_platform.metastore.model import invalid_field
@@ -27,7 +28,6 @@ _STATUS: tuple[tuple[type[errors.LakeError], HTTPStatus], ...] = (
     (errors.NotAuthenticatedError, HTTPStatus.UNAUTHORIZED),
     (errors.NotAllowedError, HTTPStatus.FORBIDDEN),
     (errors.BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (errors.UnsupportedError, HTTPStatus.NOT_IMPLEMENTED),
     (errors.SetupError, HTTPStatus.INTERNAL_SERVER_ERROR),
     (errors.FixConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.RetryableError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -71,10 +71,19 @@ def invalid_request(error: RequestValidationError) -> errors.InvalidFieldError:
     return invalid_field(first)  # type: ignore[arg-type]  # pydantic's dict
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     body = _body(error) | {"message": str(error.detail), "reason": str(error.detail)}
-    return JSONResponse(body, error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))  # Starlette's is of one route
+    return JSONResponse(body, error.status_code, headers)
+
+
+def _methods(request: Request) -> set[str]:
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    fitting = (r for r in routes if r.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in fitting for method in route.methods or ()}
 
 
 def unforeseen(error: Exception) -> HTTPException:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
+from lake_platform.api.openapi import documented
 from lake_platform.api.parts import Body, Parts, PartsOf, take
 from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.layout import check_name
@@ -17,6 +18,20 @@ from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.views import incident_view
 
 router = APIRouter(tags=["operations"])
+_GAP_BODY = documented({"table": {"type": "string"}}, "table")
+_RESOLVE_BODY = documented(
+    {
+        "resolution": {"type": "string", "description": "For every change (docs/schema.md)."},
+        "columns": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "Resolutions by path; they beat `resolution`.",
+        },
+        "always": {"type": "boolean"},
+        "dry_run": {"type": "boolean"},
+        "table": {"type": "string", "description": "The name that `new_table` gives."},
+    }
+)
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -39,7 +54,7 @@ def incident(_who: Viewer, incident_id: int, parts: PartsOf) -> dict[str, Any]:
     return _incident(parts, parts.metastore.incident(incident_id))
 
 
-@router.post("/incidents/{incident_id}/resolve")
+@router.post("/incidents/{incident_id}/resolve", openapi_extra=_RESOLVE_BODY)
 def resolve(who: Editor, incident_id: int, body: Body, parts: PartsOf) -> dict[str, Any]:
     """Body `{"resolution": …, "columns": {path: resolution}, "always": false, "dry_run": false}`;
     `table` besides: the name that `new_table` gives.
@@ -102,7 +117,7 @@ def gaps(_who: Viewer, parts: PartsOf, table: str) -> dict[str, Any]:
     return {"table": table, "accepted": [asdict(g) for g in parts.metastore.accepted_gaps(table)]}
 
 
-@router.post("/gaps", status_code=201)
+@router.post("/gaps", status_code=201, openapi_extra=_GAP_BODY)
 def accept_gap(who: Admin, body: Body, parts: PartsOf) -> dict[str, Any]:
     """Body `{"table": …}`: gives up the offsets Kafka no longer has; the next dump goes on."""
     [table] = take(body, "table")

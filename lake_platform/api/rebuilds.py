@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from lake_platform.api.openapi import documented
 from lake_platform.api.parts import Body, Parts, PartsOf, Table
 from lake_platform.api.security import Editor, Viewer
 from lake_platform.errors import InvalidFieldError
@@ -14,7 +15,10 @@ from lake_platform.rebuild import status
 router = APIRouter(prefix="/datasets/{table}/rebuilds", tags=["rebuilds"])
 
 
-@router.post("", status_code=202)
+_BODY = documented({"changes": {"type": "object"}, "swap": {"type": "boolean"}})
+
+
+@router.post("", status_code=202, openapi_extra=_BODY)
 def begin(who: Editor, table: Table, body: Body, parts: PartsOf) -> dict[str, Any]:
     """Body `{"changes": {field: value}, "swap": false}`; a change `columns.<path>` is one hint.
 
