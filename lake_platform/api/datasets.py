@@ -190,7 +190,10 @@ def drop_column(who: Admin, table: Table, name: str, parts: PartsOf) -> dict[str
     return {"table": table, "schema": schema_view(version)}
 
 
-@router.patch("/{table}/schema/columns/{name:path}", openapi_extra=_ALTER_BODY)
+@router.patch(
+    "/{table}/schema/columns/{name:path}", openapi_extra=_ALTER_BODY,
+    responses={202: {"description": "A Dagster run makes the table anew."}},
+)  # fmt: skip
 def alter_column(
     who: Editor, table: Table, name: str, body: Body, parts: PartsOf, response: Response
 ) -> dict[str, Any]:

@@ -97,7 +97,7 @@ REPLIES: dict[tuple[str, str], Schema] = {
     ("get", f"{_T}/schema"): _object(table=_TEXT, schema=_SCHEMA, **_MAPPED),
     ("get", f"{_T}/schema/versions"): _object(table=_TEXT, versions=_list(_ref("SchemaVersion"))),
     ("post", f"{_T}/schema/columns"): _CHANGED_SCHEMA,
-    ("patch", f"{_T}/schema/columns/{{name}}"): _CHANGED_SCHEMA,
+    ("patch", f"{_T}/schema/columns/{{name}}"): {"anyOf": [_CHANGED_SCHEMA, _RUN]},
     ("delete", f"{_T}/schema/columns/{{name}}"): _CHANGED_SCHEMA,
     ("get", "/incidents"): _object(incidents=_list(_ref("Incident"))),
     ("get", "/incidents/{incident_id}"): _ONE_INCIDENT,
