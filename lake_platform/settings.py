@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         description='Bearer tokens of the API: JSON of `"<name>:<role>": "<token>"`, role viewer, '
         "editor or admin. Without any the API is open, on a loopback address only.",
     )
+    api_url: str = Field(
+        "",
+        description="API that `lake` asks in place of the metastore, `https://host:port`. Empty: "
+        "the metastore.",
+    )
+    api_token: SecretStr = Field(SecretStr(""), description="Token that `lake` shows that API.")
     dagster_host: str = Field("127.0.0.1", description="Address the Dagster UI listens on.")
     dagster_port: Port = Field(13000, description="Port of the Dagster UI.")
     dagster_url: str = Field(

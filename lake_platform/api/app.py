@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from lake_platform import benches, compose
-from lake_platform.api import again, datasets, operations, preview, rebuilds, schema_check
+from lake_platform.api import again, datasets, operations, preview, rebuilds, schema_check, shell
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
@@ -77,7 +77,7 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     add_error_handlers(app)
     for router in (
         datasets.router, schema_check.router, preview.router, operations.router, again.router,
-        rebuilds.router,
+        rebuilds.router, shell.router,
         _system,
     ):  # fmt: skip
         app.include_router(router)

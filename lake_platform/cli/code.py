@@ -34,7 +34,7 @@ def plan(
     home: Home = None, definitions: Directory = None, prune: Prune = False, as_json: AsJson = False
 ) -> None:
     """What `lake apply` would do. Exit code 0: nothing, 2: something, 1: an error."""
-    with open_shell(home, as_json=as_json, absent="blank") as shell:
+    with open_shell(home, as_json=as_json, absent="blank", over_api=True) as shell:
         found = _plan_of(shell, definitions, prune)
         warned = {s.table: _foreseen(shell, s) for s in found.steps if s.action == "register"}
         if as_json:
@@ -57,7 +57,7 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Carry out the plan, each dataset on its own. Exit code 1 if one could not be."""
-    with open_shell(home, as_json=as_json, absent="make") as shell:
+    with open_shell(home, as_json=as_json, absent="make", over_api=True) as shell:
         found = _plan_of(shell, definitions, prune)
         gone = [step.table for step in found.steps if step.action == "retire"]
         if gone and not yes:

@@ -31,7 +31,7 @@ TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
 @app.command("list")
 def list_(home: Home = None, as_json: AsJson = False, retired: bool = False) -> None:
     """All datasets: status, lag, backlog."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         broken: dict[str, str] = {}
         records = shell.metastore.list_all(
             include_retired=retired, on_broken=lambda t, e: broken.update({t: str(e)})
@@ -53,7 +53,7 @@ def list_(home: Home = None, as_json: AsJson = False, retired: bool = False) -> 
 @app.command("show")
 def show(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """The definition, field by field."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _show_dataset(shell, shell.metastore.get(table))
 
 
@@ -111,7 +111,7 @@ def add(
     }
     given = {name: value for name, value in options.items() if value not in (None, [], {})}
     dataset = parse_dataset(read_json(file) | given)
-    with open_shell(home, as_json=as_json, absent="make") as shell:
+    with open_shell(home, as_json=as_json, absent="make", over_api=True) as shell:
         done = shell.use_cases().register_dataset(dataset, shell.actor)
         for warning in done.warnings:
             shell.say(f"warning: {warning}")
@@ -143,7 +143,7 @@ def set_(
 ) -> None:
     """Change fields, e.g. `lake datasets set orders max_lag_seconds=600 owner=team`."""
     values = {name: value_of(text) for name, text in (pair("change", c) for c in changes)}
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         expected = shell.metastore.get(table).version if version is None else version
         told: list[str] = []
         record = shell.use_cases().change_dataset(table, values, expected, shell.actor, told.append)
@@ -155,14 +155,14 @@ def set_(
 @app.command("pause")
 def pause(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Stop both phases until resumed."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _show_status(shell, shell.use_cases().pause(table, shell.actor))
 
 
 @app.command("resume")
 def resume(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Go on with a paused dataset, or try again one whose loads failed in the same way."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _show_status(shell, shell.use_cases().resume(table, shell.actor))
 
 
@@ -174,7 +174,7 @@ def retire(
     as_json: AsJson = False,
 ) -> None:
     """Stop both phases; files and history stay, the table name stays taken. Asks first."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         if not yes:
             tell_lost(shell, table)
             ask(shell, f"retire {table}?")
@@ -184,14 +184,14 @@ def retire(
 @app.command("unretire")
 def unretire(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Take a retired dataset back: it goes on where it stood."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _show_status(shell, shell.use_cases().unretire(table, shell.actor))
 
 
 @app.command("schema")
 def schema(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """All schema versions, the active columns, and open incidents; more: `lake schema`."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         versions = [schema_view(v) for v in shell.metastore.schema_versions(table)]
         incidents = shell.metastore.incidents(table, "OPEN")
         if as_json:
@@ -212,7 +212,7 @@ def schema(table: TableName, home: Home = None, as_json: AsJson = False) -> None
 @app.command("stats")
 def stats(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Progress, totals and lag."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         record = shell.metastore.get(table)
         found = stats_view(record, shell.metastore.progress(table), compose.clock())
         _show_fields(shell, found if as_json else found | _times(found))

@@ -21,6 +21,9 @@ from lake_platform.load.held import Held, waits
 from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.resolving import Rebuilding
 from lake_platform.metastore.views import incident_view
+from lake_platform.remote.client import ApiClient
+from lake_platform.remote.forms import flat
+from lake_platform.remote.use_cases import plain
 
 app = typer.Typer(no_args_is_help=True, help="Breaks, and loads that keep failing.")
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
@@ -37,7 +40,7 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """Open incidents, newest first."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         found = shell.metastore.incidents(table, None if every else "OPEN", limit)
         if as_json:
             shell.show({"incidents": [asdict(incident) for incident in found]})
@@ -53,7 +56,7 @@ def list_incidents(
 @app.command("show")
 def show_incident(incident: int, home: Home = None, as_json: AsJson = False) -> None:
     """What broke, in which records, what waits meanwhile, and what can be done."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         found = shell.metastore.incident(incident)
         told = _view(shell, found)
         if as_json:
@@ -123,8 +126,11 @@ def resolve(
     new_table    this table ends here; another one begins with what waits
     """
     asked = Asked(resolution, columns_of(column or ()), always, table)
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         use_cases = shell.use_cases()
+        if dry_run and shell.api is not None:
+            _say_ahead(shell, incident, _ahead(shell.api, incident, asked))
+            return
         if dry_run:
             ports = compose.build_ports(shell.settings, shell.metastore)
             limits = compose.build_limits(shell.settings)
@@ -157,7 +163,7 @@ def decisions(
     as_json: AsJson = False,
 ) -> None:
     """What was decided of values that broke a table, and for which raw commits it holds."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         shell.metastore.get(table)
         if end is not None:
             shell.use_cases().end_decision(table, end, shell.actor)
@@ -183,6 +189,8 @@ def _rebuild(shell: Shell, anew: Rebuilding, *, yes: bool) -> None:
 
 
 def _view(shell: Shell, found: Incident) -> dict[str, Any]:
+    if shell.api is not None:
+        return shell.api.get("incidents", str(found.id))
     store = shell.metastore
     held = waits(found.table, store, compose.build_store(shell.settings))
     record, progress = store.get(found.table), store.progress(found.table)
@@ -229,6 +237,11 @@ def _say_what_fits(shell: Shell, found: Incident, possible: Mapping[str, Sequenc
         shell.say(f"{path}: {' | '.join(fitting)}")
     if possible:
         shell.say(f"try one: lake incidents resolve {found.id} RESOLUTION --dry-run")
+
+
+def _ahead(api: ApiClient, incident: int, asked: Asked) -> Held:
+    body = plain(asked) | {"dry_run": True}
+    return flat(Held, api.ask("POST", ("incidents", str(incident), "resolve"), body)["would"])
 
 
 def _say_ahead(shell: Shell, incident: int, would: Held) -> None:

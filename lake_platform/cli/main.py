@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from lake_platform.cli import (
     again,
@@ -34,7 +34,18 @@ from lake_platform.cli import (
     stack,
     try_,
 )
-from lake_platform.errors import LakeError
+from lake_platform.errors import LakeError, NotOverApiError
+
+
+class _Named(TyperCommand):
+    """Says which command cannot work over the API."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NotOverApiError as error:
+            path = f"lake {ctx.command_path.partition(' ')[2]}"
+            raise NotOverApiError(error.url, path) from None
 
 
 class _OneSentence(TyperGroup):
@@ -82,3 +93,7 @@ app.add_typer(operations.gaps, name="gaps")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(catalog.app, name="catalog")
+_GROUPS = (app, *(group.typer_instance for group in app.registered_groups))
+for command in (c for group in _GROUPS if group for c in group.registered_commands):
+    if command.cls in (None, TyperCommand):
+        command.cls = _Named

@@ -22,7 +22,7 @@ Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, ne
 @gaps.command("list")
 def list_gaps(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Gaps that were accepted."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         shell.metastore.get(table)
         found = shell.metastore.accepted_gaps(table)
         if as_json:
@@ -37,7 +37,7 @@ def list_gaps(table: TableName, home: Home = None, as_json: AsJson = False) -> N
 @gaps.command("accept")
 def accept(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Give up the offsets Kafka no longer has; the next dump goes on behind them."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         ports = compose.build_ports(shell.settings, shell.metastore)
         found = shell.use_cases().accept_gap(
             table, compose.build_missing_ranges(ports), shell.actor
@@ -56,7 +56,7 @@ def audit_log(
     table: OnlyTable = None, limit: Limit = 100, home: Home = None, as_json: AsJson = False
 ) -> None:
     """Who changed what, newest first."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         found = shell.metastore.audit_log(table, limit)
         if as_json:
             shell.show({"entries": [asdict(entry) for entry in found]})

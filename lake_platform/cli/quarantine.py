@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from lake_platform import compose
 from lake_platform.cli.again import TO_END, DryRun, TableName, Windows, applied, counted
 from lake_platform.cli.mapping import safe
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.remote.forms import flat
 
 if TYPE_CHECKING:
     from lake_platform.load.quarantined import Group
@@ -35,15 +37,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """How many records of which reason, window and schema version; newest first."""
-    from lake_platform.load import quarantined
-
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         tables = [table] if table else [r.dataset.table for r in shell.metastore.list_all()]
-        store = compose.build_store(shell.settings)
         found: list[tuple[str, Group]] = []
         for name in tables:
             shell.metastore.get(name)
-            found += [(name, group) for group in quarantined.look(store, name).groups]
+            found += [(name, group) for group in _groups(shell, name)]
         if as_json:
             shell.show({"groups": [{"table": name} | asdict(g) for name, g in found]})
             return
@@ -60,6 +59,17 @@ def list_(
         shell.say(f"{counted(records, 'record')}; see them: lake quarantine show {found[0][0]}")
 
 
+def _groups(shell: Shell, table: str) -> Sequence[Group]:
+    from lake_platform.load import quarantined
+
+    if shell.api is None:
+        return quarantined.look(compose.build_store(shell.settings), table).groups
+    told = shell.api.get("quarantine", table, limit=1000)
+    if not told["complete"]:
+        shell.say(f"note: {table}: of the newest objects only; without LAKE_API_URL of all")
+    return [flat(quarantined.Group, one) for one in told["groups"]]
+
+
 @app.command("show")
 def show(
     table: TableName,
@@ -74,10 +84,15 @@ def show(
     from lake_platform.load import quarantined
 
     wanted = quarantined.wanted(reason or (), window or (), version)
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         shell.metastore.get(table)
-        store = compose.build_store(shell.settings)
-        found = list(islice(quarantined.records(store, table, wanted), limit))
+        if shell.api is not None:
+            sent = {"reason": reason, "window": window, "version": version}
+            told = shell.api.get("quarantine", table, "records", limit=min(limit, 1000), **sent)
+            found = [flat(quarantined.QuarantinedRecord, one) for one in told["records"]]
+        else:
+            store = compose.build_store(shell.settings)
+            found = list(islice(quarantined.records(store, table, wanted), limit))
         if as_json:
             shell.show({"table": table, "records": [asdict(r) for r in found]})
             return

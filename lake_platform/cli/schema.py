@@ -31,7 +31,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Every column: where in the record it comes from, by which rule, and why."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         found = describe(shell.metastore, table, None if version is None else _number(version))
         if as_json:
             shell.show({"table": table} | described_view(found))
@@ -44,7 +44,7 @@ def show(
 @app.command("history")
 def history(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Each schema version: when, by whom, what changed."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         versions = shell.metastore.schema_versions(table)
         if as_json:
             shell.show({"table": table, "versions": [schema_view(v) for v in versions]})
@@ -71,7 +71,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What is different in version B: added, widened, gone, other spellings and names."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         old, new, found = compare(
             shell.metastore, table, _number(before), None if after is None else _number(after)
         )
@@ -93,7 +93,7 @@ def diff(
 @app.command("export")
 def export_(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """The columns as hints (YAML), by which a rebuild gives the same names and types."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         version, found = export(shell.metastore, table)
         if as_json:
             shell.show({"table": table, "version": version.version, "columns": found})

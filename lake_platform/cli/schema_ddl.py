@@ -40,7 +40,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """ADD COLUMN: nullable, loaded from the next batch on."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _told(shell, table, shell.use_cases().add_column(table, name, kind, shell.actor))
 
 
@@ -52,7 +52,7 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """DROP COLUMN: no longer loaded; rows that have values keep them, and `add` brings it back."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _told(shell, table, shell.use_cases().drop_column(table, name, shell.actor))
 
 
@@ -65,7 +65,7 @@ def widen(
     as_json: AsJson = False,
 ) -> None:
     """A wider type for a column: int to long, float to double, a decimal to a larger one."""
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
         _told(shell, table, shell.use_cases().widen_column(table, column, kind, shell.actor))
 
 
@@ -115,10 +115,16 @@ def alias(
 def proposals(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Which new columns may be old ones whose key was renamed, and what speaks for it; from the
     records of raw around the time they came."""
+    from lake_platform.evolution.proposals import Proposal
     from lake_platform.rebuild.proposals import proposals as look
+    from lake_platform.remote.forms import flat
 
-    with open_shell(home, as_json=as_json) as shell:
-        found = look(table, shell.metastore, compose.build_store(shell.settings))
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is not None:
+            told = shell.api.get("datasets", table, "schema", "proposals")["proposals"]
+            found = [flat(Proposal, one) for one in told]
+        else:
+            found = look(table, shell.metastore, compose.build_store(shell.settings))
         if as_json:
             shell.show({"table": table, "proposals": [asdict(p) for p in found]})
         elif not found:

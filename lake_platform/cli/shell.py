@@ -9,16 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
 
 from lake_platform import compose
-from lake_platform.errors import LakeError, NoMetastoreError
+from lake_platform.errors import LakeError, NoMetastoreError, NotOverApiError
 from lake_platform.metastore.repository import Repository
 from lake_platform.metastore.service import UseCases
 from lake_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from lake_platform.remote.client import ApiClient
 
 Home = Annotated[
     Path | None, typer.Option(help="Directory of all local state (LAKE_HOME, else .lake).")
@@ -30,13 +33,14 @@ _RELOAD_TIMEOUT_SECONDS = 30.0
 @dataclass
 class Shell:
     """An open metastore, and the use cases on it. Works while the API is down. `missing`: where one
-    would be, while there is none."""
+    would be, while there is none. `api`: what is asked in its place."""
 
     settings: Settings
     metastore: Repository
     as_json: bool
     missing: str = ""
     changed: bool = False
+    api: ApiClient | None = None
 
     @property
     def console(self) -> Console:
@@ -54,6 +58,11 @@ class Shell:
         return self.missing or self.metastore.place
 
     def use_cases(self) -> UseCases:
+        if self.api is not None:
+            from lake_platform.remote.metastore import RemoteMetastore
+            from lake_platform.remote.use_cases import RemoteUseCases
+
+            return cast(UseCases, RemoteUseCases(self.api, cast(RemoteMetastore, self.metastore)))
         return compose.build_use_cases(
             self.metastore, compose.build_kafka(self.settings), self._note, self.settings
         )
@@ -74,14 +83,20 @@ def open_shell(
     *,
     as_json: bool = False,
     absent: Literal["refuse", "make", "blank"] = "refuse",
+    over_api: bool = False,
 ) -> Iterator[Shell]:
     """Closes the metastore afterwards and, when a definition changed, has Dagster reload. `absent`:
     what becomes of a command where there is no metastore yet; `blank` gives it an empty one, which
-    is kept nowhere.
+    is kept nowhere. `over_api`: whether it can ask the API in place of the metastore, as
+    LAKE_API_URL says.
 
-    Raises: NoMetastoreError.
+    Raises: NoMetastoreError; NotOverApiError for a command that cannot.
     """
     settings = load_settings(home)
+    if settings.api_url:
+        with _over_api(settings, as_json, able=over_api) as remote:
+            yield remote
+        return
     missing = ""
     try:
         metastore = compose.build_metastore(settings, shell_actor(), make=absent == "make")
@@ -98,6 +113,21 @@ def open_shell(
         metastore.close()
         if shell.changed:
             _reload(shell)
+
+
+@contextmanager
+def _over_api(settings: Settings, as_json: bool, *, able: bool) -> Iterator[Shell]:
+    """The API tells Dagster of changes by itself."""
+    from lake_platform.remote.client import ApiClient
+    from lake_platform.remote.metastore import RemoteMetastore
+
+    if not able:
+        raise NotOverApiError(settings.api_url)
+    api = ApiClient(settings.api_url, compose.secret(settings.api_token, "LAKE_API_TOKEN"))
+    try:
+        yield Shell(settings, cast(Repository, RemoteMetastore(api)), as_json, api=api)
+    finally:
+        api.close()
 
 
 def shell_actor() -> str:

@@ -22,6 +22,7 @@ from lake_platform.errors.config import (
     NotAuthenticatedError,
     NothingToAuditError,
     NothingToQueryError,
+    NotOverApiError,
     NotRunnableError,
     SchemaVersionNotFoundError,
     SecretMissingError,
@@ -29,6 +30,7 @@ from lake_platform.errors.config import (
     UnsupportedError,
 )
 from lake_platform.errors.retry import (
+    ApiUnavailableError,
     BatchClaimedError,
     CommitRaceError,
     DagsterUnavailableError,
@@ -70,6 +72,7 @@ from lake_platform.errors.stop import (
 )
 
 __all__ = [
+    "ApiUnavailableError",
     "BatchClaimedError",
     "BodyTooLargeError",
     "CatalogRefusedError",
@@ -97,6 +100,7 @@ __all__ = [
     "NotAllowedError",
     "NotAuthenticatedError",
     "NotDecodedError",
+    "NotOverApiError",
     "NotRunnableError",
     "NothingToAuditError",
     "NothingToQueryError",

@@ -93,6 +93,17 @@ class UnsupportedError(FixConfigError):
     """Asked for something this build or engine cannot do."""
 
 
+class NotOverApiError(UnsupportedError):
+    """`command` is told by who knows which one it is."""
+
+    def __init__(self, url: str, command: str = "this command") -> None:
+        super().__init__(
+            f"{command} works on the metastore and the data themselves, not over an API; run it "
+            f"where the platform is, without LAKE_API_URL (it is {url})"
+        )
+        self.url = url
+
+
 class SetupError(FixConfigError):
     """The machine or the settings lack something: Java, a free port, a jar."""
 

@@ -49,6 +49,17 @@ class DeliveryError(RetryableError):
         self.receiver, self.why = receiver, why
 
 
+class ApiUnavailableError(RetryableError):
+    """The API at LAKE_API_URL did not answer, or something else did."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"the API at {url} {why}; what was asked may have been done although no answer came: "
+            f"look, then try again, and check LAKE_API_URL"
+        )
+        self.url = url
+
+
 class DagsterUnavailableError(RetryableError):
     """Dagster does not run, or did not answer."""
 

@@ -32,6 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "load": {"errors", "domain", "records", "raw", "evolution"},
     "ingest": {"errors", "domain", "dump", "load"},
     "maintain": {"errors", "domain", "raw", "load"},
+    # `lake` over the API.
+    "remote": {"errors", "domain", "metastore"},
     "rebuild": {"errors", "domain", "raw", "evolution", "load", "metastore"},
     "metastore": {"errors", "domain", "code"},
     "alerting": {"errors", "domain"},
@@ -69,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "embedded", "api",
-        "audit", "trial", "alerting", "catalog", "query",
+        "audit", "trial", "alerting", "catalog", "query", "remote",
         "readers", *_USE_CASES,
     },
     "resources": {
