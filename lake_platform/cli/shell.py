@@ -62,7 +62,8 @@ class Shell:
             from lake_platform.remote.metastore import RemoteMetastore
             from lake_platform.remote.use_cases import RemoteUseCases
 
-            return cast(UseCases, RemoteUseCases(self.api, cast(RemoteMetastore, self.metastore)))
+            store = cast(RemoteMetastore, self.metastore)
+            return cast(UseCases, RemoteUseCases(self.api, store, self.settings.definitions_dir))
         return compose.build_use_cases(
             self.metastore, compose.build_kafka(self.settings), self._note, self.settings
         )

@@ -4,9 +4,11 @@ the API knows who asks by the token."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from lake_platform.code.fingerprint import fingerprint
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.offsets import Gap
@@ -15,7 +17,7 @@ from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.incident import Incident
 from lake_platform.metastore.model import dataset_to_dict
-from lake_platform.metastore.service import Registration
+from lake_platform.metastore.registration import Registration
 from lake_platform.remote import forms
 from lake_platform.remote.client import ApiClient
 from lake_platform.remote.metastore import RemoteMetastore
@@ -29,8 +31,19 @@ class Look:
 class RemoteUseCases:
     """The part of UseCases that commands over the API need, by the same names."""
 
-    def __init__(self, client: ApiClient, store: RemoteMetastore) -> None:
-        self._client, self.store = client, store
+    def __init__(self, client: ApiClient, store: RemoteMetastore, definitions: Path) -> None:
+        self._client, self.store, self._definitions = client, store, definitions
+
+    def pinned(self, dataset: Dataset) -> Dataset:
+        """`dataset` with the hash of each function of the definitions here; the API holds them,
+        and JARs, against what it has."""
+        steps = [
+            replace(step, sha256=fingerprint(self._definitions, step.function))
+            if step.kind == "python" and not step.sha256
+            else step
+            for step in dataset.transforms
+        ]
+        return replace(dataset, transforms=tuple(steps))
 
     def register_dataset(self, dataset: Dataset, actor: str) -> Registration:  # noqa: ARG002
         found = self._client.ask("POST", ("datasets",), dataset_to_dict(dataset))

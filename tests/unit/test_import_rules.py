@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "ingest": {"errors", "domain", "dump", "load"},
     "maintain": {"errors", "domain", "raw", "load"},
     # `lake` over the API.
-    "remote": {"errors", "domain", "metastore"},
+    "remote": {"errors", "domain", "metastore", "code"},
     "rebuild": {"errors", "domain", "raw", "evolution", "load", "metastore"},
     "metastore": {"errors", "domain", "code"},
     "alerting": {"errors", "domain"},
