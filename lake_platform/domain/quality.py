@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NUMBER_TOO_LONG = "number longer than 1000 characters"
     NO_PREFIX = "not in the schema registry's format"
     NO_SCHEMA = "its schema is not in the registry"
+    BAD_SCHEMA = "its schema cannot be read"
     OTHER_FORMAT = "its schema is of another format than value_format says"
     NOT_DECODED = "does not decode with its schema"
     NOT_CHANGE = "not a change event in the envelope that the definition names"

@@ -13,7 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from lake_platform.errors import SetupError
+
 _TIMEOUT_SECONDS = 60
+_PROTOC = "grpc_tools.protoc"
+_MOST_SAID = 500
 # Known to every client, so nobody registers them.
 _BUILT_IN = {
     "google/protobuf/": "google.protobuf.",
@@ -48,13 +52,26 @@ def _by_protoc(text: str, references: Sequence[tuple[str, str]]) -> bytes:
         paths = [root, *_includes()]
         done = subprocess.run(  # noqa: S603
             # -P: names of references are others' names, and no modules.
-            [sys.executable, "-P", "-m", "grpc_tools.protoc", *(f"-I{p}" for p in paths),
+            [sys.executable, "-P", "-m", _PROTOC, *(f"-I{p}" for p in paths),
              "--include_imports", "--include_source_info", f"-o{out}", own],
             capture_output=True, timeout=_TIMEOUT_SECONDS, check=False, cwd=folder,
         )  # fmt: skip
-        if done.returncode:
-            raise ValueError(done.stderr.decode(errors="replace").strip()[:500])
+        said = _plain(done.stderr.decode(errors="replace"), root)
+        if done.returncode == 1 and f"{_PROTOC}:" not in said and ".proto:" in said:
+            raise ValueError(said[:_MOST_SAID])
+        if done.returncode or not out.exists():
+            # No verdict on a schema: those are final.
+            raise SetupError(
+                f"protoc ended with {done.returncode}: {said[-_MOST_SAID:]}; check that "
+                f"grpcio-tools is installed as requirements.lock has it"
+            )
         return out.read_bytes()
+
+
+def _plain(said: str, root: Path) -> str:
+    """Errors without where this machine had the file, and without protoc's own log."""
+    lines = said.replace(f"{root}/", "").splitlines()
+    return "; ".join(x.strip() for x in lines if not x.startswith(("W0", "WARNING: All log")))
 
 
 def _includes() -> list[str]:
@@ -66,6 +83,8 @@ def _includes() -> list[str]:
 
 def _descriptor(text: str) -> bytes | None:
     """A serialized FileDescriptorProto; None for text of .proto."""
+    if not text.strip():
+        return None
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error:

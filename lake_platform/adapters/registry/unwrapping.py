@@ -49,7 +49,8 @@ class Unwrapper:
         number = schema_id(data)
         decode = self._decoder(number)
         if decode is None:
-            return Unwrapped(data, number, Reason.NO_SCHEMA)
+            found = number in self._found
+            return Unwrapped(data, number, Reason.BAD_SCHEMA if found else Reason.NO_SCHEMA)
         if self._kind not in (None, self._found[number].kind):
             return Unwrapped(data, number, Reason.OTHER_FORMAT)
         try:

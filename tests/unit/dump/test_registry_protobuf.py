@@ -12,6 +12,7 @@ import pytest
 from lake_platform.adapters.registry.proto_files import compiled
 from lake_platform.domain.own_columns import COORDINATES
 from lake_platform.domain.quality import Reason
+from lake_platform.errors import SetupError
 from tests.audit_support import copy_of, parquet_lab
 from tests.protobuf_schemas import Proto, framed
 from tests.support import Lab
@@ -204,7 +205,20 @@ def test_a_schema_that_does_not_compile_reads_nothing(lab: Lab) -> None:
     number = lab.kafka.registry.register("s", 'syntax="proto3"; import "gone.proto";', "protobuf")
     put(lab, b"\0" + number.to_bytes(4, "big") + b"\x00")
     lab.cycle()
-    assert [q["reason"] for q in lab.quarantined()] == [Reason.NO_SCHEMA.value]
+    assert [q["reason"] for q in lab.quarantined()] == [Reason.BAD_SCHEMA.value]
+
+
+def test_without_a_compiler_nothing_is_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of this machine is none of the records, and a verdict of phase 1 is final."""
+    proto = Proto('syntax="proto3"; message A { int64 a = 1; }')
+    lab.register(value_format="protobuf")
+    monkeypatch.setattr("lake_platform.adapters.registry.proto_files._PROTOC", "no_such_module")
+    with pytest.raises(SetupError, match=r"protoc.*no_such_module.*grpcio-tools"):
+        _registered(lab, proto)
+    monkeypatch.undo()
+    put(lab, framed(_registered(lab, proto), proto.message("A")(a=1)))
+    lab.cycle()
+    assert lab.plain_rows() == [{"a": 1}]
 
 
 def test_keys_are_read_too(lab: Lab) -> None:
