@@ -24,6 +24,8 @@ def reader(kept: dict[str, Any]) -> Callable[[bytes], Any]:
     def read(data: bytes) -> Any:
         numbers = iter(data)
         count = _signed(numbers)
+        if count < 0:
+            raise ValueError("no path")
         indexes = [_signed(numbers) for _ in range(count)] or [0]
         held, kind = root.message_types_by_name, None
         for index in indexes:

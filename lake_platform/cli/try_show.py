@@ -107,6 +107,8 @@ def _incident(console: Console, incident: dict[str, Any]) -> None:
             records = str(change.get("records", ""))
             grid.add_row(change["path"], change["kind"], change["before"], change["after"], records)
         console.print(grid)
+    for said in dict.fromkeys(c["registry"] for c in incident["changes"] if "registry" in c):
+        _say(console, f"    {said}")
     for sample in incident["samples"][:5]:
         _say(console, f"    as in {json.dumps(sample, ensure_ascii=False)}")
 

@@ -34,7 +34,8 @@ class Absent(Incidents):
             if not names:
                 return []
             new, hints = without_columns(dataset, active, names)
-            changes = tuple(f"{c}: absent for {dataset.absent_for}" for c in new.changes)
+            why = "absent" if dataset.value_format == "json" else "absent and not declared"
+            changes = tuple(f"{c}: {why} for {dataset.absent_for}" for c in new.changes)
             self._change_columns(session, table, hints, _ACTOR)
             self._add_version(session, table, replace(new, changes=changes), _ACTOR)
             return names

@@ -317,3 +317,22 @@ def test_a_union_of_records_in_a_reference_tells_which_they_are() -> None:
     plain = whole | {"fields": [{"name": "h", "type": held}]}
     fastavro.schemaless_writer(out, fastavro.parse_schema(plain), {"h": {"u": ("B", {"k": 1})}})
     assert json.loads(AvroDecoder(declared).json(out.getvalue())) == {"h": {"u": {"B": {"k": 1}}}}
+
+
+def test_a_decimal_keeps_all_its_digits_and_the_audit_sees_them(tmp_path: Path) -> None:
+    lab = parquet_lab(tmp_path / "lab", source=None, value_format="avro")
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}
+    without = {"type": "bytes", "logicalType": "decimal"}
+    fields = [{"name": "n", "type": kind}, {"name": "b", "type": without}]
+    schema = {"type": "record", "name": "R", "fields": fields}
+    number = lab.kafka.registry.register("topic.t-value", schema)
+    head = b"\0" + number.to_bytes(4, "big")
+    put(lab, head + b"\x02\x05" + b"\x02x")
+    put(lab, head + b"\x0c" + (123_456_789_012).to_bytes(6, "big") + b"\x02y")
+    lab.cycle()
+    files = (tmp_path / "lab" / "storage" / "lake" / "t").glob("*.parquet")
+    rows = [r for f in sorted(files) for r in pq.read_table(f, columns=["n", "b"]).to_pylist()]
+    assert sorted(r["n"] for r in rows) == [Decimal("0.05"), Decimal("1234567890.12")]
+    assert {r["b"] for r in rows} == {b"x", b"y"}
+    assert copy_of(lab, tmp_path / "copy").audit().verdict == "sound"
+    lab.close()

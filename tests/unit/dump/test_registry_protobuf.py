@@ -94,7 +94,7 @@ def lab(make_lab: MakeLab) -> Lab:
     return make_lab()
 
 
-def _order(proto: Proto) -> Any:
+def order(proto: Proto) -> Any:
     order = proto.message("shop.Order")(
         id=2**62 + 1, big=2**64 - 1, ratio=0.1, data=b"\x00\xff", kind=1, said="", cash=0,
         kinds=[1, 9], rates={True: 1.5}, crc=2**32 - 1,
@@ -121,7 +121,7 @@ def _registered(lab: Lab, proto: Proto) -> int:
 def test_values_and_columns(tmp_path: Path, proto: Proto) -> None:
     lab = parquet_lab(tmp_path / "lab", source=None, value_format="protobuf")
     number = _registered(lab, proto)
-    put(lab, framed(number, _order(proto)))
+    put(lab, framed(number, order(proto)))
     put(lab, framed(number, proto.message("shop.Order")()))
     put(lab, framed(number, proto.message("shop.Order")(kind=77), b"\x02\x00"))
     lab.cycle()
@@ -187,7 +187,7 @@ def test_what_does_not_decode_is_kept_as_it_came(
     del tmp_path
     lab.register(value_format="protobuf", max_quarantine_ratio=1.0)
     number = _registered(lab, proto)
-    put(lab, framed(number, _order(proto)))
+    put(lab, framed(number, order(proto)))
     put(lab, b"\0" + number.to_bytes(4, "big") + value)
     lab.cycle()
     assert len(lab.plain_rows()) == 1

@@ -103,7 +103,7 @@ def test_a_column_goes_when_no_schema_has_it_any_more(lab: Lab) -> None:
     _batch(lab, less, {"id": 5})
     assert set(types(lab)) == {"id"}
     assert lab.metastore.schema_versions("t")[-1].changes == (
-        f"DROP COLUMN note: absent for {_POLICY}",
+        f"DROP COLUMN note: absent and not declared for {_POLICY}",
     )
     assert [r.get("note") for r in lab.plain_rows()][:2] == ["a", "a"]
 
