@@ -84,7 +84,7 @@ class ForOnce(Unwritten):
     def record_batch(
         self, table: str, result: WriteResult, windows: Mapping[str, int],
         rescued: Mapping[str, int] | None = None, lost: Mapping[str, Lost] | None = None,
-        absent: Collection[str] | None = None,
+        absent: Collection[str] | None = None, *, seconds: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
         """Nothing is kept."""
 

@@ -15,7 +15,8 @@ from lake_platform.adapters.registry.unwrapping import readable
 from lake_platform.audit import protobuf
 from lake_platform.audit.declared import _text
 from lake_platform.domain.registry import Declared
-from tests.unit.dump.test_registry_protobuf import Proto, order, proto
+from tests.protobuf_schemas import Proto
+from tests.unit.dump.test_registry_protobuf import order, proto
 
 __all__ = ["proto"]
 
