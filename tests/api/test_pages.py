@@ -19,6 +19,7 @@ from lake_platform.dump.dump import dump
 from lake_platform.errors import SchemaBlockedError, StorageUnavailableError
 from lake_platform.load.load import load
 from tests.api.conftest import LOCAL, NOW, Stack, Start
+from tests.unit.test_named_commands import missing
 
 EVIL = "<script>alert('x')</script>"
 Response = Any  # of httpx, or of httpx2 where that is installed
@@ -136,6 +137,9 @@ def test_an_open_incident_shows_difference_samples_and_commands(orders: Stack) -
             "the value goes to _rescued",
         ):  # fmt: skip
             assert said in page.text, said
+    shown = re.findall(r"<code>lake ([^<]+)</code>", orders.client.get("/ui/incidents/1").text)
+    assert len(shown) > 3
+    assert [missing(command) for command in shown] == [""] * len(shown)
     assert "/ui/incidents/1" in get(orders, "/ui/incidents").links
     assert "1 open" in get(orders, "/ui").text
     assert "1 record held in 1 raw commit" in get(orders, "/ui/incidents/1").text

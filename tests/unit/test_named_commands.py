@@ -24,9 +24,17 @@ _COMMAND = typer.main.get_command(app)
 _NAMED = re.compile(r"(?:`|: |^    |\$\(BIN\)/)lake ((?:--?)?[a-z][^`\n;)…]*)", re.MULTILINE)
 
 
+# What the pages of the dashboard show; what a template puts in stands as `X`.
+_IN_PAGES = re.compile(r"<code>lake ([^<]+)</code>")
+_PUT_IN = re.compile(r"{{.*?}}")
+
+
 def named() -> Iterator[tuple[str, str]]:
     for path in _DOCS:
         for found in _NAMED.findall(path.read_text()):
+            yield path.name, found
+    for path in sorted((_REPO / "lake_platform" / "api").rglob("*.html")):
+        for found in _IN_PAGES.findall(_PUT_IN.sub("X", path.read_text())):
             yield path.name, found
     for package in _CODE:
         for path in sorted((_REPO / package).rglob("*.py")):
