@@ -13,7 +13,7 @@ from assets.checks import check_specs
 from assets.metadata import LinesOf
 from assets.phases import Events, asked, dump_events, load_events
 from assets.translator import Translator, groups, op_name
-from assets.windows import WINDOWS
+from assets.windows import Windows
 from lake_platform.domain.catalog import CatalogKind, catalogued
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.described import Line
@@ -47,6 +47,7 @@ class Built:
     dumped: list[str] = field(default_factory=list)
     catalogued: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    windows: Windows = Windows()  # noqa: RUF009 - frozen
 
     def skip(self, table: str, error: Exception) -> None:
         _log.error("definition skipped", dataset=table, error=str(error))
@@ -59,15 +60,19 @@ def build_assets(
     storage_root: str,
     lines_of: LinesOf = lambda _: (),
     catalog: CatalogKind = "none",
+    windows: Windows = Windows(),  # noqa: B008 - frozen
 ) -> Built:
     """A definition that cannot be built is reported and left out; the others are built."""
-    built = Built()
+    built = Built(windows=windows)
     alive = [r for r in records if r.status != Status.RETIRED]
     translator = Translator(storage_root, groups(alive))
+    partitions = windows.partitions()  # one object: Dagster compares those of related assets
     for record in alive:
         table = record.dataset.table
         try:
-            assets = _build(record.dataset, translator, schema_of(table), lines_of(table))
+            assets = _build(
+                record.dataset, translator, partitions, schema_of(table), lines_of(table)
+            )
             audit = audit_check(record.dataset)
             if catalogued(record.dataset, catalog):
                 spec = translator.spec(record.dataset, "catalog", None, None)
@@ -86,19 +91,23 @@ def build_assets(
 
 
 def _build(
-    dataset: Dataset, translator: Translator, schema: SchemaVersion | None, lines: Sequence[Line]
+    dataset: Dataset,
+    translator: Translator,
+    partitions: dg.PartitionsDefinition[str],
+    schema: SchemaVersion | None,
+    lines: Sequence[Line],
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     check_schedule(dataset)
     raw = (
         []  # another dataset's, which dumps it
         if dataset.raw_from
-        else [_raw_asset(dataset, translator.spec(dataset, "raw", schema, WINDOWS, lines))]
+        else [_raw_asset(dataset, translator.spec(dataset, "raw", schema, partitions, lines))]
     )
     return [
         *raw,
-        _lake_asset(dataset, translator.spec(dataset, "lake", schema, WINDOWS, lines)),
+        _lake_asset(dataset, translator.spec(dataset, "lake", schema, partitions, lines)),
         # Never run by itself: loading the table fills it.
-        translator.spec(dataset, "quarantine", schema, WINDOWS),
+        translator.spec(dataset, "quarantine", schema, partitions),
     ]
 
 
@@ -106,7 +115,7 @@ def _raw_asset(dataset: Dataset, spec: dg.AssetSpec) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=op_name("raw", dataset.table),
         specs=[spec],
-        partitions_def=WINDOWS,
+        partitions_def=spec.partitions_def,
         backfill_policy=dg.BackfillPolicy.single_run(),
         op_tags=_op_tags(dataset),
     )
@@ -121,7 +130,7 @@ def _lake_asset(dataset: Dataset, spec: dg.AssetSpec) -> dg.AssetsDefinition:
         name=op_name("lake", dataset.table),
         specs=[spec],
         check_specs=check_specs(dataset),
-        partitions_def=WINDOWS,
+        partitions_def=spec.partitions_def,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,  # a run may leave the costly checks out
         op_tags=_op_tags(dataset),

@@ -21,7 +21,7 @@ from assets.proposals import renames_of
 from assets.rules import rules_of
 from assets.standing import standing
 from assets.translator import Layer
-from assets.windows import Pace, RawTally, is_window
+from assets.windows import Pace, RawTally, Windows, settle
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
@@ -78,12 +78,13 @@ def dump_events(
     ports, table = platform.ports, dataset.table
     deadline = ports.clock() + DUMP_BUDGET_SECONDS * 1000 / want.share
     tally, pace, seqs = RawTally(), Pace(), list[int]()
+    windows = Windows(platform.first_window)
     with translated(want, log):
         for commit in dump.dump(
             table, ports, platform.limits, stop=lambda: ports.clock() > deadline
         ):
             tally.add(commit)
-            partitions = [w for w in commit.windows if is_window(w, ports.clock())]
+            partitions = [w for w in commit.windows if windows.has(w, ports.clock())]
             if len(partitions) == len(commit.windows) and seqs[-1:] in ([], [commit.seq - 1]):
                 seqs.append(commit.seq)
             pace.touch(partitions)
@@ -95,6 +96,7 @@ def dump_events(
     # and from the first commit on with an hour that has not come yet.
     if seqs and ports.metastore.progress(table).reported_seq >= seqs[0] - 1:
         ports.metastore.update_progress(table, reported_seq=seqs[-1])
+    settle(platform, table)
     log.info(f"{sum(t.records for t in tally.values())} records in {len(tally)} windows")
 
 
@@ -133,6 +135,7 @@ def load_events(
         if want.load:
             done = tally.windows
             yield from _verify(dataset, platform, [w for w in want.windows if w not in done], log)
+    settle(platform, dataset.table)
     log.info(f"{len(tally.results)} batches, windows {sorted(tally.windows)[-5:]}")
 
 
@@ -168,14 +171,14 @@ def reported(
     results: Iterable[LoadResult],
 ) -> Iterator[dg.AssetMaterialization]:
     """Events of the windows that `results` touch, as they come."""
-    ports, pace = platform.ports, Pace()
+    ports, pace, windows = platform.ports, Pace(), Windows(platform.first_window)
     try:
         for result in results:
             now = ports.clock()
             tally.add(result)
-            pace.touch(w for w in result.windows if is_window(w, now))
+            pace.touch(w for w in result.windows if windows.has(w, now))
             yield from map(tally.event, pace.due(now))
-            yield from quarantine_events(result, lambda w, now=now: is_window(w, now))  # type: ignore[misc]
+            yield from quarantine_events(result, lambda w, now=now: windows.has(w, now))  # type: ignore[misc]
     except LakeError as error:
         # What was applied before it stays applied, and is shown.
         yield from map(tally.event, pace.rest())

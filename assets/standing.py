@@ -8,6 +8,7 @@ import dagster as dg
 
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.progress import DatasetRecord, Progress
+from lake_platform.domain.transform import Transform
 
 StandingOf = Callable[[], Mapping[str, dg.MetadataValue]]
 TABLES_TAG = "lake/tables"
@@ -28,7 +29,7 @@ def standing(record: DatasetRecord, progress: Progress) -> dict[str, dg.Metadata
 def steps(dataset: Dataset) -> dict[str, dg.MetadataValue]:
     """The steps between records and rows, each as it is written; empty where there are none."""
     written = [
-        f"**{position}. {step.name or step.kind}**\n\n```sql\n{step.sql.strip()}\n```"
+        f"**{position}. {step.name or step.kind}**\n\n{_written(step)}"
         for position, step in enumerate(dataset.transforms, 1)
     ]
     if dataset.explode:
@@ -39,6 +40,17 @@ def steps(dataset: Dataset) -> dict[str, dg.MetadataValue]:
     if dataset.delete_when:
         found["delete_when"] = dg.MetadataValue.text(dataset.delete_when)
     return found
+
+
+def _written(step: Transform) -> str:
+    if step.kind == "sql":
+        return f"```sql\n{step.sql.strip()}\n```"
+    made = {
+        "jar": step.jar, "class": step.class_name, "function": step.function,
+        "functions": ", ".join(f"{n} = {c}" for n, c in step.functions.items()),
+        "sha256": step.sha256,
+    }  # fmt: skip
+    return "\n".join(f"- {name}: `{value}`" for name, value in made.items() if value)
 
 
 def naming(tables: Iterable[str]) -> dict[str, str]:

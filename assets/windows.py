@@ -9,26 +9,64 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.windows import FIRST_WINDOW, KEY_FORMAT, window_of, window_start_ms
+from lake_platform.domain.progress import Progress
+from lake_platform.domain.windows import (
+    FIRST_WINDOW,
+    KEY_FORMAT,
+    first_of_day,
+    window_of,
+    window_start_ms,
+)
+from resources.platform import PlatformResource
 
-# One object for all assets: Dagster compares partitions of related assets by it. `end_offset=1`
-# adds the current hour, which is open and grows.
-WINDOWS = dg.HourlyPartitionsDefinition(FIRST_WINDOW, timezone="UTC", fmt=KEY_FORMAT, end_offset=1)
 _REPORT_EVERY_MS = 60_000
+_asked_for: set[tuple[str, str]] = set()
 
 
-def is_window(key: str, now_ms: int) -> bool:
-    """Whether Dagster has this partition now; it takes an event for any other without a word."""
-    try:
-        start = window_start_ms(key)
-    except ValueError:
-        return False
-    return key >= FIRST_WINDOW and start <= now_ms
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The partitions of a code location, from `first` to the current hour, which is open and grows.
+    The same for all assets: a run serves many datasets, and has one partition."""
+
+    first: str = FIRST_WINDOW
+
+    def partitions(self) -> dg.PartitionsDefinition[str]:
+        return dg.HourlyPartitionsDefinition(
+            self.first, timezone="UTC", fmt=KEY_FORMAT, end_offset=1
+        )
+
+    def has(self, key: str, now_ms: int) -> bool:
+        """Whether Dagster has this partition now; it takes an event for any other without a
+        word."""
+        try:
+            start = window_start_ms(key)
+        except ValueError:
+            return False
+        return key >= self.first and start <= now_ms
+
+    def newest(self, windows: Iterable[str], now_ms: int) -> str:
+        """The greatest of `windows` that is a partition now; the current hour when none is."""
+        return max((w for w in windows if self.has(w, now_ms)), default=window_of(now_ms))
 
 
-def newest_window(windows: Iterable[str], now_ms: int) -> str:
-    """The greatest of `windows` that is a partition now; the current hour when there is none."""
-    return max((w for w in windows if is_window(w, now_ms)), default=window_of(now_ms))
+def windows_of(progress: Iterable[Progress], now_ms: int) -> Windows:
+    """From the day on which the data of the oldest dataset begins; from the earliest there can be
+    as long as none has any."""
+    begins = [p.begins_at for p in progress if p.begins_at]
+    return Windows(first_of_day(min(*begins, now_ms)) if begins else FIRST_WINDOW)
+
+
+def settle(platform: PlatformResource, table: str) -> None:
+    """Has Dagster reload once data begins on another day than its partitions: with the first
+    records of all, or with older ones."""
+    ports, first = platform.ports, platform.first_window
+    begins, now = ports.metastore.progress(table).begins_at, ports.clock()
+    if not begins or first_of_day(begins) == first or FIRST_WINDOW < first < first_of_day(begins):
+        return
+    wanted = windows_of(platform.catalogue.all_progress().values(), now).first
+    if wanted != first and (first, wanted) not in _asked_for:
+        _asked_for.add((first, wanted))  # a run of many tables asks once
+        platform.reload()
 
 
 class Pace:

@@ -20,7 +20,8 @@ from assets.health import health
 from assets.jobs import maintenance_job, phase_jobs
 from assets.rebuild import rebuild_job
 from assets.resolve import resolve_job
-from lake_platform.compose import build_metastore
+from assets.windows import windows_of
+from lake_platform.compose import build_metastore, clock
 from lake_platform.settings import Settings, load_settings
 from resources.platform import PlatformResource
 from sensors.alerts import alerts_sensor
@@ -63,7 +64,10 @@ def build_definitions(
         ],
         sensors=[*phases, watchdog_sensor(built), alerts_sensor(tables)],
         schedules=[maintenance_schedule, compaction_schedule, *audit_schedules(audits)],
-        resources={"platform": platform or PlatformResource(settings=settings)},
+        resources={
+            "platform": platform
+            or PlatformResource(settings=settings, first_window=built.windows.first)
+        },
         # Also what a person materialises: else every step is a process of its own with its own
         # Spark, and the process that signed the run as its worker ends before the run does.
         executor=dg.in_process_executor,
@@ -81,6 +85,7 @@ def _build_assets(settings: Settings) -> Built:
             settings.storage_root,
             repository.mappings(),
             settings.catalog,
+            windows_of(repository.all_progress().values(), clock()),
         )
     finally:
         repository.close()

@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 import dagster as dg
 import structlog
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from lake_platform.alerting.deliver import Told, tell
 from lake_platform.audit.sources import Sources
@@ -28,6 +28,7 @@ from lake_platform.domain.described import Line
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import DatasetRecord, Progress
 from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.windows import FIRST_WINDOW
 from lake_platform.errors import LakeError
 from lake_platform.evolution.proposals import Proposal
 from lake_platform.load.held import Held
@@ -90,6 +91,7 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     """Ports and limits for asset bodies and sensors."""
 
     settings: dg.ResourceDependency[Settings]
+    first_window: str = Field(default=FIRST_WINDOW, description="Where Dagster's partitions begin.")
     _ports: Any = PrivateAttr(default=None)
     _spark: Any = PrivateAttr(default=None)
 

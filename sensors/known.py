@@ -7,6 +7,7 @@ from typing import Self
 
 import structlog
 
+from assets.windows import Windows
 from lake_platform.domain.progress import DatasetRecord, Progress
 from resources.platform import PlatformResource
 
@@ -28,6 +29,7 @@ class Known:
 
     records: Mapping[str, DatasetRecord]
     progress: Mapping[str, Progress]
+    windows: Windows = Windows()  # noqa: RUF009 - frozen
 
     @classmethod
     def read(cls, platform: PlatformResource, tables: Collection[str]) -> Self:
@@ -36,4 +38,4 @@ class Known:
         # The factory has reported the broken ones.
         held = catalogue.list_all(on_broken=lambda _table, _error: None)
         known = {r.dataset.table: r for r in held if r.dataset.table in tables}
-        return cls(known, {t: progress[t] for t in known})
+        return cls(known, {t: progress[t] for t in known}, Windows(platform.first_window))

@@ -9,7 +9,6 @@ from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
 from assets.standing import naming
 from assets.translator import asset_key
-from assets.windows import newest_window
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.raw import log as raw_log
@@ -119,7 +118,7 @@ def _load_request(
     return dg.RunRequest(
         asset_selection=[asset_key("lake", r.dataset.table) for r in due],
         asset_check_keys=list(_due_checks(due, instance, now_ms)),
-        partition_key=newest_window(windows, now_ms),
+        partition_key=known.windows.newest(windows, now_ms),
         tags={TRIGGER_TAG: "sensor", **naming(r.dataset.table for r in due)},
     )
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.metadata import found_event, raw_event
 from assets.translator import asset_key
-from assets.windows import RawTally, is_window
+from assets.windows import RawTally, Windows
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.raw import log as raw_log
@@ -43,7 +43,7 @@ def unreported_raw(
         tally = RawTally()
         with apart(table):
             commits = raw_log.iter_commits_after(ports.store, table, reported)
-            for commit in _reportable(commits, tally, left, ports.clock, now_ms):
+            for commit in _reportable(commits, tally, left, known.windows, ports.clock, now_ms):
                 memory.reported[table] = commit.seq
         yield from (raw_event(table, w, totals) for w, totals in sorted(tally.items()))
         left -= len(tally)
@@ -70,7 +70,7 @@ def unmarked_lake(
         with apart(table):
             held = raw_log.of_table(ports.store, known.records[table].dataset, marked)
             commits = (c for c in held if c.seq <= applied)
-            for commit in _reportable(commits, tally, left, ports.clock, now_ms):
+            for commit in _reportable(commits, tally, left, known.windows, ports.clock, now_ms):
                 memory.marked[table] = commit.seq
         missing = [w for w in sorted(tally) if w not in seen]
         yield from (found_event(table, w, tally[w].records) for w in missing)
@@ -81,15 +81,17 @@ def _reportable(
     commits: Iterable[RawCommit],
     tally: RawTally,
     most: int,
+    windows: Windows,
     clock: Callable[[], int],
     now_ms: int,
 ) -> Iterator[RawCommit]:
     """Adds commits to `tally` up to `most` windows, and as long as the tick has time. Stops at a
-    window that is no partition yet, the hour of a clock that is fast: it is reported when it is."""
+    window that is no partition yet, the hour of a clock that is fast, or from before the partitions
+    begin: it is reported when it is one."""
     for commit in commits:
         if tally and (len({*tally, *commit.windows}) > most or clock() - now_ms > _TICK_MS):
             return
-        if not all(is_window(w, now_ms) for w in commit.windows):
+        if not all(windows.has(w, now_ms) for w in commit.windows):
             return
         tally.add(commit)
         yield commit

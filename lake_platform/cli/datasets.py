@@ -23,7 +23,8 @@ from lake_platform.metastore.views import dataset_view, registration_view, schem
 
 app = typer.Typer(no_args_is_help=True, help="Register, show and change datasets.")
 _MOMENTS = (
-    "complete_as_of", "complete_through", "dumped_at", "loaded_at", "looked_at", "loss_at",
+    "complete_as_of", "complete_through", "dumped_at", "loaded_at", "looked_at", "begins_at",
+    "loss_at",
 )  # fmt: skip
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
 

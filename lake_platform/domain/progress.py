@@ -57,7 +57,7 @@ class Progress:
     yet, as known then, may age out of Kafka, and `kept_ms`: how long a new record stays; for these
     two 0 is not known and NEVER no limit (dump/forecast). `quarantined_deletes`: those of
     `quarantined` that are deletes of an upsert table, so their rows are still there.
-    `rescued`: values in `_rescued`.
+    `rescued`: values in `_rescued`. `begins_at`: the first window that raw ever had; 0 is none yet.
 
     `replaying` is a replay that must go on to the end of the log, while it is not there
     (load/unfinished).
@@ -90,6 +90,7 @@ class Progress:
     dumped_at: int = 0
     loaded_at: int = 0
     looked_at: int = 0
+    begins_at: int = 0
     loss_at: int = 0
     kept_ms: int = 0
     dump_error: str = ""

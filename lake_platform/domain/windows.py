@@ -32,6 +32,11 @@ def window_start_ms(key: str) -> int:
     return int(parsed.timestamp() * 1000)
 
 
+def first_of_day(timestamp_ms: int) -> str:
+    """The first window of the day."""
+    return window_of(timestamp_ms - timestamp_ms % (24 * HOUR_MS))
+
+
 def window_path(key: str) -> str:
     """`2026-11-24-03:00` -> `2026/11/24/03`."""
     return f"{key[0:4]}/{key[5:7]}/{key[8:10]}/{key[11:13]}"

@@ -14,6 +14,7 @@ from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.offsets import Gap, OffsetRange, RawCommit, TopicInfo
 from lake_platform.domain.pool import InProcess
 from lake_platform.domain.progress import Progress
+from lake_platform.domain.windows import window_start_ms
 from lake_platform.dump.failures import OVER, noted
 from lake_platform.dump.forecast import Look, backlog, forecast
 from lake_platform.dump.part import OffsetsGoneError
@@ -240,9 +241,15 @@ def _publish(table: str, ports: Ports, head: RawCommit, **values: int) -> None:
         records_ingested=head.total_records,
         bytes_ingested=head.total_bytes,
         dumped_at=ports.clock(),
+        **_begins(head),
         **OVER,
         **values,
     )
+
+
+def _begins(commit: RawCommit) -> dict[str, int]:
+    first = min(commit.windows, default="")
+    return {"begins_at": window_start_ms(first)} if first else {}
 
 
 def _seen(head: RawCommit | None, plan: _Plan) -> dict[str, int]:

@@ -14,7 +14,7 @@ from lake_platform.metastore.tables import DatasetRow, ProgressRow
 NAMES = frozenset(f.name for f in fields(Progress)) - {"ends_at", "continued_in"}
 OF_RAW = (
     "head_seq", "records_ingested", "bytes_ingested", "backlog", "complete_as_of", "dumped_at",
-    "looked_at", "loss_at", "kept_ms", "dump_error", "dump_error_kind",
+    "looked_at", "begins_at", "loss_at", "kept_ms", "dump_error", "dump_error_kind",
     "failed_dumps", "dump_failing_since",
 )  # fmt: skip
 PROGRESS = select(

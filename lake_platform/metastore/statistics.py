@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from lake_platform.domain.batches import BatchRange, CountedBatch, WriteResult
@@ -42,6 +42,8 @@ _GROWING = frozenset(
         "looked_at",
     ]
 )
+
+SHRINKING = frozenset(["begins_at"])  # but for 0, which is not known
 
 
 class Statistics(Unit):
@@ -187,8 +189,12 @@ class Statistics(Unit):
         for name, value in values.items():
             column = getattr(ProgressRow, name)
             # Compared in SQL, so that a slower process cannot set an older value.
-            grown = case((column < value, value), else_=column)
-            settings[name] = grown if name in _GROWING else value
+            settings[name] = value
+            if name in _GROWING:
+                settings[name] = case((column < value, value), else_=column)
+            elif name in SHRINKING:
+                less = or_(column == 0, column > value)
+                settings[name] = case((less, value), else_=column)
         changed = session.execute(
             update(ProgressRow)
             .where(ProgressRow.table_name == table)

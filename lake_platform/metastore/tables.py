@@ -146,6 +146,7 @@ class ProgressRow(Base):
     dumped_at: Mapped[int] = mapped_column(default=0)
     loaded_at: Mapped[int] = mapped_column(default=0)
     looked_at: Mapped[int] = mapped_column(default=0)
+    begins_at: Mapped[int] = mapped_column(default=0, server_default="0")
     loss_at: Mapped[int] = mapped_column(default=0)
     kept_ms: Mapped[int] = mapped_column(default=0)
     dump_error: Mapped[str] = mapped_column(default="")

@@ -36,6 +36,7 @@ from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.domain.telling import HeldAlert, ReceiverState
 from lake_platform.domain.transform import Transform
+from lake_platform.domain.windows import EARLIEST_MS
 from lake_platform.errors import (
     ConflictError,
     DatasetNotFoundError,
@@ -619,6 +620,12 @@ def migrate(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
+def test_the_first_window_only_moves_back(orders: Repository) -> None:
+    for at, held in ((5_000, 5_000), (9_000, 5_000), (3_000, 3_000)):
+        orders.update_progress("orders", begins_at=at)
+        assert orders.progress("orders").begins_at == held
+
+
 def test_errors_of_before_are_those_of_loads(url: str) -> None:
     """A database of a release that kept one error for both phases."""
     if url == "simulation":
@@ -651,6 +658,7 @@ def test_errors_of_before_are_those_of_loads(url: str) -> None:
     progress = store.progress("orders")
     assert (progress.load_error, progress.dump_error) == ("too many are bad", "")
     assert (progress.records, progress.load_failures, progress.quarantined_deletes) == (7, 0, 0)
+    assert progress.begins_at == EARLIEST_MS  # nobody noted it
     (incident,) = store.incidents("orders")
     assert (incident.kind, incident.reason) == ("schema", "")
     assert store.resume("orders", "ann").status is Status.BLOCKED

@@ -27,6 +27,7 @@ from lake_platform.domain.bundle import Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
 from lake_platform.domain.schema import Field, Scalar, Struct
+from lake_platform.domain.windows import FIRST_WINDOW
 from lake_platform.errors import EngineError
 from lake_platform.metastore.repository import Repository
 from lake_platform.settings import load_settings
@@ -128,6 +129,7 @@ class World:
         # No run of a test has somebody's Dagster reload.
         self.settings = load_settings(home).model_copy(update={"dagster_port": 1})
         self.now_ms = START_MS
+        self.first_window = FIRST_WINDOW  # of the code location that is loaded
         self.kafka = MemoryKafka()
         self.metastore: Repository = build_metastore(self.settings)
         self.engine = FakeEngine()
@@ -178,7 +180,7 @@ class FakePlatform(PlatformResource):
 
 
 def fake_platform(world: World) -> FakePlatform:
-    return FakePlatform(settings=world.settings)
+    return FakePlatform(settings=world.settings, first_window=world.first_window)
 
 
 def definitions(world: World) -> dg.Definitions:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.translator import Translator, asset_key, pending_paths, table_schema
-from assets.windows import WINDOWS
+from assets.windows import Windows
 from lake_platform.compose import build_use_cases
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.mapping import Mapped
@@ -74,8 +74,8 @@ def test_columns_that_steps_make_say_nothing_of_records() -> None:
     waits = Mapped(("none",), "", "", ("pending",), "", 0.5, "")
     lines = [(1, told), (1, waits)]
     made = Translator("s3://lake")
-    raw = dict(made.spec(dataset, "raw", version, WINDOWS, lines).metadata)
-    lake = dict(made.spec(dataset, "lake", version, WINDOWS, lines).metadata)
+    raw = dict(made.spec(dataset, "raw", version, Windows().partitions(), lines).metadata)
+    lake = dict(made.spec(dataset, "lake", version, Windows().partitions(), lines).metadata)
     assert columns(raw)["at_at"].tags == {"lake/rule": "renamed", "lake/share": "0.5000"}
     assert columns(lake)["at_at"].tags == {}
     assert columns(lake)["at_at"].description is None

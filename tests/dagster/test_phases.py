@@ -160,7 +160,7 @@ def test_an_empty_window_by_hand_is_marked_as_empty(
     world.produce("orders", {"id": 1})
     run(world, instance, DUMP_JOB, "orders")
     run(world, instance, LOAD_JOB, "orders")
-    empty = "2026-10-31-00:00"
+    empty = "2026-11-01-05:00"
     result = run(world, instance, job, "orders", partition_key=empty)
     assert result.success
     assert marked(instance, layer, "orders") == {H0, empty}
@@ -196,8 +196,8 @@ def test_a_long_range_by_hand_reads_the_log_once(
 
     monkeypatch.setattr(store, "get", counting)
     tags = {
-        "dagster/asset_partition_range_start": "2026-10-30-00:00",
-        "dagster/asset_partition_range_end": H0,
+        "dagster/asset_partition_range_start": H0,
+        "dagster/asset_partition_range_end": "2026-11-03-00:00",
     }
     assert run(world, instance, LOAD_JOB, "orders", tags=tags).success
     assert len([key for key in read if "/phase1/" in key]) <= 2 * 5

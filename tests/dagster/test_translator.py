@@ -8,7 +8,7 @@ from dagster._core.definitions.utils import VALID_NAME_REGEX
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.standing import naming
+from assets.standing import naming, steps
 from assets.translator import (
     GROUP_TABLES,
     LAYERS,
@@ -130,6 +130,15 @@ def test_the_page_of_a_table_shows_its_steps(world: World) -> None:
     )
     assert "steps" not in graph.get(asset_key("lake", "plain")).metadata
     assert "steps" not in graph.get(asset_key("raw", "t")).metadata
+
+
+def test_steps_that_are_code_are_shown_by_what_pins_them() -> None:
+    jar = Transform(kind="jar", jar="a.jar", sha256="0" * 64, functions={"f": "com.x.F"})
+    shown = steps(Dataset(topic="t", table="t", transforms=(jar,)))["steps"].value
+    zeros = "0" * 64
+    assert shown == (
+        f"**1. jar**\n\n- jar: `a.jar`\n- functions: `f = com.x.F`\n- sha256: `{zeros}`"
+    )
 
 
 def test_runs_name_their_tables() -> None:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.translator import asset_key
-from assets.windows import WINDOWS
+from assets.windows import Windows
 from lake_platform.definitions import build_definitions
 from lake_platform.settings import load_settings
 
@@ -36,7 +36,7 @@ def main(home: Path, bootstrap: str, jars: str, table: str) -> None:
 
 
 def _newest_window() -> str:
-    newest = WINDOWS.get_last_partition_key()
+    newest = Windows().partitions().get_last_partition_key()
     assert newest is not None
     return newest
 

@@ -37,7 +37,7 @@ from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
 from lake_platform.metastore.rebuilds import _CLEARED, _OF_THE_TABLE, REBUILT
-from lake_platform.metastore.statistics import _GROWING
+from lake_platform.metastore.statistics import _GROWING, SHRINKING
 from lake_platform.metastore.unit import AuditEntry
 
 P = ParamSpec("P")
@@ -517,7 +517,9 @@ class DictMetastore:
             raise TypeError(f"Progress has no field {', '.join(sorted(unknown))}")
         held = self._held(table).progress
         for name, value in values.items():
-            held[name] = max(held[name], value) if name in _GROWING else value
+            least = name in SHRINKING and held[name]
+            choose = max if name in _GROWING else min if least else None
+            held[name] = choose(held[name], value) if choose else value
         for phase in {"dump", "load"}.intersection(n.removesuffix("_error") for n in values):
             failed = bool(values[f"{phase}_error"])
             held[f"failed_{phase}s"] += failed
