@@ -23,7 +23,6 @@ from rich.progress import (
 from rich.table import Table
 
 from lake_platform import compose
-from lake_platform.audit.auditor import audit
 from lake_platform.cli.stack import interruptible
 from lake_platform.embedded import demo
 from lake_platform.embedded.demo import Round, Sent, Verdict
@@ -131,6 +130,8 @@ def _prove(
 
 def audited(settings: Settings, table: str, sent: int) -> Verdict:
     """What is alien, or damaged, counts as duplicated: it is there and nobody sent it."""
+    from lake_platform.audit.auditor import audit
+
     metastore = compose.build_metastore(settings)
     try:
         report = audit(table, compose.build_audit_sources(settings, metastore), deep=True)

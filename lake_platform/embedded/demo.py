@@ -161,7 +161,7 @@ def check_flights(
     """Per key the last event sent, read by another engine than the one that wrote."""
     from hudi import HudiTableBuilder
 
-    root = _table_dir(settings, table)
+    root = table_dir(settings, table)
     rows = 0
     seen: set[Any] = set()
     lost = 0
@@ -186,7 +186,7 @@ def check_weather(
     """Every value once, and each Kafka coordinate once."""
     import pyarrow.dataset as ds
 
-    held = ds.dataset(_table_dir(settings, table), format="parquet", partitioning="hive")
+    held = ds.dataset(table_dir(settings, table), format="parquet", partitioning="hive")
     names = [n for n in held.schema.names if not n.startswith("_kafka_")]
     content = held.to_table(columns=[*names, "_kafka_partition", "_kafka_offset"])
     rows = content.to_pylist()
@@ -216,7 +216,7 @@ def on_disk(settings: Settings) -> bool:
     return urlsplit(settings.storage_root).scheme == "file"
 
 
-def _table_dir(settings: Settings, table: str) -> Path:
+def table_dir(settings: Settings, table: str) -> Path:
     return Path(unquote(urlsplit(settings.storage_root).path)) / "lake" / table
 
 
