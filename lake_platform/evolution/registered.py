@@ -36,7 +36,7 @@ def with_reason(
         return new
     bring = [d for d in declared if diff(base.source, columns(dataset, [d]), partial=True)]
     told = tuple(f"{_told(d, dataset.topic)}; automatic here" for d in bring or declared)
-    mapped = with_said(new.mapped, declared)
+    mapped = with_said(new.mapped, declared, dataset.envelope)
     return replace(new, changes=(*new.changes, *told), mapped=mapped)
 
 

@@ -20,11 +20,22 @@ class Said(NamedTuple):
     required: bool
 
 
-def with_said(lines: Iterable[Mapped], declared: Iterable[Declared]) -> tuple[Mapped, ...]:
+def with_said(
+    lines: Iterable[Mapped], declared: Iterable[Declared], envelope: str = "none"
+) -> tuple[Mapped, ...]:
     """The mapping with what the newest schema that has the field says of it."""
     newest = sorted(declared, key=lambda d: d.id)
     told = [(one.id, dict(_of(one))) for one in newest]
+    if envelope in ("debezium", "auto"):
+        told = [(number, _of_rows(said)) for number, said in told]
     return tuple(_told(line, told) for line in lines)
+
+
+def _of_rows(said: dict[Path, Said]) -> dict[Path, Said]:
+    """Of change events what is said of their rows."""
+    if not {("op",), ("source",), ("after",)} <= said.keys():
+        return said
+    return {path[1:]: one for path, one in said.items() if path[:1] == ("after",) and path[1:]}
 
 
 def _told(line: Mapped, told: Iterable[tuple[int, Mapping[Path, Said]]]) -> Mapped:

@@ -87,7 +87,7 @@ def declared_sight(
     source = naming.named(Struct(), plain, (), dataset.hints, lower=lower)
     ids = ", ".join(str(one.id) for one in declared)
     lines = naming.lines(Struct(), source, f"declared by schema {ids}", dataset.hints)
-    return FirstSight(source, with_said(lines, declared), profile.to_json())
+    return FirstSight(source, with_said(lines, declared, dataset.envelope), profile.to_json())
 
 
 def _all_inside(struct: Struct) -> Struct:

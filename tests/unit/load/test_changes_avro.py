@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lake_platform.domain.absent import AbsentFor
 from lake_platform.domain.hints import Node
 from lake_platform.domain.registry import Declared
 from lake_platform.sight.declared import columns_of
@@ -58,7 +59,7 @@ def event(op: str, before: Any, after: Any, lsn: int) -> dict[str, Any]:
 
 def test_rows_have_the_columns_of_their_schema(tmp_path: Path) -> None:
     lab = make(tmp_path / "lab", source=None, envelope="debezium", value_format="avro")
-    first = envelope(typed("day", "int", "Date"))
+    first = envelope({**typed("day", "int", "Date"), "doc": "of delivery"})
     one = lab.kafka.registry.register("topic.t-value", first)
     put(lab, wire(one, first, event("c", None, {"id": 1, "n": "a", "day": None}, 1)))
     put(lab, wire(one, first, event("c", None, {"id": 2, "n": "b", "day": 1}, 2)))
@@ -66,6 +67,9 @@ def test_rows_have_the_columns_of_their_schema(tmp_path: Path) -> None:
     said = {"_op": "string", "_source_time": "timestamp", "_source_position": "string"}
     assert types(lab) == {"id": "long", "n": "string", "day": "date", **said}
     assert [r["day"] for r in rows(lab)] == [None, "1970-01-02"]
+    told = {m.column: (m.doc, m.reason) for _, m in lab.metastore.mapping("t")}
+    assert told["id"] == ("", "declared by schema 1, required")
+    assert told["day"] == ("of delivery", "declared by schema 1")
     second = envelope(typed("day", "int", "Date"), typed("at", "long", "MicroTimestamp"))
     two = lab.kafka.registry.register("topic.t-value", second)
     gone = {"id": 1, "n": None, "day": None, "at": None}
@@ -76,6 +80,27 @@ def test_rows_have_the_columns_of_their_schema(tmp_path: Path) -> None:
     assert types(lab) == {"id": "long", "n": "string", "day": "date", "at": "timestamp", **said}
     assert [(r["id"], r["n"]) for r in rows(lab)] == [(3, "c")]
     assert lab.quarantined() == []
+
+
+def test_a_column_that_rows_may_have_is_not_gone(tmp_path: Path) -> None:
+    policy = AbsentFor(batches=2, hours=1, records=1)
+    lab = make(
+        tmp_path / "lab", source=None, envelope="debezium", value_format="avro", absent_for=policy
+    )
+    both, less = envelope({"name": "x", "type": ["null", "long"]}), envelope()
+    one, two = (lab.kafka.registry.register("topic.t-value", s) for s in (both, less))
+    put(lab, wire(one, both, event("c", None, {"id": 1, "n": "a", "x": 5}, 1)))
+    lab.cycle()
+    for lsn in range(2, 5):
+        lab.now_ms += 3_600_000
+        put(lab, wire(one, both, event("c", None, {"id": lsn, "n": "a", "x": None}, lsn)))
+        lab.cycle()
+    assert "x" in types(lab)
+    for lsn in range(5, 8):
+        lab.now_ms += 3_600_000
+        put(lab, wire(two, less, event("c", None, {"id": lsn, "n": "a"}, lsn)))
+        lab.cycle()
+    assert "x" not in types(lab)
 
 
 def test_each_name_of_a_connector_is_a_type() -> None:
