@@ -23,6 +23,7 @@ _DEEP = (
     r"cases/test_keys\.py::test_c02_siblings\[(urn|2026)",
     r"cases/test_made_columns\.py::\w+\[(append|cow)",
     r"integration/test_prometheus\.py::test_a_blocked_table_reaches",
+    r"integration/test_debezium\.py::\w+\[plain",
     r"integration/test_casts\.py::\w+\[(hudi|parquet)",
     r"integration/test_phases\.py::test_append\[hudi-partition_by0",
     r"integration/test_rules_steps\.py::test_rules_behind_steps\[(hudi|parquet)",

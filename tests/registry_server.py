@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,29 +15,24 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lake_platform.embedded.ivy import Archive, Coordinate, Ivy, RepositoryUnreachableError
 from lake_platform.embedded.ports import free_port
 
 _VERSION = "2.6.13.Final"
-_URL = (
-    "https://repo1.maven.org/maven2/io/apicurio/apicurio-registry-app/"
-    f"{_VERSION}/apicurio-registry-app-{_VERSION}-all.zip"
-)
+_ARCHIVE = Archive(Coordinate("io.apicurio", "apicurio-registry-app", _VERSION), "all", "zip")
 _SHA256 = "d88014c1addff1fc585e1e9510fc41276473726340f4e0997353b46342d3532b"
 _DEADLINE_SECONDS = 60.0
 
 
-def ensure(root: Path) -> Path:
+def ensure(root: Path, java_home: Path) -> Path:
     """The runner's jar; fetched once, 142 MB. Skips the test where it cannot be fetched."""
     home = root / f"apicurio-{_VERSION}"
     if not home.is_dir():
         fresh = root / f".apicurio-{os.getpid()}"
-        fresh.mkdir(parents=True)
-        archive = fresh / "all.zip"
         try:
-            with urllib.request.urlopen(_URL, timeout=60) as answer, archive.open("wb") as out:  # noqa: S310
-                shutil.copyfileobj(answer, out)
-        except OSError as error:
-            shutil.rmtree(fresh)
+            archive = Ivy(java_home, fresh / "ivy", os.environ).fetch(_ARCHIVE, fresh)
+        except RepositoryUnreachableError as error:
+            shutil.rmtree(fresh, ignore_errors=True)
             pytest.skip(f"no registry to test with: {error}")
         assert hashlib.sha256(archive.read_bytes()).hexdigest() == _SHA256
         with zipfile.ZipFile(archive) as files:
@@ -51,7 +45,7 @@ def ensure(root: Path) -> Path:
 @contextmanager
 def registry(root: Path, java_home: Path, log: Path) -> Iterator[str]:
     """The URL of its Confluent API."""
-    jar, port = ensure(root), free_port()
+    jar, port = ensure(root, java_home), free_port()
     command = [str(java_home / "bin" / "java"), "-Xmx256m", "-jar", str(jar)]
     environ = os.environ | {"QUARKUS_HTTP_HOST": "127.0.0.1", "QUARKUS_HTTP_PORT": str(port)}
     url = f"http://127.0.0.1:{port}/apis/ccompat/v7"

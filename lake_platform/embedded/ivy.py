@@ -47,6 +47,15 @@ class Coordinate:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """What a release has beside its jar."""
+
+    of: Coordinate
+    classifier: str
+    ending: str
+
+
+@dataclass(frozen=True)
 class Ivy:
     """One way to run Ivy; all it keeps lives under `work_dir`, nothing in the user's home."""
 
@@ -65,17 +74,27 @@ class Ivy:
         Raises:
             RepositoryUnreachableError: with what Ivy said about the first jar it lacks.
         """
+        lines = _jar_lines(wanted, transitive=transitive)
+        self._retrieve(lines, target, use_poms=transitive)
+        return {_coordinate(path): path for path in sorted(target.glob("*.jar"))}
+
+    def fetch(self, archive: Archive, target: Path) -> Path:
+        """Puts it into `target`. Raises: as `retrieve`."""
+        self._retrieve(_archive_line(archive), target, use_poms=False)
+        of = archive.of
+        return target / f"{of.organisation}--{of.name}--{of.revision}.{archive.ending}"
+
+    def _retrieve(self, dependencies: str, target: Path, *, use_poms: bool) -> None:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         settings, module = self.work_dir / "ivysettings.xml", self.work_dir / "ivy.xml"
-        settings.write_text(_settings_xml(self.work_dir / "cache", use_poms=transitive))
-        module.write_text(_module_xml(wanted, transitive=transitive))
+        settings.write_text(_settings_xml(self.work_dir / "cache", use_poms=use_poms))
+        module.write_text(_module_xml(dependencies))
         command = [
             *self._java(),
             *("-jar", str(_ivy_jar()), "-settings", str(settings), "-ivy", str(module)),
             *("-confs", "default", "-retrieve", f"{target}/{_PATTERN}"),
         ]
         _run(command)
-        return {_coordinate(path): path for path in sorted(target.glob("*.jar"))}
 
     def _java(self) -> list[str]:
         store = self.work_dir / "trust.jks"
@@ -138,18 +157,37 @@ def _settings_xml(cache: Path, *, use_poms: bool) -> str:
     )
 
 
-def _module_xml(wanted: Sequence[Coordinate], *, transitive: bool) -> str:
+def _jar_lines(wanted: Sequence[Coordinate], *, transitive: bool) -> str:
     conf = "default" if transitive else "default-&gt;*"
-    lines = "".join(
-        f"<dependency org={quoteattr(jar.organisation)} name={quoteattr(jar.name)} "
-        f"rev={quoteattr(jar.revision)} transitive={quoteattr(str(transitive).lower())} "
+    return "".join(
+        f"<dependency {_named(jar)} transitive={quoteattr(str(transitive).lower())} "
         f'conf="{conf}"/>\n'
         for jar in wanted
     )
+
+
+def _archive_line(archive: Archive) -> str:
+    kind, name = quoteattr(archive.ending), quoteattr(archive.of.name)
     return (
-        '<ivy-module version="2.0"><info organisation="lake" module="jars" revision="1"/>\n'
+        f'<dependency {_named(archive.of)} transitive="false" conf="default-&gt;*"><artifact '
+        f"name={name} type={kind} ext={kind} m:classifier={quoteattr(archive.classifier)}/>"
+        "</dependency>\n"
+    )
+
+
+def _named(jar: Coordinate) -> str:
+    return (
+        f"org={quoteattr(jar.organisation)} name={quoteattr(jar.name)} "
+        f"rev={quoteattr(jar.revision)}"
+    )
+
+
+def _module_xml(dependencies: str) -> str:
+    return (
+        '<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">'
+        '<info organisation="lake" module="jars" revision="1"/>\n'
         '<configurations><conf name="default"/></configurations>\n'
-        f"<dependencies>\n{lines}</dependencies></ivy-module>\n"
+        f"<dependencies>\n{dependencies}</dependencies></ivy-module>\n"
     )
 
 
