@@ -68,7 +68,7 @@ class Balance:
     `written` are rows that stand in the table because of this batch, `deduplicated` records that
     a later one of the same key replaced, `deleted` keys removed, `dropped` records a transform or
     the tombstone rule left out on purpose. `exploded` are the rows that exploded records gave
-    beyond their first: so many more than `records` are accounted for.
+    beyond their first, and deletes beside a row: so many more than `records` are accounted for.
     `quarantined_deletes` are those of `quarantined` that
     are tombstones of an upsert table.
     """
