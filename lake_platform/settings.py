@@ -79,7 +79,9 @@ class Settings(BaseSettings):
         "AWS Glue, or nowhere.",
     )
     glue_database: str = Field(
-        "lake", min_length=1, description="Glue database of all tables, as Glue spells it."
+        "lake",
+        pattern=r"^[a-z0-9_-]{1,252}$",
+        description="Glue database of all tables: small letters, digits, _ and -.",
     )
     glue_region: str = Field(
         "", description="Region of Glue. Empty: AWS_REGION, or as the AWS profile says."

@@ -22,6 +22,8 @@ _DEEP = (
     r"cases/test_siblings\.py::test_column_widens_by_data\[(decimal-hudi|int-long-step)",
     r"cases/test_keys\.py::test_c02_siblings\[(urn|2026)",
     r"cases/test_made_columns\.py::\w+\[(append|cow)",
+    r"integration/test_catalog_spark\.py::",
+    r"integration/test_query_doc\.py::test_what_the_page_says_works",
     r"integration/test_prometheus\.py::test_a_blocked_table_reaches",
     r"integration/test_debezium\.py::\w+\[plain",
     r"integration/test_casts\.py::\w+\[(hudi|parquet)",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lake_platform.domain.dataset import Dataset
-from lake_platform.errors import InvalidFieldError, NothingToQueryError
+from lake_platform.errors import InvalidFieldError, NothingToQueryError, TableUnreadableError
 from lake_platform.query.values import plain
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MEMORY = "1GB"
 _BATCH_ROWS = 2_048
 _LOCKED = ("TimeZone = 'UTC'", "enable_external_access = false", "lock_configuration = true")
+_STREAM = "reading the stream registered as"
 _SCANS = ("PYTHON_ARROW_SCAN", "ARROW_SCAN")
 
 
@@ -153,6 +154,12 @@ def _told(dataset: Dataset, sql: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         why = " ".join(str(error).split("\n\nLINE")[0].split())
+        if _STREAM in why:  # the files, not the SQL
+            raise TableUnreadableError(
+                dataset.table, "Arrow",
+                f"{why.partition(' failed: ')[2][:300]} (where a load changed the table meanwhile, "
+                f"ask again)",
+            ) from None  # fmt: skip
         raise InvalidFieldError("sql", sql, why[:500], _remedy(dataset, error)) from None
 
 
@@ -167,4 +174,5 @@ def _remedy(dataset: Dataset, error: Exception) -> str:
         return f"it takes more than {MEMORY}: ask for fewer columns or rows, or aggregate"
     if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
         return f"the table is called {called}; its columns: lake schema show {table}"
-    return "mend the SELECT (DuckDB's SQL)"
+    quoted = "" if table.isidentifier() else f"; the table is called {called}"
+    return f"mend the SELECT (DuckDB's SQL){quoted}"

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lake_platform.cli.main import app
+from lake_platform.query.tables import ParquetTable
 from tests.audit_support import parquet_lab, without_spark
 from tests.support import Lab
 
@@ -124,6 +125,25 @@ def test_a_name_that_needs_quotes_has_one_that_does_not(lab: Lab, lake: Lake) ->
     assert rows(lake("my-orders.v2", "SELECT id FROM my_orders_v2", "--json")) == [[1]]
     result = lake("my-orders.v2", "SELECT id FROM orders")
     assert 'the table is called "my-orders.v2" or my_orders_v2' in result.stderr
+
+    result = lake("my-orders.v2", "SELECT id FROM my-orders.v2")
+    assert 'mend the SELECT (DuckDB\'s SQL); the table is called "my-orders.v2"' in result.stderr
+
+
+def test_a_file_that_goes_while_it_is_read_is_not_the_fault_of_the_sql(
+    lab: Lab, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, file = ParquetTable.put_in, next((lab.home / "storage/lake/t").rglob("*.parquet"))
+
+    def put_in(self: ParquetTable, *arguments: Any) -> None:
+        real(self, *arguments)
+        file.unlink(missing_ok=True)
+
+    monkeypatch.setattr(ParquetTable, "put_in", put_in)
+    result = lake("t", "SELECT sum(id) FROM t")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: table 't': Arrow cannot read it")
+    assert "ask again" in result.stderr
 
 
 def test_sql_from_stdin_and_joins_with_itself(lake: Lake) -> None:

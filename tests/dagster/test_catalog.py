@@ -19,9 +19,12 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import SetupError
 from sensors.catalog import catalog_sensor
-from tests.dagster.fakes import SOURCE, FakePlatform, World, definitions
+from tests.dagster.fakes import SOURCE, FakePlatform, World, definitions, fake_platform
 from tests.dagster.test_phases import run
 from tests.dagster.test_sensors import Ticks
+from tests.glue_server import aws_keys, glue_url
+
+__all__ = ["aws_keys", "glue_url"]
 
 DAY_MS = 86_400_000
 
@@ -105,6 +108,24 @@ def test_the_settings_count_for_datasets_that_do_not_say(world: World) -> None:
     keys = definitions(world).resolve_all_asset_keys()
     assert asset_key("catalog", "plain") in keys
     assert asset_key("catalog", "not") not in keys
+
+
+def test_a_run_has_its_client_through_dagsters_resource(
+    world: World, glue_url: str, aws_keys: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert aws_keys is None
+    changes = {"glue_endpoint_url": glue_url, "glue_database": "by_dagster", "catalog": "glue"}
+    world.settings = world.settings.model_copy(update=changes)
+    world.register("t")
+    service = fake_platform(world).catalog()
+    assert service.sync("t").entries == ()
+    assert service.catalog.ensure()
+    monkeypatch.delenv("AWS_REGION")
+    with pytest.raises(SetupError, match="LAKE_GLUE_REGION"):
+        fake_platform(world).catalog()
+    world.settings = world.settings.model_copy(update={"storage_url": "memory:///"})
+    with pytest.raises(SetupError, match="read tables on S3"):
+        fake_platform(world).catalog()
 
 
 def test_without_any_there_is_neither_job_nor_sensor(world: World) -> None:
