@@ -93,6 +93,8 @@ def test_shell_tells_no_secret(
 
 def test_settings_do_not_show_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_METASTORE_URL", f"postgresql://u:{CANARY}@h/d")
+    for name in ("WEBHOOK_URL", "WEBHOOK_TOKEN", "SLACK_URL", "SMTP_USER", "SMTP_PASSWORD"):
+        monkeypatch.setenv(f"LAKE_ALERT_{name}", f"https://hooks.x.test/{CANARY}")
     monkeypatch.setenv("LAKE_STORAGE_OPTIONS", json.dumps({"aws_secret_access_key": CANARY}))
     monkeypatch.setenv("LAKE_SPARK_CONF", json.dumps({"spark.hadoop.fs.s3a.secret.key": CANARY}))
     settings = load_settings()

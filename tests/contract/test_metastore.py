@@ -659,6 +659,9 @@ def test_errors_of_before_are_those_of_loads(url: str) -> None:
     assert (progress.load_error, progress.dump_error) == ("too many are bad", "")
     assert (progress.records, progress.load_failures, progress.quarantined_deletes) == (7, 0, 0)
     assert progress.begins_at == EARLIEST_MS  # nobody noted it
+    # Since its last success, which was at 7: nobody noted when it first failed.
+    assert (progress.load_failing_since, progress.dump_failing_since) == (8, 0)
+    assert progress.failed_loads == 0
     (incident,) = store.incidents("orders")
     assert (incident.kind, incident.reason) == ("schema", "")
     assert store.resume("orders", "ann").status is Status.BLOCKED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import dagster as dg
@@ -16,6 +17,8 @@ from sensors.alerts import alerts_sensor
 from tests.dagster.fakes import HOUR_MS, World, definitions, fake_platform
 from tests.dagster.test_sensors import dumped
 from tests.receivers import HttpInbox, http_inbox
+
+SECRET = "s3cr3t-T0KEN"
 
 
 @pytest.fixture
@@ -154,6 +157,33 @@ def test_a_receiver_that_is_down_does_not_end_the_tick(
     inbox.status, inbox.bodies = 200, []
     tick(world, instance)
     assert told(inbox) == [f"{LATE} orders fires"]
+
+
+def test_the_address_is_a_secret(
+    world: World,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world.register("orders", max_lag_seconds=60)
+    dumped(world, "orders")
+    with http_inbox(f"/services/{SECRET}") as inbox:
+        inbox.status, inbox.answer = 403, "no such hook: {path}"
+        monkeypatch.setenv("LAKE_ALERT_SLACK_URL", inbox.url)
+        monkeypatch.setenv("LAKE_ALERT_WEBHOOK_TOKEN", f"{SECRET}-token")
+        monkeypatch.setenv("LAKE_ALERT_WEBHOOK_URL", f"{inbox.url}?token={SECRET}")
+        world.settings = load_settings(world.settings.home)
+        said = tick(world, instance, HOUR_MS)
+        tick(world, instance, HOUR_MS)  # that it is not delivered is an alert, too
+    assert "not delivered to" in said
+    states = world.metastore.receivers()
+    assert all("HTTP 403 Forbidden: no such hook: ***" in s.error for s in states.values())
+    kept = f"{states} {world.metastore.held_alerts()}"
+    printed = capfd.readouterr()
+    for text in (said, kept, printed.out, printed.err, caplog.text, repr(world.settings)):
+        assert SECRET not in text
 
 
 def test_the_checks_of_the_sensor_are_checks_of_the_assets(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,22 @@ from lake_platform.errors import DeliveryError, SetupError
 _TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 _LONGEST_ANSWER = 200
 _SHORTEST_SECRET = 4
+
+
+class _Unsaid(logging.Filter):
+    """httpx logs the whole address of each request, which is the secret here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        return not any(address in said for address in self.addresses)
+
+
+_unsaid = _Unsaid()
+logging.getLogger("httpx").addFilter(_unsaid)
 
 
 class Webhook:
@@ -40,6 +57,7 @@ class Webhook:
             {s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len, reverse=True
         )
         self._host = parts.host
+        _unsaid.addresses |= {url, str(parts)}
 
     def send(self, message: Message) -> str:
         headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
