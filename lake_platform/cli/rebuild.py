@@ -65,8 +65,9 @@ def rebuild(
         raise InvalidFieldError(
             "json", True, "leaves nobody to ask about the swap", "give --yes or --no-swap besides"
         )
-    changes = _definition(definition, table) | dict(_change(text) for text in change or ())
+    changes = dict(_change(text) for text in change or ())
     with open_shell(home, as_json=as_json) as shell:
+        changes = _definition(shell, definition, table) | changes
         rebuilder = rebuilder_of(shell)
         if abort:
             _abort(shell, rebuilder, table)
@@ -212,14 +213,19 @@ def _change(text: str) -> tuple[str, Any]:
     return name, value_of(value)
 
 
-def _definition(file: Path | None, table: str) -> dict[str, Any]:
+def _definition(shell: Shell, file: Path | None, table: str) -> dict[str, Any]:
+    """With the hash of each function that is a step."""
     if file is None:
         return {}
+    pinned = shell.use_cases().pinned
     if file.suffix != ".py":
-        return dataset_to_dict(parse_dataset(read_json(file)))
-    found = [d for d in datasets_in_file(file, table) if d.table == table]
+        return dataset_to_dict(pinned(parse_dataset(read_json(file))))
+    directory = shell.settings.definitions_dir
+    inside = file.absolute().is_relative_to(directory.absolute())
+    held = datasets_in_file(file, table, directory if inside else None)
+    found = [d for d in held if d.table == table]
     if not found:
         raise InvalidFieldError(
             "definition", str(file), f"has no dataset of table {table}", "give the file that has it"
         )
-    return dataset_to_dict(found[0])
+    return dataset_to_dict(pinned(found[0]))

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from lake_platform.cli.asking import ENVELOPE_HELP
+from lake_platform.cli.try_code import code_settings, steps_of
 from lake_platform.cli.try_home import check_out
 from lake_platform.cli.try_run import Planned, Run
 from lake_platform.errors import InvalidFieldError
@@ -23,17 +24,21 @@ from lake_platform.trial.schema_files import format_of, schema_text
 app = typer.Typer()
 _ORDERED = ("batch", "act")
 _META = "lake.steps"
+_MADE = ("sql", "step")
+_META_MADE = "lake.transforms"
 _PANEL = "Definition (flags win over --definition)"
 
 
 class _InOrder(TyperCommand):
-    """Keeps the order in which `--batch` and `--act` stand on the command line: the parsed values
-    have it within each of them only."""
+    """Keeps the order in which `--batch` and `--act`, `--sql` and `--step` stand on the command
+    line: the parsed values have it within each of them only."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         left = {name: iter(values.get(name) or ()) for name in _ORDERED}
         ctx.meta[_META] = [(p.name, Path(next(left[p.name]))) for p in order if p.name in left]
+        made = {name: iter(values.get(name) or ()) for name in _MADE}
+        ctx.meta[_META_MADE] = [(p.name, next(made[p.name])) for p in order if p.name in made]
         return list(super().parse_args(ctx, args))
 
 
@@ -94,9 +99,17 @@ def try_(
     partition_by: Annotated[
         list[str] | None, typer.Option(help="May be repeated.", rich_help_panel=_PANEL)
     ] = None,
-    sql: Annotated[
+    sql: Annotated[  # noqa: ARG001
         list[str] | None,
         typer.Option(help="A SELECT over `input`; may be repeated.", rich_help_panel=_PANEL),
+    ] = None,
+    step: Annotated[  # noqa: ARG001
+        list[str] | None,
+        typer.Option(
+            metavar="JSON",
+            rich_help_panel=_PANEL,
+            help="A step of any kind, as in a definition; may be repeated, in order with --sql.",
+        ),
     ] = None,
     schema_file: Annotated[
         list[Path] | None,
@@ -145,6 +158,9 @@ def try_(
     With --schema-file the records are JSON, as the platform makes of messages
     in a schema registry's format, and columns are what the schema declares.
 
+    A JAR that --step names by its file need not be allowed, nor its sha256 be
+    given: --step '{"kind":"jar","jar":"a.jar","functions":{"masked":"a.Mask"}}'
+
     With --records each line is a whole record,
       {"key":"k", "value":{…}, "headers":{…}, "partition":0, "timestamp":ms}
     where "value":null is a tombstone, and "value_text" or "value_bytes"
@@ -168,11 +184,12 @@ def try_(
     another engine cannot read the table. What --act asks for and is refused is
     shown and changes no exit code. The form of --json: docs/try.md.
     """
+    made, folders = steps_of(ctx.meta[_META_MADE])
+    settings = code_settings(load_settings(home), definition, folders)
     flags = {
         "table": table, "topic": topic, "mode": mode, "format": format_,
         "primary_key": primary_key, "ordering_field": ordering_field, "partition_by": partition_by,
-        "transforms": [{"sql": step} for step in sql or ()], "delete_when": delete_when,
-        "envelope": envelope,
+        "transforms": made, "delete_when": delete_when, "envelope": envelope,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     given |= dict(_assigned(text) for text in field or ())
@@ -183,7 +200,7 @@ def try_(
     texts = [schema_text(path) for path in schema_file or ()]
     if schema_file and "value_format" not in given:
         given["value_format"] = format_of(schema_file[0], texts[0])
-    dataset = dataset_of(given, definition, records)
+    dataset = dataset_of(given, definition, records, settings.definitions_dir)
     if (dataset.value_format == "json") == bool(texts):
         raise InvalidFieldError(
             "value_format", dataset.value_format,
@@ -191,7 +208,7 @@ def try_(
             "leave out --schema-file" if texts else "give --schema-file, and records as JSON",
         )  # fmt: skip
     run = Run(dataset, [(records, []), *steps], whole, as_json, at_most_seconds, out, texts)
-    raise typer.Exit(run.carried_out(load_settings(home)))
+    raise typer.Exit(run.carried_out(settings))
 
 
 def _assigned(text: str) -> tuple[str, Any]:

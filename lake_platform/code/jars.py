@@ -37,7 +37,8 @@ def read_jar(step: Transform, folders: Sequence[Path]) -> bytes:
     why = f"the step says {step.sha256}" if step.sha256 else "the step has no sha256"
     raise InvalidFieldError(
         "transforms.sha256", step.sha256, f"{path} has the sha256 {sha256}, and {why}",
-        f'if this is the JAR you mean, write "sha256": "{sha256}"; else put back the one of before',
+        f'if this is the JAR you mean, write "sha256": "{sha256}"'
+        + ("; else put back the one of before" if step.sha256 else ""),
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ class Transform:
         if not (self.functions or self.class_name):
             raise InvalidFieldError(
                 "transforms.functions", {}, f"nothing of {self.jar} is used",
-                'name functions of it, as {"mask": "com.example.Mask"}, or a class_name',
+                'name functions of it, as {"masked": "com.example.Mask"}, or a class_name',
             )  # fmt: skip
         for name in self.functions:
             if not _NAME.fullmatch(name):

@@ -19,25 +19,32 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
 _SUFFIXES = (".gz", ".ndjson", ".jsonl", ".json", ".txt")
 
 
-def dataset_of(given: Mapping[str, Any], definition: Path | None, records: Path) -> Dataset:
-    """`given` (fields as JSON values) wins over the definition. Without a name the table is called
-    as the file of records, and the topic as the table.
+def dataset_of(
+    given: Mapping[str, Any],
+    definition: Path | None,
+    records: Path,
+    directory: Path | None = None,
+) -> Dataset:
+    """`given` (fields as JSON values) wins over the definition, which may import other modules of
+    `directory`. Without a name the table is called as the file of records, and the topic as the
+    table.
 
     Raises:
         InvalidFieldError, SetupError: the definition cannot be read, or the dataset cannot be.
     """
-    fields = {**(_defined(definition, given.get("table")) if definition else {}), **given}
+    held = _defined(definition, given.get("table"), directory) if definition else {}
+    fields = {**held, **given}
     fields.setdefault("table", _named_after(records))
     fields.setdefault("topic", fields["table"])
     return parse_dataset(fields)
 
 
-def _defined(path: Path, table: str | None) -> dict[str, Any]:
+def _defined(path: Path, table: str | None, directory: Path | None) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidFieldError(
             "definition", str(path), "there is no such file", "name a .json or .py file"
         )
-    return _from_code(path, table) if path.suffix == ".py" else _from_json(path)
+    return _from_code(path, table, directory) if path.suffix == ".py" else _from_json(path)
 
 
 def _from_json(path: Path) -> dict[str, Any]:
@@ -54,8 +61,8 @@ def _from_json(path: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _TOLD}
 
 
-def _from_code(path: Path, table: str | None) -> dict[str, Any]:
-    found = {dataset.table: dataset for dataset in datasets_in_file(path, table)}
+def _from_code(path: Path, table: str | None, directory: Path | None) -> dict[str, Any]:
+    found = {dataset.table: dataset for dataset in datasets_in_file(path, table, directory)}
     listed = ", ".join(found) or "none"
     if not found:
         raise InvalidFieldError(

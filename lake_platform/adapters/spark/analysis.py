@@ -35,6 +35,11 @@ _DATE_OF_RUN = re.compile(r"cast\((now|today|tomorrow|yesterday)[^()]* as (date|
 
 def analyse(spark: SparkSession, dataset: Dataset, source: Struct) -> Struct:
     """The table's columns. Raises: InvalidFieldError."""
+    for name in (name for step in dataset.transforms for name in step.functions):
+        if spark.catalog.functionExists(name):
+            raise InvalidFieldError(
+                "transforms.functions", name, "is a function of Spark SQL", "give it another name"
+            )
     try:
         made = steps.run(dataset, empty_input(spark, source), source)
         columns = steps.output(dataset, made.frame)

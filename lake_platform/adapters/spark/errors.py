@@ -73,12 +73,24 @@ def first_record(job: BatchJob) -> str:
 def short(error: BaseException) -> str:
     """What was thrown and the last cause of it, without the stack. py4j puts a line of its own
     before that, which says only which call it was."""
+    raised = _raised_in_python(str(error))
+    if raised:
+        return f"Python raises {raised[:_SHORT]}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if lines[0].startswith("An error occurred while calling") and len(lines) > 1:
         lines = [lines[1].removeprefix(": "), *lines[2:]]
     causes = [line for line in lines[1:] if line.startswith("Caused by: ")]
     thrown = _sentence(lines)[:_SHORT]
     return f"{thrown} ({causes[-1][:_SHORT]})" if causes else thrown
+
+
+def _raised_in_python(text: str) -> str:
+    """The line behind a Python worker's stack; empty where there is none."""
+    _, _, stack = text.partition("Traceback (most recent call last):\n")
+    indent = len(stack) - len(stack.lstrip())
+    # The driver's own text of it is indented as a whole.
+    ended = (line for line in stack.splitlines() if len(line) - len(line.lstrip()) < indent)
+    return next((line.strip() for line in ended if line.strip()), "")
 
 
 def _sentence(lines: list[str]) -> str:

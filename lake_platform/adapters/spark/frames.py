@@ -4,7 +4,7 @@ record, made of that record alone, the same each time."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_platform.adapters.spark.functions import AGAIN, CHANGING
@@ -33,10 +33,16 @@ class FrameError(Exception):
     """A step gives what no step may give."""
 
 
-def run_function(function: FrameFunction, frame: DataFrame, technical: Sequence[str]) -> DataFrame:
-    """What `function` makes of `frame`, with its `technical` columns as they were.
+def run_function(
+    function: FrameFunction,
+    frame: DataFrame,
+    technical: Sequence[str],
+    typed: Callable[[DataFrame], DataFrame],
+) -> DataFrame:
+    """What `function` makes of `frame`, with its `technical` columns as they were. `typed` raises
+    where a column has a type that Python has no name for.
 
-    Raises: FrameError; whatever the function raises.
+    Raises: FrameError; whatever the function and `typed` raise.
     """
     from pyspark.sql import DataFrame as Classic
     from pyspark.sql import functions as F
@@ -47,7 +53,7 @@ def run_function(function: FrameFunction, frame: DataFrame, technical: Sequence[
     made: Any = function(given)
     if not isinstance(made, Classic) and type(made) is not type(given):
         raise FrameError(f"gives a {type(made).__name__}, not a DataFrame")
-    _check_columns(given, made, technical)
+    _check_columns(given, typed(made), technical)
     _check_plan(given, made)
     own = [c for c in made.columns if c not in technical and c != RECORD]
     record = F.col(RECORD)

@@ -157,8 +157,11 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
 def clashes(spark: SparkSession, dataset: Dataset) -> bool:
     """Whether the session knows other classes by the names that JARs of this dataset have: its
     executors would run those."""
+    jars = {s.sha256 for s in dataset.transforms if s.kind == "jar"}
+    if not jars:
+        return False
     held = _SESSIONS.get(_id(spark), _InSession())
-    jars = {s.sha256 for s in dataset.transforms if s.kind == "jar"} - held.loaders.keys()
+    jars -= held.loaders.keys()
     return any(
         held.classes.get(name, crc) != crc
         for sha256 in jars

@@ -34,7 +34,7 @@ def run_code(
     field, value = step.said
     try:
         function = frame_function(frame.sparkSession, step)
-        made = run_function(function, frame, technical)
+        made = run_function(function, frame, technical, lambda it: _typed(name, value, it))
         out = analysed(name, value, lambda: made)
     except (CodeError, FrameError) as error:
         raise StepError(name, str(error), field, value) from error

@@ -6,7 +6,12 @@ import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import AnalysisException
 
-from lake_platform.adapters.spark.errors import engine_errors, look_errors, write_errors
+from lake_platform.adapters.spark.errors import (
+    engine_errors,
+    look_errors,
+    short,
+    write_errors,
+)
 from lake_platform.domain.batches import BatchJob, BatchRange, Claim, Worker
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.offsets import RawCommit, RawObject
@@ -99,3 +104,19 @@ def test_errors_of_ours_and_bugs_pass() -> None:
         with pytest.raises(type(error)) as caught, engine_errors("x", "y"):
             raise error
         assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "An exception was thrown from the Python worker. Please see the stack trace below.\n",
+        "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted: "
+        "org.apache.spark.api.python.PythonException: ",
+    ],
+)
+def test_what_python_raised_is_shown_without_its_stack(before: str) -> None:
+    stack = (
+        'Traceback (most recent call last):\n  File "/defs/orders.py", line 7, in checked\n'
+        "    raise ValueError('seventy')\nValueError: seventy\n\n\tat org.apache.spark.Python.run\n"
+    )
+    assert short(Exception(before + stack)) == "Python raises ValueError: seventy"
