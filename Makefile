@@ -12,10 +12,11 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 CODE := lake_platform assets resources sensors tests bench
 RECORDS ?=
 UV := $(VENV)/uv/bin/uv
+AUDIT := $(VENV)/pip-audit/bin/pip-audit
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup lock demo schema-demo up down test test-fast test-all lint format bench screenshots clean \
+.PHONY: help setup lock demo schema-demo up down test test-fast test-all lint audit-deps format bench screenshots clean \
   chaos chaos-schedules chaos-input chaos-faults chaos-kills mutation
 
 help: ## this list
@@ -85,10 +86,18 @@ chaos-input: $(STAMP) ## a million mutated records, a long life of the cleaner, 
 mutation: $(STAMP) ## break the commit log, planning and recovery in 3,000 ways; tests must notice 90 %
 	$(BIN)/python -m tests.mutation
 
-lint: $(STAMP) ## ruff and mypy strict
+lint: $(STAMP) ## ruff, mypy strict and bandit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
+	$(BIN)/bandit -q -r -c pyproject.toml $(filter-out tests bench,$(CODE))
+
+audit-deps: $(STAMP) ## known vulnerabilities of what requirements.lock pins; needs PyPI's JSON API
+	@# Of its own: it is no part of the platform, and its packages are many. --strict: a package that
+	@# the service does not know is no sound one.
+	@test -x $(AUDIT) || { $(PYTHON) -m venv $(VENV)/pip-audit && \
+	  $(VENV)/pip-audit/bin/pip install --quiet pip-audit==2.10.1; }
+	$(AUDIT) --strict --disable-pip --require-hashes -r requirements.lock
 
 format: $(STAMP) ## let ruff format and fix
 	$(BIN)/ruff format .

@@ -9,6 +9,7 @@ import dagster as dg
 import structlog
 from pydantic import Field, PrivateAttr
 
+from lake_platform.adapters.secrets.resolve import use_aws_client
 from lake_platform.alerting.deliver import Told, tell
 from lake_platform.audit.sources import Sources
 from lake_platform.catalog.service import CatalogService
@@ -68,6 +69,15 @@ class Catalogue(Metastore, Protocol):
 
 _RELOAD_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
+
+
+def _secrets_manager() -> Any:
+    from resources.secrets import secrets_resource
+
+    return secrets_resource().get_client()
+
+
+use_aws_client(_secrets_manager)  # in every process that has this resource
 WORKER_TAG = "lake/worker"
 _opened: dict[str, Ports] = {}
 _opening = Lock()

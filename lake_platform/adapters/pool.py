@@ -9,7 +9,7 @@ into a command line or an environment.
 from __future__ import annotations
 
 import os
-import pickle
+import pickle  # between processes of ours, over a socket they inherit  # nosec B403
 import select
 import signal
 import socket

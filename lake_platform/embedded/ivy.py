@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import quoteattr  # writes XML, parses none  # nosec B406
 
 from lake_platform.embedded.java import java_binary
 from lake_platform.embedded.truststore import PASSWORD, write_truststore

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, cast
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault, ServerProxy  # of our own supervisord alone  # nosec B411
 
 from lake_platform.embedded.home import StackHome
 from lake_platform.embedded.programs import Program

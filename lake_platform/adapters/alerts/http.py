@@ -39,7 +39,7 @@ class Webhook:
     name = "webhook"
     setting = "LAKE_ALERT_WEBHOOK_URL"
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(self, url: str, token: str = "") -> None:  # empty: none is sent  # nosec B107
         """Raises: SetupError."""
         try:
             parts, split = httpx.URL(url), urlsplit(url)

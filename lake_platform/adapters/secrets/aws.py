@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from lake_platform.domain.secrets import Reference
 from lake_platform.errors import SecretMissingError
 
 _KEPT_SECONDS = 60.0  # a dump makes several clients; each question to AWS costs money
-_CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3})
+ATTEMPTS = 3
 _WHY = {
     "ResourceNotFoundException": "there is no such secret",
     "AccessDeniedException": "may not be read: the right secretsmanager:GetSecretValue is missing",
@@ -27,22 +28,21 @@ _REMEDY = "check its name, AWS_REGION, and the rights of the role or access key"
 _known: dict[str, tuple[float, str]] = {}
 
 
-def _default_client() -> Any:
-    return boto3.Session().client("secretsmanager", config=_CONFIG)
+def open_manager(
+    region: str = "", endpoint: str = "", attempts: int = ATTEMPTS, profile: str | None = None
+) -> Any:
+    """Seconds, not minutes: a manager that does not answer must not hang a run."""
+    return boto3.Session(profile_name=profile).client(
+        "secretsmanager",
+        region_name=region or os.environ.get("AWS_REGION") or None,  # boto3 knows the longer name
+        endpoint_url=endpoint or None,
+        config=Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": attempts}),
+    )
 
 
-_open: Callable[[], Any] = _default_client
-
-
-def use_client(client: Callable[[], Any]) -> None:
-    """Dagster brings its own, made by dagster-aws."""
-    global _open  # noqa: PLW0603 - one for the process, as the environment is
-    _open = client
-
-
-def read(asked: Reference, setting: str) -> str:
+def read(asked: Reference, setting: str, client: Callable[[], Any] = open_manager) -> str:
     """Raises: SecretMissingError."""
-    text = _secret(asked, setting)
+    text = _secret(asked, setting, client)
     if not asked.key:
         return text
     try:
@@ -57,13 +57,13 @@ def read(asked: Reference, setting: str) -> str:
     return str(value)
 
 
-def _secret(asked: Reference, setting: str) -> str:
+def _secret(asked: Reference, setting: str, client: Callable[[], Any]) -> str:
     now = time.monotonic()
     known = _known.get(asked.name)
     if known is not None and now - known[0] < _KEPT_SECONDS:
         return known[1]
     try:
-        answer = _open().get_secret_value(SecretId=asked.name)
+        answer = client().get_secret_value(SecretId=asked.name)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "?"))
         raise _missing(asked, setting, _WHY.get(code, f"AWS answered {code}"), _REMEDY) from None

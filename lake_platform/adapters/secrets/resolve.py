@@ -4,8 +4,9 @@ changed holds from the next connection on."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from lake_platform.domain.secrets import Reference, names_secret, reference
@@ -83,9 +84,18 @@ def _from_file(asked: Reference, setting: str) -> str:
 
 
 def _from_aws(asked: Reference, setting: str) -> str:
-    from lake_platform.adapters.secrets.aws import read
+    from lake_platform.adapters.secrets.aws import open_manager, read
 
-    return read(asked, setting)
+    return read(asked, setting, _client or open_manager)
+
+
+_client: Callable[[], Any] | None = None
+
+
+def use_aws_client(client: Callable[[], Any]) -> None:
+    """Dagster brings its own, by dagster-aws."""
+    global _client  # noqa: PLW0603 - one for the process, as the environment is
+    _client = client
 
 
 _READ = {"env": _from_environment, "file": _from_file, "aws-secrets": _from_aws}

@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lake_platform import compose
-from lake_platform.adapters.secrets import aws
+from lake_platform.adapters.secrets import aws, resolve
 from lake_platform.adapters.secrets.resolve import resolved, resolved_options, resolved_url
 from lake_platform.api.security import Tokens
 from lake_platform.domain.secrets import Reference, hidden, names_secret, reference
@@ -227,13 +227,13 @@ class TestAws:
     def _here(self, monkeypatch: pytest.MonkeyPatch, manager: str) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", manager)
         monkeypatch.setenv("AWS_REGION", "eu-west-1")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        monkeypatch.setattr(resolve, "_client", None)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         aws._known.clear()
 
     def _create(self, name: str, **content: str | bytes) -> None:
-        boto3.client("secretsmanager").create_secret(Name=name, **content)
+        boto3.client("secretsmanager", region_name="eu-west-1").create_secret(Name=name, **content)
 
     def test_text_and_keys(self) -> None:
         self._create("one", SecretString=CANARY)
@@ -275,10 +275,28 @@ class TestAws:
         with pytest.raises(SecretMissingError, match="NoCredentialsError"):
             resolved("aws-secrets:one", "X")
 
+    def test_dagster_asks_through_dagster_aws(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from resources import platform, secrets
+
+        asked: list[secrets.SecretsResource] = []
+        original = secrets.secrets_resource
+
+        def noted() -> secrets.SecretsResource:
+            asked.append(original())
+            return asked[-1]
+
+        monkeypatch.setattr(secrets, "secrets_resource", noted)
+        monkeypatch.setattr(resolve, "_client", platform._secrets_manager)
+        self._create("dagster", SecretString=CANARY)
+        assert resolved("aws-secrets:dagster", "X") == CANARY
+        assert [one.max_attempts for one in asked] == [aws.ATTEMPTS]
+
     def test_it_is_asked_once_a_minute(self) -> None:
         self._create("kept", SecretString="first")
         assert resolved("aws-secrets:kept", "X") == "first"
-        boto3.client("secretsmanager").update_secret(SecretId="kept", SecretString="second")
+        boto3.client("secretsmanager", region_name="eu-west-1").update_secret(
+            SecretId="kept", SecretString="second"
+        )
         assert resolved("aws-secrets:kept", "X") == "first"
         aws._known["kept"] = (aws._known["kept"][0] - aws._KEPT_SECONDS, "first")
         assert resolved("aws-secrets:kept", "X") == "second"
