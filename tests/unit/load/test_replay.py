@@ -308,9 +308,11 @@ class Books:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def record_batch(self, table: str, result: WriteResult, windows: Any, *more: Any) -> None:
+    def record_batch(
+        self, table: str, result: WriteResult, windows: Any, *more: Any, **named: Any
+    ) -> None:
         self.batches.append((table, result, dict(windows)))
-        self._inner.record_batch(table, result, windows, *more)
+        self._inner.record_batch(table, result, windows, *more, **named)
 
 
 def test_what_a_dead_writer_did_not_tell_is_told_by_the_next(lab: Lab) -> None:
