@@ -21,7 +21,7 @@ from assets.proposals import renames_of
 from assets.rules import rules_of
 from assets.standing import standing
 from assets.translator import Layer
-from assets.windows import Pace, RawTally, Windows, settle
+from assets.windows import WINDOWS_TAG, Pace, RawTally, Windows, settle
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.quality import Balance
@@ -51,12 +51,14 @@ Events = Iterator[dg.AssetMaterialization | dg.AssetCheckResult]
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a run wants of one asset. `windows` is empty when a sensor asked for what is pending;
-    `share` is how many assets of this layer the run serves one after the other."""
+    `share` is how many assets of this layer the run serves one after the other, `shown` where the
+    windows of the sensor begin."""
 
     windows: tuple[str, ...]
     load: bool
     checks: frozenset[str]
     share: int
+    shown: str = ""
 
 
 def asked(context: dg.AssetExecutionContext, layer: Layer) -> Asked:
@@ -68,6 +70,7 @@ def asked(context: dg.AssetExecutionContext, layer: Layer) -> Asked:
         load=bool(context.selected_asset_keys),
         checks=frozenset(k.name for k in context.selected_asset_check_keys),
         share=max(1, sum(1 for key in selected if key.path[0] == layer)),
+        shown=context.run.tags.get(WINDOWS_TAG, ""),
     )
 
 
@@ -96,7 +99,7 @@ def dump_events(
     # and from the first commit on with an hour that has not come yet.
     if seqs and ports.metastore.progress(table).reported_seq >= seqs[0] - 1:
         ports.metastore.update_progress(table, reported_seq=seqs[-1])
-    settle(platform, table)
+    settle(platform, table, want.shown)
     log.info(f"{sum(t.records for t in tally.values())} records in {len(tally)} windows")
 
 
@@ -135,7 +138,7 @@ def load_events(
         if want.load:
             done = tally.windows
             yield from _verify(dataset, platform, [w for w in want.windows if w not in done], log)
-    settle(platform, dataset.table)
+    settle(platform, dataset.table, want.shown)
     log.info(f"{len(tally.results)} batches, windows {sorted(tally.windows)[-5:]}")
 
 

@@ -19,6 +19,7 @@ from lake_platform.domain.windows import (
 )
 from resources.platform import PlatformResource
 
+WINDOWS_TAG = "lake/windows_from"  # of runs a sensor asked for
 _REPORT_EVERY_MS = 60_000
 _asked_for: set[tuple[str, str]] = set()
 
@@ -56,10 +57,11 @@ def windows_of(progress: Iterable[Progress], now_ms: int) -> Windows:
     return Windows(first_of_day(min(*begins, now_ms)) if begins else FIRST_WINDOW)
 
 
-def settle(platform: PlatformResource, table: str) -> None:
+def settle(platform: PlatformResource, table: str, shown: str) -> None:
     """Has Dagster reload once data begins on another day than its partitions: with the first
-    records of all, or with older ones."""
-    ports, first = platform.ports, platform.first_window
+    records of all, or with older ones. `shown`: where those of who asked for the run begin, which
+    may be older than this process; empty where nobody said."""
+    ports, first = platform.ports, shown or platform.first_window
     begins, now = ports.metastore.progress(table).begins_at, ports.clock()
     if not begins or first_of_day(begins) == first or FIRST_WINDOW < first < first_of_day(begins):
         return

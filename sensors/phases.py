@@ -9,6 +9,7 @@ from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.phases import TRIGGER_TAG
 from assets.standing import naming
 from assets.translator import asset_key
+from assets.windows import WINDOWS_TAG
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.raw import log as raw_log
@@ -48,16 +49,16 @@ def ingest_sensor(tables: Collection[str]) -> dg.SensorDefinition:
                 if dump_due(record, known.progress[table], now):
                     memory.tried(table, marks[table], now)
                     due.append(table)
-        requests = [_dump_request(group) for group in memory.runs(due)]
+        requests = [_dump_request(group, known) for group in memory.runs(due)]
         return dg.SensorResult(run_requests=requests, cursor=memory.dump())
 
     return sensor
 
 
-def _dump_request(due: list[str]) -> dg.RunRequest:
+def _dump_request(due: list[str], known: Known) -> dg.RunRequest:
     return dg.RunRequest(
         asset_selection=[asset_key("raw", t) for t in due],
-        tags={TRIGGER_TAG: "sensor", **naming(due)},
+        tags=_tags(due, known),
     )
 
 
@@ -99,6 +100,10 @@ def load_sensor(tables: Collection[str]) -> dg.SensorDefinition:
     return sensor
 
 
+def _tags(due: list[str], known: Known) -> dict[str, str]:
+    return {TRIGGER_TAG: "sensor", WINDOWS_TAG: known.windows.first, **naming(due)}
+
+
 def _load_request(
     due: list[DatasetRecord],
     ports: Ports,
@@ -119,7 +124,7 @@ def _load_request(
         asset_selection=[asset_key("lake", r.dataset.table) for r in due],
         asset_check_keys=list(_due_checks(due, instance, now_ms)),
         partition_key=known.windows.newest(windows, now_ms),
-        tags={TRIGGER_TAG: "sensor", **naming(r.dataset.table for r in due)},
+        tags=_tags([r.dataset.table for r in due], known),
     )
 
 

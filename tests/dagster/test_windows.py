@@ -11,7 +11,7 @@ import pytest
 from assets import windows
 from assets.jobs import DUMP_JOB, LOAD_JOB
 from assets.translator import asset_key
-from assets.windows import Windows, windows_of
+from assets.windows import WINDOWS_TAG, Windows, windows_of
 from lake_platform.domain.progress import Progress
 from lake_platform.domain.windows import EARLIEST_MS, FIRST_WINDOW
 from sensors.known import Known
@@ -25,7 +25,7 @@ from tests.dagster.fakes import (
     fake_platform,
 )
 from tests.dagster.test_phases import marked, run
-from tests.dagster.test_sensors import Ticks
+from tests.dagster.test_sensors import Ticks, dumped
 
 DAY_MS = 24 * HOUR_MS
 TODAY, LAST_MONTH = "2026-11-01-00:00", "2026-10-02-00:00"
@@ -91,6 +91,22 @@ def test_they_begin_with_the_first_dump_and_move_for_older_records(
     events = Ticks(world, instance, load_sensor(["orders"])).tick().asset_events
     told = {(e.asset_key.path[0], getattr(e, "partition", "")) for e in events}
     assert told == {("raw", late), ("lake", late)}
+
+
+def test_what_a_shell_dumped_shows_after_the_next_run(
+    world: World, instance: dg.DagsterInstance, reloads: list[str]
+) -> None:
+    """The process of a run is younger than that of the sensor, and knows the new first window."""
+    world.register("orders")
+    world.first_window = TODAY
+    world.produce("orders", {"id": 1}, at_ms=START_MS - 29 * DAY_MS)
+    dumped(world, "orders")
+    [asked] = Ticks(world, instance, load_sensor(["orders"])).tick().run_requests or []
+    assert asked.tags[WINDOWS_TAG] == TODAY
+    world.first_window = begin(world)
+    assert world.first_window < TODAY
+    run(world, instance, LOAD_JOB, "orders", partition_key=asked.partition_key, tags=asked.tags)
+    assert len(reloads) == 1
 
 
 def test_a_tick_knows_where_they_begin(world: World) -> None:
