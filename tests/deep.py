@@ -33,6 +33,7 @@ _DEEP = (
     r"integration/test_steps\.py::test_exploded_records_close\w*\[(partitioned|parquet)",
     r"integration/test_steps\.py::test_record_that_no_longer_passes\[(keep-None|delete-ver)",
     r"integration/test_canary\.py::test_canaries_sing_nowhere\[by",
+    r"integration/test_step_versions",
     r"integration/test_step_code\.py::test_steps_of_all_kinds\w*\[hudi",
     r"integration/test_secured_kafka\.py::test_a_right\w*\[(0-command2|2-command4)",
     r"e2e/test_columns_by_hand\.py::\w+\[hudi",

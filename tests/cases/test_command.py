@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from lake_platform import compose
 from lake_platform.cli.main import app
+from tests.step_jars import build_jar
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -108,6 +109,43 @@ def test_definition_as_code_with_a_step(lake: Lake) -> None:
     assert [(r["id"], r["c"]) for r in told["rows"]] == [(1, "NO")]
     assert told["schema"]["columns"][1] == {"source": "c", "column": "c", "type": "string"}
     assert [c["path"] for c in told["schema"]["source"]] == ["id", "c"]
+
+
+def test_steps_of_all_kinds_in_the_order_they_stand_in(
+    lake: Lake, java_home: Path, tmp_path: Path
+) -> None:
+    jar = build_jar(java_home, tmp_path / "example.jar")
+    Path("orders.py").write_text(
+        "from lake_platform.domain.dataset import Dataset, Transform\n"
+        "from .words import MORE\n\n"
+        "def tidy(frame):\n    return frame.withColumn('m', frame.n + MORE)\n\n"
+        "orders = Dataset(topic='t', table='orders', format='parquet',\n"
+        "                 transforms=(Transform.python(tidy),))\n"
+    )
+    Path("words.py").write_text("MORE = 1\n")
+    first = _written("r.ndjson", [{"id": 1, "c": "alice", "n": 4}])
+    done = lake(first, "--definition", "orders.py", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [(r["id"], r["m"]) for r in told["rows"]] == [(1, 5)]
+    assert len(told["definition"]["transforms"][0]["sha256"]) == 64
+    code = {"kind": "jar", "jar": jar.path.name, "functions": {"masked": "example.Mask"}}
+    done = lake(
+        first, "--definition", "orders.py", "--json", "--step", json.dumps(code),
+        "--sql", "SELECT id, masked(c) AS c, n FROM input",
+        "--step", '{"kind": "python", "function": "orders:tidy"}',
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [(r["c"], r["m"]) for r in told["rows"]] == [("***ce", 5)]
+    assert told["definition"]["transforms"][0]["sha256"] == jar.sha256
+    wrong = json.dumps(code | {"sha256": "0" * 64})
+    done = lake(first, "--format", "parquet", "--step", wrong, "--json")
+    assert done.exit_code == 1
+    (error,) = json.loads(done.stdout)["errors"]
+    assert error["field"] == "transforms.sha256"
+    assert jar.sha256 in error["remedy"]
+    assert "not JSON" in lake(first, "--step", "{").output
 
 
 def test_refused_definition_is_a_document_too(lake: Lake) -> None:

@@ -20,6 +20,7 @@ from lake_platform.adapters.spark.session import session_config
 from lake_platform.embedded.jars import ensure_jars
 from lake_platform.embedded.ports import free_port
 from lake_platform.embedded.stack import tail
+from tests.step_jars import build_jar, compiler
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 _SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
@@ -64,9 +65,15 @@ def server(jars_dir: Path, java_home: Path, tmp_path: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def test_both_phases_run_over_spark_connect(server: str, tmp_path: Path) -> None:
+def test_both_phases_run_over_spark_connect(
+    server: str, tmp_path: Path, java_home: Path
+) -> None:  # fmt: skip
+    command = [sys.executable, "-m", "tests.integration.connect_client", str(tmp_path), server]
+    if compiler(java_home):
+        (tmp_path / "jars").mkdir()
+        build_jar(java_home, tmp_path / "jars" / "example.jar")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.connect_client", str(tmp_path), server],
+        command,
         cwd=_REPO,
         capture_output=True,
         text=True,

@@ -22,9 +22,11 @@ from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.domain.transform import Transform
 from lake_platform.errors import (
     InvalidFieldError,
+    RebuildStoppedError,
     StepCodeError,
     TransformError,
 )
+from lake_platform.rebuild.rebuild import Rebuilder
 from tests.audit_support import Copy
 from tests.spark_support import spark, table_rows
 from tests.step_jars import Jar, build_jar
@@ -209,12 +211,41 @@ def test_a_step_may_do_with_columns_and_rows_what_it_likes(
     assert columns(lab) == "struct<id:long,title:string>"
 
 
-def test_a_record_with_two_rows_stops_the_batch(make_lab: MakeLab, jar: Jar) -> None:
+def test_python_udfs_reach_executors_with_what_they_use(make_lab: MakeLab, base: CodeBase) -> None:
+    step = python_step(
+        base,
+        "from . import late\nfrom .words import RATES\n\n"
+        "@F.udf('long')\ndef dear(n):\n    return n * RATES['eur'] + more()\n\n"
+        "def more():\n    return late.MORE\n\n"
+        "def pages(batches):\n    for page in batches:\n        yield page[page['n'] > 0]\n\n"
+        "def step(frame):\n"
+        "    made = frame.withColumn('n', dear('n'))\n"
+        "    return made.mapInPandas(pages, made.schema)\n",
+    )
+    (base.definitions / "steps" / "late.py").write_text("MORE = 1\n")
+    lab = make_lab(*ROWS, steps=(step,), format="parquet")
+    lab.cycle()
+    assert [(row["id"], row["n"]) for row in values(lab)] == [(1, 7), (2, 9), (4, 11)]
+
+
+def test_a_record_with_two_rows_stops_the_batch(
+    make_lab: MakeLab, base: CodeBase, jar: Jar
+) -> None:
     lab = make_lab(*ROWS, steps=(one(jar, class_name="example.Twice", name="two"),))
     said = rf"1 \(two\) failed on batch {BATCH} \(first record partition 0 offset 1\): gives more"
     with pytest.raises(TransformError, match=said):
         lab.cycle()
     assert lab.rows() == []
+    mixed = python_step(
+        base,
+        "def confuse(batches):\n    for page in batches:\n"
+        "        page['_lake_record'] = [page['_lake_record'][0]] * len(page)\n"
+        "        yield page\n\n"
+        "def step(frame):\n    return frame.mapInPandas(confuse, frame.schema)\n",
+    )
+    other = make_lab(*ROWS, steps=(mixed,), format="parquet", table="other")
+    with pytest.raises(TransformError, match=r"offset 0\): gives more than one row of it"):
+        other.cycle("other")
 
 
 @pytest.mark.parametrize(
@@ -222,6 +253,7 @@ def test_a_record_with_two_rows_stops_the_batch(make_lab: MakeLab, jar: Jar) -> 
     [
         ("sql", {"id": 9, "name": "refused", "n": 1}, r"transform 2 \(hide\).*cannot mask refused"),
         ("class", {"id": 9, "name": None, "n": 1}, r"transform 1 \(example.WithoutTests\).*Null"),
+        ("python", {"id": 9, "name": "x", "n": 77}, r"transform 3 \(steps.mine:step\).*seventy"),
     ],
 )
 def test_a_step_that_fails_names_itself_batch_and_first_record(
@@ -260,6 +292,21 @@ def test_classes_that_do_not_fit_are_named(
     lab = make_lab(steps=(one(jar, **fields), sql), format="parquet")
     told = columns(lab)
     assert re.search(said, told), told
+
+
+def test_functions_are_for_the_steps_behind_and_delete_when(make_lab: MakeLab, jar: Jar) -> None:
+    functions = one(jar, functions={"Masked": "example.Mask", "total": "example.Total"})
+    first = Transform(sql="SELECT id, masked(name) AS name, n FROM input")
+    before = make_lab(steps=(first, functions), format="parquet")
+    assert "masked" in columns(before)
+    assert "transform 1 failed" in columns(before)
+    lab = make_lab(
+        *ROWS, {"id": 1, "name": "gone", "n": 3},
+        steps=(functions, Transform(sql="SELECT id, total(double(n), 2L) AS n, name FROM input")),
+        delete_when="masked(name) = '**ne'", mode="upsert", primary_key=("id",), table="u",
+    )  # fmt: skip
+    lab.cycle("u")
+    assert [(row["id"], row["n"]) for row in lab.plain_rows("u")] == [(2, 8), (3, -2), (4, 10)]
 
 
 def test_a_load_stops_when_code_is_not_what_is_on_record(
@@ -324,12 +371,43 @@ def test_a_writer_that_died_is_followed_with_the_code_on_record_alone(
     assert [(row["id"], row["eur"]) for row in values(lab)] == [(1, 6), (4, 10)]
 
 
+def test_a_rebuild_runs_the_code_on_record_alone(
+    make_lab: MakeLab, spark: SparkSession, base: CodeBase, jar: Jar
+) -> None:
+    lab = make_lab(*ROWS, steps=chain(jar), format="parquet")
+    lab.cycle()
+    held = values(lab)
+    ports = replace(lab.ports(), engine=spark_engines(lambda: spark, lab.store, base))
+    work = Rebuilder(lab.metastore, ports, lab.limits)
+    words = base.definitions / "steps" / "words.py"
+    words.write_text('RATES = {"eur": 3}\n')
+    with pytest.raises((StepCodeError, RebuildStoppedError), match="is not what is on record"):
+        work.begin("t", {"partition_by": ["id"]}, "ops")
+        list(work.build("t"))
+    words.write_text(WORDS)
+    work.abort("t", "ops")
+    work.begin("t", {"partition_by": ["id"]}, "ops")
+    assert list(work.build("t"))
+    assert work.compare("t").problems == ()
+    work.swap("t")
+    assert values(lab) == held
+    assert lab.dataset().partition_by == ("id",)
+    assert lab.dataset().transforms == chain_pinned(jar, base)
+
+
+def chain_pinned(jar: Jar, base: CodeBase) -> tuple[Transform, ...]:
+    return pinned(Dataset(topic="t", table="t", transforms=chain(jar)), base).transforms
+
+
 def test_registration_looks_at_code_with_the_engine(
     base: CodeBase, jar: Jar, java_home: Path
 ) -> None:
     analyse = analyse_apart({"JAVA_HOME": str(java_home)}, {}, "", base)
     good = pinned(Dataset(topic="t", table="t", transforms=chain(jar)), base)
     assert analyse(good, SOURCE, None) == []
+    builtin = replace(good, transforms=(one(jar, functions={"mask": "example.Mask"}),))
+    with pytest.raises(InvalidFieldError, match="is a function of Spark SQL"):
+        analyse(builtin, SOURCE, None)
     bad = python_step(base, "def step(frame):\n    return frame.select('id', 'nothing')\n")
     with pytest.raises(InvalidFieldError, match="nothing") as caught:
         analyse(pinned(replace(good, transforms=(bad,)), base), SOURCE, None)
