@@ -29,6 +29,7 @@ from tests.secured_kafka import CANARY, PASSWORD, Secured
 
 pytestmark = pytest.mark.stack
 _SECONDS = 20.0
+_AT_MS = 1_709_598_600_000  # 2024-03-05 00:30 UTC
 TOKEN = f"{CANARY}-token"
 WRONG = f"{CANARY}-wrong"
 _NOBODY = "http://127.0.0.1:1"
@@ -92,7 +93,7 @@ class World:
     def materialize(self, asset: str, *, code: int) -> str:
         """In a process as Dagster's runs are, with its instance in the home."""
         arguments = ["asset", "materialize", "--select", f'key:"{asset}"']
-        arguments += ["--partition-range", "2026-11-20-00:00...2026-11-20-01:00"]
+        arguments += ["--partition-range", "2024-03-05-00:00...2024-03-05-01:00"]
         dagster = Path(sys.executable).with_name("dagster")
         done = subprocess.run(
             [str(dagster), *arguments, "-m", "lake_platform.definitions"],
@@ -150,7 +151,8 @@ def world(
     monkeypatch.setenv("LAKE_ALERT_SMTP_PORT", "1")
     topic = f"topic-{uuid.uuid4().hex[:8]}"
     admin = secured.admin
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(_SECONDS)
+    kept = {"retention.ms": "-1"}  # the records are old, so that their window is a fixed one
+    admin.create_topics([NewTopic(topic, 1, 1, config=kept)])[topic].result(_SECONDS)
     secured.grant(
         [
             ("TOPIC", topic, "READ", False),
@@ -160,7 +162,7 @@ def world(
     )
     producer = Producer({"bootstrap.servers": secured.broker.bootstrap, "log_level": 0})
     for n in range(5):
-        producer.produce(topic, json.dumps({"id": n}).encode())
+        producer.produce(topic, json.dumps({"id": n}).encode(), timestamp=_AT_MS)
     assert producer.flush(_SECONDS) == 0
     made = World(secured, home, elsewhere, topic, monkeypatch, bool(request.param))
     for name, value in _secrets().items():
