@@ -163,7 +163,7 @@ def test_only_what_was_asked_for(lab: Lab) -> None:
     [
         (
             {"reasons": ["no such"]},
-            f"there is {CONFLICT!r}, {NO_JSON!r}; short names are conflict,",
+            f"there is {CONFLICT!r}, {NO_JSON!r}; short names are ",
         ),
         ({"windows": ["2026-11-01-07:00"]}, f"there is {FIRST}, {SECOND}, {THIRD}"),
         ({"windows": ["yesterday"]}, "give full hours in UTC"),
