@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from sqlalchemy import select
@@ -29,7 +30,9 @@ class Absent(Incidents):
             active = active_in(session, table)
             if dataset.absent_for is None or active is None:
                 return []
-            absent = gone(dataset.absent_for, _newest_first(session, table), self._clock())
+            # It is left as soon as enough is known, and a server keeps a cursor until then.
+            with closing(_newest_first(session, table)) as applied:
+                absent = gone(dataset.absent_for, applied, self._clock())
             names = [name for name in absent if _may_go(dataset, active, name)]
             if not names:
                 return []
@@ -41,15 +44,16 @@ class Absent(Incidents):
             return names
 
 
-def _newest_first(session: Session, table: str) -> Iterator[Applied]:
+def _newest_first(session: Session, table: str) -> Generator[Applied, None, None]:
     query = (
         select(BatchRow.absent, BatchRow.balance, BatchRow.recorded_at)
         .where(BatchRow.table_name == table, BatchRow.counted)
         .order_by(BatchRow.last_seq.desc())
         .execution_options(yield_per=500)
     )
-    for absent, balance, at in session.execute(query):
-        yield Applied(None if absent is None else frozenset(absent), balance["written"], at)
+    with session.execute(query) as found:
+        for absent, balance, at in found:
+            yield Applied(None if absent is None else frozenset(absent), balance["written"], at)
 
 
 def _may_go(dataset: Dataset, active: SchemaVersion, name: str) -> bool:
