@@ -20,6 +20,7 @@ Op = Literal["c", "r", "u", "d", "t"]
 OP_KEY, OP_COLUMN = "(op)", "_op"
 TIME_KEY, TIME_COLUMN = "(source time)", "_source_time"
 POSITION_KEY, POSITION_COLUMN = "(source position)", "_source_position"
+MADE_KEYS = (OP_KEY, TIME_KEY, POSITION_KEY)
 TRUNCATE = "(truncate)"
 """The path of a change of an incident: the source table was emptied."""
 

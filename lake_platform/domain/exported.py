@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from lake_platform.domain.change import MADE_KEYS
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.hints import RECORD_KEY
 from lake_platform.domain.mapping import Mapped, Path, shown
@@ -15,6 +16,8 @@ from lake_platform.domain.schema import RESCUED, Array, Decimal, Field, Map, Sca
 Hints = dict[str, dict[str, Any]]
 _PLAIN_KEY = 1000
 _INFERRED = frozenset(["boolean", "long", "double", "string"])
+
+_MADE = (RECORD_KEY, *MADE_KEYS)
 
 
 def hints(
@@ -37,7 +40,7 @@ class _Exporter:
     def struct(
         self, struct: Struct, path: Path, reserved: Callable[[str], bool]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        held = [f for f in struct.fields if f.keys and (path or f.keys[0] != RECORD_KEY)]
+        held = [f for f in struct.fields if f.keys and (path or f.keys[0] not in _MADE)]
         company = assign(
             {f.keys[0] for f in held} | self._pending(path), reserved=reserved, lower=self._lower
         )

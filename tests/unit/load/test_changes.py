@@ -16,6 +16,7 @@ from lake_platform.audit.change import ChangeReader
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
+from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.records.columns import arrow_fields
 from lake_platform.records.opened import Opener
 from tests.audit_support import Copy, RowReader, copy_of, parquet_lab
@@ -596,3 +597,22 @@ def test_the_keys_of_the_topic_are_the_key_of_the_table(made: Any) -> None:
     lab.kafka.produce("unkeyed", b"7", value)
     with pytest.raises(InvalidFieldError, match="name its columns"):
         cases.register_dataset(replace(definition, topic="unkeyed", table="t3"), "somebody")
+
+
+def test_a_rebuild_keeps_the_rows_and_what_the_envelope_said(made: Any, tmp_path: Path) -> None:
+    lab = made(envelope="debezium")
+    lab.send(debezium("c", None, {"id": 1, "Name": "a"}, 1))
+    lab.send(debezium("c", None, {"id": 2, "Name": "b"}, 2))
+    lab.cycle()
+    lab.send(debezium("d", {"id": 1}, None, 3))
+    lab.send(debezium("u", {"id": 2, "Name": "b"}, {"id": 3, "Name": "c"}, 4))
+    lab.cycle()
+    before = lab.plain_rows()
+    work = Rebuilder(lab.metastore, lab.ports(), lab.limits)
+    work.begin("t", {"columns": {"Name": {"name": "n"}}}, "somebody")
+    list(work.build("t"))
+    work.swap("t")
+    (row,) = lab.plain_rows()
+    (old,) = before
+    assert row == {**{k: v for k, v in old.items() if k != "Name"}, "n": "c"}
+    assert audit(lab, tmp_path).verdict == "sound"
