@@ -81,7 +81,10 @@ def try_(
         str | None, typer.Option(help="Topic name; else the table's.", rich_help_panel=_PANEL)
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="append (default) or upsert.", rich_help_panel=_PANEL)
+        str | None,
+        typer.Option(
+            help="append, or upsert (the default with --envelope).", rich_help_panel=_PANEL
+        ),
     ] = None,
     format_: Annotated[
         str | None,
@@ -119,7 +122,16 @@ def try_(
             help="Avro, JSON or .proto schema of the records; the n-th for batch n.",
         ),
     ] = None,
-    envelope: Annotated[str | None, typer.Option(help=ENVELOPE_HELP)] = None,
+    envelope: Annotated[
+        str | None, typer.Option(help=ENVELOPE_HELP, rich_help_panel=_PANEL)
+    ] = None,
+    value_format: Annotated[
+        str | None,
+        typer.Option(
+            help="With --schema-file: avro, json_schema, protobuf or auto; else as the file is.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     delete_when: Annotated[
         str | None, typer.Option(help="SQL condition that deletes by key.", rich_help_panel=_PANEL)
     ] = None,
@@ -190,6 +202,7 @@ def try_(
         "table": table, "topic": topic, "mode": mode, "format": format_,
         "primary_key": primary_key, "ordering_field": ordering_field, "partition_by": partition_by,
         "transforms": made, "delete_when": delete_when, "envelope": envelope,
+        "value_format": value_format,
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     given |= dict(_assigned(text) for text in field or ())
@@ -198,9 +211,15 @@ def try_(
     if out is not None:
         check_out(out)
     texts = [schema_text(path) for path in schema_file or ()]
-    if schema_file and "value_format" not in given:
-        given["value_format"] = format_of(schema_file[0], texts[0])
+    found = format_of(schema_file[0], texts[0]) if schema_file else ""
+    if found:
+        given.setdefault("value_format", found)
     dataset = dataset_of(given, definition, records, settings.definitions_dir)
+    if found and dataset.value_format not in ("json", "auto", found):
+        raise InvalidFieldError(
+            "value_format", dataset.value_format, f"{schema_file and schema_file[0]} is {found}",
+            f"give {found}, or leave it out",
+        )  # fmt: skip
     if (dataset.value_format == "json") == bool(texts):
         raise InvalidFieldError(
             "value_format", dataset.value_format,

@@ -95,3 +95,22 @@ def test_what_cannot_be(line: tuple[str, ...], says: str) -> None:
     done, _ = tried(*line)
     assert done.exit_code == 1
     assert says in done.output
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(("said", "fits"), [("avro", True), ("auto", True), ("json_schema", False)])
+def test_the_format_that_is_said_is_that_of_the_file(said: str, fits: bool) -> None:
+    done, _ = tried("--schema-file", "one.avsc", "--value-format", said)
+    assert (done.exit_code == 0) is fits
+    if not fits:
+        assert "one.avsc is avro; give avro" in done.stderr
+
+
+@pytest.mark.usefixtures("files")
+def test_change_events_in_a_file(tmp_path: Path) -> None:
+    event = {"op": "c", "before": None, "after": {"id": 1}, "source": {"connector": "other"}}
+    (tmp_path / "o.ndjson").write_text(f"{json.dumps(event)}\n{{}}\n")
+    done, told = tried("--envelope", "debezium", "--mode", "append")
+    assert done.exit_code == 0, done.output
+    assert [r["id"] for r in told["rows"]] == [1]
+    assert len(told["quarantine"]) == 1
