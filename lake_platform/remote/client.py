@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from lake_platform import errors
 from lake_platform.errors import ApiUnavailableError, LakeError, NotAuthenticatedError, SetupError
+
+if TYPE_CHECKING:
+    pass
 
 _SECONDS = 120.0  # a registration looks at the topic, and may ask Spark about its steps
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -18,6 +19,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class ApiClient:
     def __init__(self, url: str, token: str) -> None:
         """Raises: SetupError for what is no URL of an API."""
+        import httpx  # slow, and most commands ask no API
+
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
             raise SetupError(
@@ -51,6 +54,8 @@ class ApiClient:
 
         Raises: the error that the API had; ApiUnavailableError.
         """
+        import httpx
+
         asked = "/" + "/".join(quote(part, safe="") for part in path)
         sent = {name: _text(value) for name, value in (query or {}).items() if value is not None}
         try:

@@ -93,4 +93,4 @@ def test_registration_asks_a_process_of_its_own(tmp_path: Path) -> None:
 def test_without_java_the_registration_warns(tmp_path: Path) -> None:
     ask = analyse_apart({"JAVA_HOME": str(tmp_path / "none")}, {}, "")
     (warning,) = ask(dataset("SELECT id FROM input"), SOURCE, None)
-    assert "the first load checks it whole" in warning
+    assert "the first load checks them whole" in warning

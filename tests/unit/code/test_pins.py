@@ -189,10 +189,11 @@ def test_plan_names_the_jar_that_is_another_one(
 def test_packages_leave_nothing_behind_and_never_see_old_files(tmp_path: Path) -> None:
     import sys
 
+    before = set(sys.modules)
     (tmp_path / "one.py").write_text("from .two import x\n")
     for value in (1, 2):
         (tmp_path / "two.py").write_text(f"x = {value}\n")
         with Package(tmp_path) as package:
             assert package.module("one").x == value
-    assert not [n for n in sys.modules if n.startswith("lake_definitions")]
+    assert not [n for n in sys.modules.keys() - before if n.startswith("lake_definitions")]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.py", "two.py"]
