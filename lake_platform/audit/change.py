@@ -3,7 +3,6 @@ change, or the key of the row that goes by it."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,11 @@ from lake_platform.audit.scalars import UnfitError
 from lake_platform.domain.change import OP_KEY, POSITION_KEY, TIME_KEY
 
 _WRAPPED = {"schema", "payload"}
-_LEFT_OUT = ("__debezium_unavailable_value", "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==")
+_LEFT_OUT = (
+    "__debezium_unavailable_value",
+    "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==",
+    "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565",
+)
 _OPS = {
     "canal": {"INSERT": "c", "UPDATE": "u", "DELETE": "d"},
     "maxwell": {"insert": "c", "update": "u", "delete": "d", "bootstrap-insert": "r"},
@@ -98,10 +101,11 @@ class ChangeReader:
         schema: Mapping[str, Any] = {}
         if said.keys() == _WRAPPED:
             schema, said = said["schema"] or {}, said["payload"]
+            if said is None:
+                return self._deleted((None if key is None else self.key(key),), {})
         op = said.get("op")
         if op not in ("c", "r", "u", "d", "t"):
-            others = ({"status", "id", "event_count"}, {"source", "ddl"}, {"message"})
-            if op == "m" or said.keys() == {"ts_ms"} or any(said.keys() >= o for o in others):
+            if _rowless(said):
                 return NOTHING
             raise UnfitError("no change event")
         source = said.get("source") or {}
@@ -125,7 +129,7 @@ class ChangeReader:
     def _canal(self, said: dict[str, Any]) -> Event:
         op = _OPS["canal"].get(str(said.get("type")))
         if op is None:
-            return _about_nothing("isDdl" in said or said.get("type") == "TRUNCATE")
+            return _about_nothing(said.get("isDdl") is True or said.get("type") == "TRUNCATE")
         (row,) = said["data"]
         types = said.get("mysqlType")
         types = types if isinstance(types, dict) else {}
@@ -159,6 +163,8 @@ class ChangeReader:
         before, after = said.get("before"), said.get("after")
         if op == "d":
             return self._either(op, before, None, about)
+        if isinstance(after, dict) and (not after or (before or {}).keys() - after.keys()):
+            raise UnfitError("columns that were left out")
         before = None if before is None else {**after, **before}  # type: ignore[dict-item]
         return self._either(op, after, before, about)
 
@@ -171,9 +177,9 @@ class ChangeReader:
             raise UnfitError("no change event")
         old = said.get("before-image")
         before = None if old is None else {**said["data"], **old}
-        return self._either(
-            op, said["data"], before, {TIME_KEY: milliseconds(about.get("timestamp"))}
-        )
+        row = before if op == "d" and before is not None else said["data"]
+        time = milliseconds(about.get("timestamp"))
+        return self._either(op, row, before, {TIME_KEY: time})
 
     def _either(self, op: str, row: Any, before: Any, about: Mapping[str, Any]) -> Event:
         if op != "d":
@@ -181,6 +187,13 @@ class ChangeReader:
         if not isinstance(row, dict):
             raise UnfitError("no row before it")
         return self._deleted((row,), about)
+
+
+def _rowless(said: Mapping[str, Any]) -> bool:
+    """Of Debezium: transactions, schemas, messages, heartbeats."""
+    others = ({"status", "id", "event_count"}, {"source", "ddl"}, {"message"})
+    named = any(said.keys() >= other for other in others)
+    return said.get("op") == "m" or said.keys() == {"ts_ms"} or named
 
 
 def _about_nothing(known: bool) -> Event:
@@ -191,7 +204,11 @@ def _about_nothing(known: bool) -> Event:
 
 def _kind(said: Mapping[str, Any]) -> str:
     names = said.keys()
-    if names == _WRAPPED or names >= {"op", "source"}:
+    if names == _WRAPPED:
+        inside = said["payload"]
+        event = isinstance(inside, dict) and (inside.keys() >= {"op", "source"} or _rowless(inside))
+        return "debezium" if inside is None or event else "none"
+    if (names >= {"op", "source"} and isinstance(said["source"], dict)) or _rowless(said):
         return "debezium"
     marks = {
         "canal": {"data", "type", "isDdl"},
@@ -199,6 +216,8 @@ def _kind(said: Mapping[str, Any]) -> str:
         "ogg": {"op_type", "op_ts", "pos"},
     }
     found = next((kind for kind, mark in marks.items() if names >= mark), "none")
+    if found == "maxwell" and not isinstance(said["data"], dict):
+        found = "none"
     about = said.get("metadata")
     return (
         "dms" if found == "none" and isinstance(about, dict) and "record-type" in about else found
@@ -222,5 +241,11 @@ def _image(said: Any, schema: Any) -> Any:
     return said if schema is None else converted(said, schema)
 
 
-def _left_out(row: dict[str, Any]) -> bool:
-    return any(f'"{mark}"' in json.dumps(row, default=str) for mark in _LEFT_OUT)
+def _left_out(value: Any) -> bool:
+    """Text, or an array of the bytes, that stands for what was not sent."""
+    if isinstance(value, dict):
+        return any(map(_left_out, (*value, *value.values())))
+    if isinstance(value, list):
+        codes = [n for n in value[:11] if isinstance(n, int) and 0 <= n < 128]
+        return "".join(map(chr, codes)) == _LEFT_OUT[0][:11] or any(map(_left_out, value))
+    return value in _LEFT_OUT

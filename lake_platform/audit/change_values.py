@@ -19,13 +19,13 @@ _MYSQL_NUMBER = re.compile(r"(tiny|small|medium|big)?int|float|double|decimal|nu
 
 def position_of(source: Mapping[str, Any]) -> str:
     name = source.get("connector")
-    if name == "postgresql" and (lsn := whole(source.get("lsn"))) is not None:
-        return str(lsn).zfill(20)
-    if name in ("mysql", "mariadb") and isinstance(source.get("file"), str):
-        number, at = whole(source["file"].split(".")[-1]), whole(source.get("pos"))
-        if None not in (number, at):
-            row = whole(source.get("row")) or 0
-            return "-".join((str(number).zfill(10), str(at).zfill(20), str(row).zfill(10)))
+    if name == "postgresql":
+        return str(whole(source.get("lsn")) or 0).zfill(20)
+    if name in ("mysql", "mariadb"):
+        file = source.get("file")
+        number = whole(file.split(".")[-1]) if isinstance(file, str) else 0
+        parts = ((number, 10), (whole(source.get("pos")), 20), (whole(source.get("row")), 10))
+        return "-".join(str(part or 0).zfill(width) for part, width in parts)
     if name == "sqlserver" and isinstance(source.get("commit_lsn"), str):
         change = source.get("change_lsn")
         serial = str(whole(source.get("event_serial_no")) or 0).zfill(6)
@@ -55,15 +55,22 @@ def milliseconds(text: Any) -> int | None:
     )
 
 
-def as_mysql(row: dict[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+def as_mysql(row: dict[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: loads(value)
-        if isinstance(value, str)
-        and _MYSQL_NUMBER.match(str(types.get(name, "")))
-        and _NUMBER.fullmatch(value)
-        else value
+        name: _as_number(value) if _MYSQL_NUMBER.match(str(types.get(name, ""))) else value
         for name, value in row.items()
     }
+
+
+def _as_number(value: Any) -> Any:
+    """A text that is a number of JSON which a double has, whatever zeros are in front."""
+    if not isinstance(value, str):
+        return value
+    sign, digits = ("-", value[1:]) if value.startswith("-") else ("", value)
+    text = sign + re.sub(r"^0+(?=[0-9])", "", digits)
+    if len(text) > 300 or not _NUMBER.fullmatch(text) or abs(float(text)) == float("inf"):
+        return value
+    return loads(text)
 
 
 def converted(value: Any, schema: Any) -> Any:
@@ -83,12 +90,14 @@ def converted(value: Any, schema: Any) -> Any:
         return [converted(v, schema.get("items")) for v in value]
     if name == "Decimal" and isinstance(value, str):
         said = schema.get("parameters")
-        scale = whole(said.get("scale", 0)) if isinstance(said, dict) else 0
+        scale = _scale(said.get("scale", 0)) if isinstance(said, dict) else 0
         return value if scale is None else _number(value, scale)
     if name == "VariableScaleDecimal" and isinstance(value, dict):
         return _number(value["value"], value["scale"])
-    number = isinstance(value, int) and not isinstance(value, bool)
-    return _time(value, name) if number and kind != "string" else value
+    if not isinstance(value, int) or isinstance(value, bool) or kind == "string":
+        return value
+    clock = name in ("Time", "MicroTime", "NanoTime")
+    return _clock(value, name) if clock else _time(value, name)
 
 
 def _time(value: int, name: str) -> Any:
@@ -102,15 +111,28 @@ def _time(value: int, name: str) -> Any:
         return value
     if name.endswith("Timestamp"):
         return at.isoformat().replace("+00:00", "Z")
-    if name in ("Time", "MicroTime", "NanoTime") and 0 <= micros[unit] < 86_400_000_000:
-        return at.time().isoformat()
     return value
+
+
+def _clock(value: int, name: str) -> str:
+    micros = abs({"MicroTime": value, "NanoTime": value // 1000}.get(name, value * 1000))
+    seconds, rest = divmod(micros, 1_000_000)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    text = f"-{text}" if value < 0 else text
+    return f"{text}.{rest:06d}" if rest else text
+
+
+def _scale(value: Any) -> int | None:
+    if isinstance(value, str) and value.startswith("-"):
+        found = whole(value[1:])
+        return None if found is None else -found
+    return whole(value)
 
 
 def _number(text: str, scale: int) -> Any:
     unscaled = int.from_bytes(b64decode(text, validate=True), "big", signed=True)
     if scale <= 0:
-        return unscaled * 10**-scale
+        return unscaled * 10 ** min(-scale, 300)
     digits = f"{abs(unscaled):0{scale + 1}d}"
     return Number.of(f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}")
 
@@ -129,7 +151,7 @@ def plain_document(value: Any) -> Any:
         if first in ("$oid", "$uuid", "$symbol"):
             return inner
         if first.startswith("$number") and isinstance(inner, str):
-            return loads(inner) if _NUMBER.fullmatch(inner) else inner
+            return _as_number(inner)
         if first == "$date":
             at = plain_document(inner)
             return _time(at, "Timestamp") if isinstance(at, int) else at

@@ -27,7 +27,10 @@ class Reason(StrEnum):
     NOT_CHANGE = "not a change event in the envelope that the definition names"
     NO_ROW = "a change event without the row after it"
     SEVERAL_ROWS = "a change event of several rows"
-    LEFT_OUT = "a change event that leaves out a large value which did not change"
+    LEFT_OUT = (
+        "a change event that leaves out a value which did not change (docs/changes.md: have the "
+        "source send whole rows)"
+    )
     NULL_KEY = "primary key is null or missing"
     KEY_TOO_LARGE = "primary key larger than 1 KB"
     NULL_ORDERING = "ordering field is null or missing"

@@ -83,7 +83,9 @@ class Opener:
     def key_columns(self, source: Struct) -> tuple[str, ...]:
         """Those of `source` that the keys which were watched have; nothing where one is none."""
         found = [source.of_key(name) for name in self._key_names]
-        return tuple(one.name for one in found if one is not None) if all(found) else ()
+        # What MongoDB calls `id` in keys is `_id` in its rows.
+        whole = all(found) or (any(found) and {*self._key_names} == {"_id", "id"})
+        return tuple(one.name for one in found if one is not None) if whole else ()
 
     def hinted(self, dataset: Dataset) -> Dataset:
         """With the types that change events have declared so far, where no hint says others."""
@@ -137,9 +139,12 @@ class Opener:
     def _change(self, event: ChangeEvent, rows: tuple[str, ...]) -> Opened:
         """As a row: the first of `rows` that is an object."""
         row = next((text.encode() for text in rows if text.startswith("{")), None)
-        if row is None:
+        try:
+            held = None if row is None else _object(row)
+        except ValueError:  # a key that is no JSON
+            held = None
+        if held is None:
             return Opened(b"null", ends=Reason.NO_ROW)
-        held = _object(row)
         moved = event.before and not self._changelog and self._moved(_object(event.before), held)
         keys = (event.before.decode(),) if moved and event.before else ()
         return Opened(_encode(held | _said(event)), keys=keys)

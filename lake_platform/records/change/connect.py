@@ -6,7 +6,7 @@ columns take, and the types of those columns.
     ZonedTimestamp                               as it is                timestamp
     Time (ms), MicroTime, NanoTime               10:15:00.123            string
     Decimal (bytes and a scale)                  1.10                    decimal(p,s)
-    VariableScaleDecimal                         1.10
+    VariableScaleDecimal                         1.10                    string
     bytes, Bits                                  base64                  binary
     float, double                                as they are             double
 """
@@ -24,10 +24,11 @@ import msgspec
 
 from lake_platform.domain.mapping import Path, shown
 from lake_platform.domain.schema import MAX_DIGITS
-from lake_platform.records.change.parts import array_of, encode, object_of, whole
+from lake_platform.records.change.parts import array_of, decimal_of, encode, object_of, whole
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_MICROS = 86_400_000_000
+_MOST_ZEROS = 300
 Convert = Callable[[bytes], bytes]
 _any = msgspec.json.Decoder().decode
 _CONNECT, _TIME = "org.apache.kafka.connect.data.", "io.debezium.time."
@@ -98,6 +99,7 @@ def _converting(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert
     if name == f"{_CONNECT}Decimal" and kind == "bytes":
         return _decimal(schema, path, found)
     if name == _VARIABLE:
+        found.note(path, "string")  # no decimal has all of them
         return _of_any_scale
     if name in _TEMPORAL:
         column, convert = _TEMPORAL[name]
@@ -123,15 +125,20 @@ def _converting(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert
 def _decimal(schema: Mapping[str, Any], path: Path, found: _Found) -> Convert | None:
     said = schema.get("parameters")
     said = said if isinstance(said, dict) else {}
-    scale, digits = (
-        whole(said.get(name, usual))
-        for name, usual in (("scale", 0), ("connect.decimal.precision", MAX_DIGITS))
-    )
+    scale = _signed(said.get("scale", 0))
+    digits = _signed(said.get("connect.decimal.precision", MAX_DIGITS))
     if scale is None:
         return None
-    if digits is not None and 0 <= scale <= digits <= MAX_DIGITS:
-        found.note(path, f"decimal({digits},{scale})")
+    found.note(path, decimal_of(digits or 0, scale))
     return lambda raw: _number(raw, scale)
+
+
+def _signed(value: Any) -> int | None:
+    """As `whole`, of those below zero too."""
+    if isinstance(value, str) and value.startswith("-"):
+        positive = whole(value[1:])
+        return None if positive is None else -positive
+    return whole(value)
 
 
 def _fields(converts: Mapping[str, Convert], row: bytes) -> bytes:
@@ -162,7 +169,7 @@ def _number(raw: bytes, scale: int) -> bytes:
 
 def _scaled(unscaled: int, scale: int) -> str:
     if scale <= 0:
-        return str(unscaled * 10**-scale)
+        return str(unscaled * 10 ** min(-scale, _MOST_ZEROS))
     sign, digits = "-" * (unscaled < 0), str(abs(unscaled)).rjust(scale + 1, "0")
     return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
 
@@ -195,10 +202,14 @@ def _timestamp(raw: bytes, units: int) -> bytes:
 
 
 def _time(raw: bytes, units: int) -> bytes:
+    """Of MySQL also below zero and beyond a day."""
     micros = _micros(raw, units)
-    if micros is None or not 0 <= micros < _DAY_MICROS:
+    if micros is None:
         return raw
-    return _instant(raw, micros, lambda at: at.time().isoformat())
+    seconds, fraction = divmod(abs(micros), 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    text = f"{'-' * (micros < 0)}{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
+    return encode(f"{text}.{fraction:06d}" if fraction else text)
 
 
 def _micros(raw: bytes, units: int) -> int | None:
@@ -226,8 +237,8 @@ _TEMPORAL: Mapping[str, tuple[str, Convert | None]] = {
     f"{_TIME}MicroTimestamp": ("timestamp", partial(_timestamp, units=_MICRO)),
     f"{_TIME}NanoTimestamp": ("timestamp", partial(_timestamp, units=_NANO)),
     f"{_TIME}ZonedTimestamp": ("timestamp", None),
-    f"{_TIME}Time": ("", partial(_time, units=_MILLI)),
-    f"{_CONNECT}Time": ("", partial(_time, units=_MILLI)),
-    f"{_TIME}MicroTime": ("", partial(_time, units=_MICRO)),
-    f"{_TIME}NanoTime": ("", partial(_time, units=_NANO)),
+    f"{_TIME}Time": ("string", partial(_time, units=_MILLI)),
+    f"{_CONNECT}Time": ("string", partial(_time, units=_MILLI)),
+    f"{_TIME}MicroTime": ("string", partial(_time, units=_MICRO)),
+    f"{_TIME}NanoTime": ("string", partial(_time, units=_NANO)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,13 @@ from lake_platform.records.change.parts import Parts, encode, held, object_of, p
 
 _OPS: Mapping[str, Op] = {"c": "c", "r": "r", "u": "u", "d": "d", "t": "t"}
 _WRAPPED = {"schema", "payload"}
-# In place of a large value that did not change and was not sent; as text and as bytes.
-_LEFT_OUT = (b'"__debezium_unavailable_value"', b'"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="')
+# In place of a large value that did not change and was not sent; as text, as bytes, in an array.
+_LEFT_OUT = (
+    b'"__debezium_unavailable_value"',
+    b'"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="',
+    b'"5f5f646562657a69756d5f756e617661696c61626c655f76616c7565"',
+)
+_AS_NUMBERS = re.compile(rb"\[95, ?95, ?100, ?101, ?98, ?101, ?122, ?105, ?117, ?109, ?95, ?")
 _MOST_SCHEMAS = 1_000
 
 
@@ -32,10 +38,12 @@ class Debezium:
         schema = None
         if parts.keys() == _WRAPPED:
             schema, payload = held(parts, "schema"), held(parts, "payload")
-            parts = object_of(payload or b"")
+            if payload is None:  # as some converters write a tombstone
+                return ChangeEvent("d")
+            parts = object_of(payload)
         op = _OPS.get(str(plain(parts, "op")))
         if op is None:
-            return None if _is_about_no_row(parts) else Reason.NOT_CHANGE
+            return None if is_about_no_row(parts) else Reason.NOT_CHANGE
         source = plain(parts, "source") or {}
         if not isinstance(source, dict):
             return Reason.NOT_CHANGE
@@ -50,7 +58,7 @@ class Debezium:
             return ChangeEvent("d", None, before, position, time)
         if row is None:
             return Reason.NO_ROW
-        if any(mark in row for mark in _LEFT_OUT):
+        if any(mark in row for mark in _LEFT_OUT) or _AS_NUMBERS.search(row):
             return Reason.LEFT_OUT
         return ChangeEvent(op, row, before, position, time)
 
@@ -99,12 +107,14 @@ class Debezium:
 def position_of(source: Mapping[str, Any]) -> str:
     """Text that sorts as the log of the source does; by its clock where nothing else is said."""
     connector = source.get("connector")
-    if connector == "postgresql" and (lsn := whole(source.get("lsn"))) is not None:
-        return f"{lsn:020d}"
-    if connector in ("mysql", "mariadb") and isinstance(file := source.get("file"), str):
-        number, at = whole(file.rpartition(".")[2]), whole(source.get("pos"))
-        if number is not None and at is not None:
-            return f"{number:010d}-{at:020d}-{whole(source.get('row')) or 0:010d}"
+    # What a snapshot reads beside the log is older than anything in it.
+    if connector == "postgresql":
+        return f"{whole(source.get('lsn')) or 0:020d}"
+    if connector in ("mysql", "mariadb"):
+        file = source.get("file")
+        number = whole(file.rpartition(".")[2]) if isinstance(file, str) else None
+        at = whole(source.get("pos")) or 0
+        return f"{number or 0:010d}-{at:020d}-{whole(source.get('row')) or 0:010d}"
     if connector == "sqlserver" and isinstance(commit := source.get("commit_lsn"), str):
         change = source.get("change_lsn")
         change = change if isinstance(change, str) else ""
@@ -115,7 +125,7 @@ def position_of(source: Mapping[str, Any]) -> str:
     return "" if time is None else f"{time:015d}-{whole(source.get('ord')) or 0:010d}"
 
 
-def _is_about_no_row(parts: Parts) -> bool:
+def is_about_no_row(parts: Parts) -> bool:
     """Heartbeats, boundaries of transactions, changes of schemas, messages of the application."""
     if plain(parts, "op") == "m" or "message" in parts:
         return True

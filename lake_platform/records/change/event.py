@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from lake_platform.domain.change import ChangeEvent, Envelope
 from lake_platform.domain.quality import Reason
-from lake_platform.records.change.debezium import Debezium
+from lake_platform.records.change.debezium import Debezium, is_about_no_row
 from lake_platform.records.change.others import Hints, canal, dms, maxwell, ogg
-from lake_platform.records.change.parts import Parts, object_of
+from lake_platform.records.change.parts import Parts, held, object_of
 
 Read = Callable[[Parts, Hints], ChangeEvent | Reason | None]
 """None: it is not about a row."""
@@ -45,14 +47,29 @@ class Events:
 
 
 def _kind(parts: Parts) -> str:
-    if parts.keys() == {"schema", "payload"} or parts.keys() >= {"op", "source"}:
+    if parts.keys() == {"schema", "payload"}:
+        payload = held(parts, "payload")
+        return "debezium" if payload is None or _is_event(payload) else "none"
+    if parts.keys() >= {"op", "source"} and _is_object(parts["source"]):
+        return "debezium"
+    if is_about_no_row(parts):
         return "debezium"
     if parts.keys() >= {"data", "type", "isDdl"}:
         return "canal"
-    if parts.keys() >= {"data", "type", "database", "table", "ts"}:
+    if parts.keys() >= {"data", "type", "database", "table", "ts"} and _is_object(parts["data"]):
         return "maxwell"
     if parts.keys() >= {"op_type", "op_ts", "pos"}:
         return "ogg"
     if parts.keys() >= {"metadata"} and b'"record-type"' in bytes(parts["metadata"]):
         return "dms"
     return "none"
+
+
+def _is_object(raw: bytes | msgspec.Raw) -> bool:
+    return bytes(raw).startswith(b"{")
+
+
+def _is_event(payload: bytes) -> bool:
+    return _is_object(payload) and (
+        object_of(payload).keys() >= {"op", "source"} or is_about_no_row(object_of(payload))
+    )

@@ -15,7 +15,7 @@ import datetime as dt
 
 import msgspec
 
-from lake_platform.records.change.parts import NUMBER, array_of, encode, object_of
+from lake_platform.records.change.parts import array_of, encode, number_of, object_of
 
 _text = msgspec.json.Decoder(str).decode
 _NUMBERS = ("$numberLong", "$numberInt", "$numberDouble", "$numberDecimal")
@@ -55,8 +55,7 @@ def _said(held: dict[str, msgspec.Raw]) -> bytes | None:
     if key in ("$oid", "$uuid", "$symbol"):
         return text
     if key in _NUMBERS and text.startswith(b'"'):
-        number = _text(text)
-        return number.encode() if NUMBER.fullmatch(number) else text
+        return number_of(_text(text)) or text
     return _date(text) if key == "$date" else None
 
 

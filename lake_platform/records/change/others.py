@@ -13,11 +13,12 @@ from lake_platform.domain.change import ChangeEvent, Op
 from lake_platform.domain.mapping import shown
 from lake_platform.domain.quality import Reason
 from lake_platform.records.change.parts import (
-    NUMBER,
     Parts,
     array_of,
+    decimal_of,
     encode,
     held,
+    number_of,
     object_of,
     plain,
     row_of,
@@ -33,8 +34,8 @@ _MAXWELL: dict[str, Op] = {
 _OGG: dict[str, Op] = {"I": "c", "U": "u", "D": "d", "T": "t"}
 _DMS: dict[str, Op] = {"load": "r", "insert": "c", "update": "u", "delete": "d"}
 _TRUNCATE = ("truncate", "truncate-table")
-_DECIMAL = re.compile(r"(?:decimal|numeric)\((\d+)(?:, ?(\d+))?\)", re.IGNORECASE)
-_NUMBERS = re.compile(r"(?:tiny|small|medium|big)?int|float|double|decimal|numeric", re.IGNORECASE)
+_DECIMAL = re.compile(r"(?:decimal|numeric)\((\d+)(?:, ?(\d+))?\)")
+_NUMBERS = re.compile(r"(?:tiny|small|medium|big)?int|float|double|decimal|numeric")
 _TIMES = {"date": "date", "datetime": "timestamp", "timestamp": "timestamp"}
 
 
@@ -42,7 +43,7 @@ def canal(parts: Parts, hints: Hints) -> ChangeEvent | Reason | None:
     """Its values are texts; columns of numbers have them as numbers, by the types it tells."""
     op = _CANAL.get(str(plain(parts, "type")))
     if op is None:
-        return None if "isDdl" in parts else Reason.NOT_CHANGE
+        return None if plain(parts, "isDdl") is True else Reason.NOT_CHANGE
     time = whole(plain(parts, "es"))
     if op == "t":
         return ChangeEvent("t", time=time)
@@ -86,7 +87,14 @@ def ogg(parts: Parts, _: Hints) -> ChangeEvent | Reason | None:
     if op == "d":
         return _event(op, before, None, text, time)
     row = row_of(held(parts, "after"))
+    if row is not None and _lacks(object_of(row), object_of(before or b"{}")):
+        return Reason.LEFT_OUT
     return _event(op, row, _before(row, before), text, time)
+
+
+def _lacks(row: Parts, before: Parts) -> bool:
+    """Whether it has only some of the columns: those that changed."""
+    return not row or bool(before.keys() - row.keys())
 
 
 def dms(parts: Parts, _: Hints) -> ChangeEvent | Reason | None:
@@ -99,6 +107,8 @@ def dms(parts: Parts, _: Hints) -> ChangeEvent | Reason | None:
         return Reason.NOT_CHANGE
     row = row_of(held(parts, "data"))
     before = _before(row, held(parts, "before-image"))
+    if op == "d":
+        row = before or row
     return _event(op, row, before, "", _milliseconds(plain(about, "timestamp")))
 
 
@@ -119,15 +129,25 @@ def _typed(row: bytes | None, types: Mapping[str, Any], hints: Hints) -> bytes |
         return row
     found = object_of(row)
     for name, raw in found.items():
-        kind = str(types.get(name, ""))
-        if digits := _DECIMAL.match(kind):
-            hints[shown((name,))] = {"type": f"decimal({digits[1]},{digits[2] or 0})"}
-        elif column := _TIMES.get(kind.partition("(")[0].lower()):
+        kind = str(types.get(name, "")).lower()
+        if column := _column_of(kind):
             hints[shown((name,))] = {"type": column}
-        text = bytes(raw)[1:-1]
-        if _NUMBERS.match(kind) and bytes(raw)[:1] == b'"' and NUMBER.fullmatch(text.decode()):
-            found[name] = msgspec.Raw(text)
+        if _NUMBERS.match(kind) and bytes(raw)[:1] == b'"':
+            number = number_of(bytes(raw)[1:-1].decode())
+            found[name] = raw if number is None else msgspec.Raw(number)
     return encode(found)
+
+
+def _column_of(kind: str) -> str:
+    """What values of a type of MySQL fit, whichever came first; empty where they say it."""
+    if digits := _DECIMAL.match(kind):
+        return decimal_of(int(digits[1]), int(digits[2] or 0))
+    if "bigint" in kind and "unsigned" in kind:
+        return "decimal(20,0)"
+    name = kind.partition("(")[0].partition(" ")[0]
+    if name in ("double", "float"):
+        return "double"
+    return "long" if name.endswith("int") else _TIMES.get(name, "")
 
 
 def _before(row: bytes | None, changed: bytes | None) -> bytes | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from lake_platform.domain.schema import MAX_DIGITS
+
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 """Of JSON."""
+_PADDED = re.compile(r"^(-?)0+(?=\d)", re.ASCII)
+_MOST_DIGITS = 300
 Parts = Mapping[str, msgspec.Raw]
 object_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 array_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -37,6 +42,20 @@ def row_of(text: bytes | None) -> bytes | None:
     if text is not None and not text.lstrip().startswith(b"{"):
         raise ValueError("a row that is no object")
     return text
+
+
+def number_of(text: str) -> bytes | None:
+    """The text as a number of JSON that a double has; zeros in front are none of it."""
+    found = _PADDED.sub(r"\1", text)
+    if len(found) > _MOST_DIGITS or not NUMBER.fullmatch(found) or math.isinf(float(found)):
+        return None
+    return found.encode()
+
+
+def decimal_of(precision: int, scale: int) -> str:
+    """The column of such numbers: text where no decimal has so many digits."""
+    fits = 0 <= scale <= precision <= MAX_DIGITS
+    return f"decimal({precision},{scale})" if fits else "string"
 
 
 def whole(value: Any) -> int | None:

@@ -393,8 +393,8 @@ TYPED: list[tuple[dict[str, Any], Any, str, Any]] = [
     (
         {"type": "struct", "name": "io.debezium.data.VariableScaleDecimal", "fields": []},
         {"scale": 3, "value": "AQ=="},
-        "double",
-        0.001,
+        "string",
+        "0.001",
     ),
     ({"type": "double"}, 5, "double", 5.0),
     ({"type": "bytes"}, "AQI=", "binary", "AQI="),
@@ -616,3 +616,127 @@ def test_a_rebuild_keeps_the_rows_and_what_the_envelope_said(made: Any, tmp_path
     (old,) = before
     assert row == {**{k: v for k, v in old.items() if k != "Name"}, "n": "c"}
     assert audit(lab, tmp_path).verdict == "sound"
+
+
+def test_what_was_left_out_is_never_written(made: Any, tmp_path: Path) -> None:
+    """As arrays of numbers and as digits, too; of GoldenGate what an update has not."""
+    lab = made(envelope="debezium")
+    lab.send(debezium("c", None, {"id": 1, "n": "a", "l": [1]}))
+    placeholder = b"__debezium_unavailable_value"
+    for value in (list(placeholder), placeholder.hex(), [[*placeholder]]):
+        lab.send(debezium("u", None, {"id": 1, "n": "b", "l": value}))
+    lab.cycle()
+    assert [r["n"] for r in rows(lab)] == ["a"]
+    assert len(lab.quarantined()) == 3
+    assert audit(lab, tmp_path).verdict == "sound"
+    gate = made(envelope="ogg")
+    gate.send(ogg("c", None, {"id": 1, "n": "a"}))
+    gate.send(ogg("u", {"id": 1, "n": "a"}, {"id": 1}))
+    gate.send(ogg("u", {"id": 1}, {}))
+    gate.cycle()
+    assert [r["n"] for r in rows(gate)] == ["a"]
+    assert len(gate.quarantined()) == 2
+
+
+CANAL_NUMBERS = [
+    ("decimal(65,30)", "1.5", "string", "1.5"),
+    ("decimal(10,2)", "1.50", "decimal(10,2)", 1.5),
+    ("double", "5", "double", 5.0),
+    ("bigint(20) unsigned", "5", "decimal(20,0)", 5),
+    ("int(8) unsigned zerofill", "00000005", "long", 5),
+    ("double", "1e400", "double", None),
+    ("time", "-01:00:00", "string", "-01:00:00"),
+]
+
+
+@pytest.mark.parametrize(("mysql", "text", "kind", "read"), CANAL_NUMBERS)
+def test_a_column_is_what_its_type_says_whatever_comes_first(
+    made: Any, mysql: str, text: str, kind: str, read: Any
+) -> None:
+    lab = made(envelope="canal")
+    first = canal("c", None, {"id": 1})
+    types = {"id": "bigint", "x": mysql}
+    lab.send(first | {"data": [{"id": "1", "x": text}], "mysqlType": types})
+    lab.cycle()
+    active = lab.metastore.active_schema("t")
+    assert str(_type(active, "x")) == kind
+    assert rows(lab)[0]["x"] == read
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-3_600_000_000, "-01:00:00"),
+        (3_020_399_000_001, "838:59:59.000001"),
+        (1, "00:00:00.000001"),
+    ],
+)
+def test_times_of_day_are_text_beyond_a_day_too(made: Any, value: int, text: str) -> None:
+    fields = [
+        {"type": "int64", "field": "id"},
+        {"type": "int64", "name": f"{TIMES}MicroTime", "field": "x"},
+    ]
+    images = [{"type": "struct", "field": "after", "fields": fields}]
+    lab = made(envelope="debezium")
+    for number in (value, 5):
+        payload = debezium("c", None, {"id": number, "x": number})
+        lab.send({"schema": {"type": "struct", "fields": images}, "payload": payload})
+    lab.cycle()
+    assert {r["id"]: r["x"] for r in rows(lab)} == {value: text, 5: "00:00:00.000005"}
+
+
+def test_what_a_snapshot_reads_beside_the_log_is_older_than_all_of_it() -> None:
+    from lake_platform.records.change.debezium import position_of
+
+    for source in (
+        {"connector": "mysql", "file": "", "pos": 0},
+        {"connector": "postgresql", "lsn": None},
+    ):
+        later = {"file": "b.000001", "pos": 4} if source["connector"] == "mysql" else {"lsn": 1}
+        assert position_of(source | {"ts_ms": NOW}) < position_of(source | later | {"ts_ms": NOW})
+
+
+@pytest.mark.parametrize("kind", ["insert", "UPSERT", None])
+def test_an_event_of_no_known_kind_is_put_aside(made: Any, kind: Any) -> None:
+    lab = made(envelope="canal")
+    lab.send(canal("c", None, {"id": 1}))
+    lab.send(canal("c", None, {"id": 2}) | {"type": kind})
+    lab.send(canal("c", None, {"id": 2}) | {"type": "ALTER", "isDdl": True, "data": None})
+    balance = lab.cycle()[-1].applied.balance
+    assert (balance.written, balance.quarantined, balance.dropped) == (1, 1, 1)
+
+
+def test_auto_takes_for_events_what_is_one(made: Any, tmp_path: Path) -> None:
+    lab = made(envelope="auto")
+    plain = [
+        {"id": 1, "schema": "x", "payload": {"a": 1}},
+        {"id": 2, "op": "u", "source": "app", "ts_ms": 1},
+        {"id": 3, "data": [{"a": 1}], "type": "x", "table": "t", "database": "d", "ts": 1},
+    ]
+    lab.send_all([*plain, NO_ROW["its end"], NO_ROW["heartbeat"], NO_ROW["change of a schema"]])
+    balance = lab.cycle()[-1].applied.balance
+    assert (balance.written, balance.dropped, balance.quarantined) == (3, 3, 0)
+    assert audit(lab, tmp_path).verdict == "sound"
+
+
+def test_deletes_of_dms_are_found_in_the_image_before(made: Any) -> None:
+    lab = made(envelope="dms")
+    lab.send(dms("c", None, {"id": 1, "n": "a"}))
+    lab.send(dms("d", {"id": 1}) | {"data": {}, "before-image": {"id": 1}})
+    lab.cycle()
+    assert rows(lab) == []
+
+
+def test_the_key_of_documents_is_their_id(made: Any) -> None:
+    lab = made(envelope="debezium")
+    lab.kafka.create_topic("documents", 1)
+    value = debezium("c", None, None) | {
+        "after": '{"_id":{"$oid":"a"},"n":{"$numberDecimal":"1E+6144"}}'
+    }
+    key = json.dumps({"id": '{"$oid":"a"}'}).encode()
+    lab.kafka.produce("documents", key, json.dumps(value).encode())
+    definition = Dataset(topic="documents", table="other", envelope="debezium")
+    done = use_cases(lab).register_dataset(definition, "somebody")
+    assert done.record.dataset.primary_key == ("_id",)
+    assert done.schema is not None
+    assert str(_type(done.schema, "n")) == "string"  # no double has it

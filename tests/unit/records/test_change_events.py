@@ -55,7 +55,8 @@ _ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.sampled_from(
         [1.5, "", "a", "c", "d", "17", '{"id":{"$numberLong":"5"}}', "AQ==", "2026-11-01", [], [7],
          [None], {}, {"id": 5}, {"fields": [7]}, {"fields": 7}, {"field": []}, 20_000,
-         f"{TIMES}Date", f"{TIMES}Timestamp", "int32", "bytes", "struct", 10**18]
+         f"{TIMES}Date", f"{TIMES}Timestamp", f"{TIMES}MicroTime", "00000005", "1e400", "-07", "-2",
+         list(b"__debezium_unavailable_value"), "int32", "bytes", "struct", 10**18]
     ),
 )  # fmt: skip
 
