@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lake_platform.domain.change import POSITION_COLUMN
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.schema import Array, Map, Struct, Type
 from lake_platform.load.origins import computed, origins
@@ -31,6 +32,11 @@ def _of_ordering(dataset: Dataset, source: Struct | None) -> list[str]:
     name = dataset.ordering_field
     if not name or source is None:
         return []
+    if dataset.envelope != "none" and name == POSITION_COLUMN:
+        return [
+            f"ordering_field {name}: positions that begin anew (a failover or a restore of the "
+            f"source) make all that comes look older than what is there (docs/changes.md)"
+        ]
     (origin,) = origins(dataset, [name], casts=False)
     column = source.get(origin.source) if origin.source else None
     if column is None or str(column.type) != "string":

@@ -15,7 +15,9 @@ import pytest
 from lake_platform.audit.change import ChangeReader
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.resolutions import Asked
+from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import InvalidFieldError, SchemaBlockedError
+from lake_platform.load.advice import advice
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.records.columns import arrow_fields
 from lake_platform.records.opened import Opener
@@ -563,6 +565,12 @@ def test_the_position_may_be_the_order(made: Any, tmp_path: Path) -> None:
         lab.cycle()
     assert rows(lab) == [{"id": 1, "n": "b"}]
     assert audit(lab, tmp_path).verdict == "sound"
+
+
+def test_the_position_as_the_order_is_warned_of() -> None:
+    dataset = Dataset(topic="a", table="t", envelope="debezium", ordering_field="_source_position")
+    (told,) = advice(dataset, Struct((Field("_source_position", Scalar("string")),)))
+    assert "begin anew" in told
 
 
 def test_a_table_of_change_events_is_an_upsert() -> None:
