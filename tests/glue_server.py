@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from lake_platform.adapters.glue.open import open_glue
 from lake_platform.embedded.ports import free_port
-
-_DEADLINE_SECONDS = 60.0
+from tests.answering import wait_for_answer
 
 
 @contextmanager
@@ -38,25 +35,11 @@ def moto(log: Path) -> Iterator[str]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
         try:
-            _wait(url, process, log)
+            wait_for_answer(f"{url}/moto-api/data.json", process, log)
             yield url
         finally:
             process.terminate()
             process.wait(20)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            httpx.get(f"{url}/moto-api/data.json", timeout=5).raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.1)
-            continue
-        return
-    raise AssertionError(f"moto did not start: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture(scope="session")

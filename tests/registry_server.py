@@ -6,22 +6,20 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from lake_platform.embedded.ivy import Archive, Coordinate, Ivy, RepositoryUnreachableError
 from lake_platform.embedded.ports import free_port
+from tests.answering import wait_for_answer
 
 _VERSION = "2.6.13.Final"
 _ARCHIVE = Archive(Coordinate("io.apicurio", "apicurio-registry-app", _VERSION), "all", "zip")
 _SHA256 = "d88014c1addff1fc585e1e9510fc41276473726340f4e0997353b46342d3532b"
-_DEADLINE_SECONDS = 60.0
 
 
 def ensure(root: Path, java_home: Path) -> Path:
@@ -52,20 +50,8 @@ def registry(root: Path, java_home: Path, log: Path) -> Iterator[str]:
     with log.open("wb") as out:
         server = subprocess.Popen(command, env=environ, cwd=jar.parent, stdout=out, stderr=out)
     try:
-        _wait(url, server, log)
+        wait_for_answer(f"{url}/subjects", server, log)
         yield url
     finally:
         server.terminate()
         server.wait(30)
-
-
-def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/subjects", timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"the registry did not come up: {log.read_text()[-2000:]}")

@@ -15,9 +15,9 @@ from lake_platform.domain.mapping import Look
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
+from lake_platform.evolution import registered
 from lake_platform.evolution.admitted import admitted
 from lake_platform.raw import log as raw_log
-from lake_platform.raw import schemas as raw_schemas
 from lake_platform.raw.objects import read_lines
 from lake_platform.records.conform import value_bytes
 from lake_platform.records.opened import Opener
@@ -39,7 +39,7 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     opener = Opener(dataset)
     values = islice(values_of(opener, ports, behind), MOST_RECORDS)
     found = settled(values, dataset, profile, opener=opener)
-    if declared := list(raw_schemas.read(ports.store, dataset.raw_table, commits)):
+    if declared := registered.read(dataset, ports, commits):
         sight = declared_sight(dataset, declared, profile)
         found = Look(sight, sight.source)
     source = found.sight.source if found.sight else Struct()

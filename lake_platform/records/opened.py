@@ -129,16 +129,18 @@ class Opener:
             return Opened(b"null", ends=event)
         if event.op == "t":
             return Opened(b"null", ends="truncate")
+        if event.op != "d":
+            return self._change(event, event.row)
+        before = None if event.before is None else event.before.decode()
         named = None if key is None else events.key(key)
-        if event.op == "d":
-            before = None if event.before is None else event.before.decode()
-            keys = tuple(text for text in (before, named) if text)
-            return self._change(event, keys) if self._changelog else _gone(keys)
-        return self._change(event, () if event.row is None else (event.row.decode(),))
+        keys = tuple(text for text in (before, named) if text)
+        if not self._changelog:
+            return Opened(b"null", ends="delete", keys=keys)
+        row = next((text.encode() for text in keys if text.startswith("{")), None)
+        return self._change(event, row)
 
-    def _change(self, event: ChangeEvent, rows: tuple[str, ...]) -> Opened:
-        """As a row: the first of `rows` that is an object."""
-        row = next((text.encode() for text in rows if text.startswith("{")), None)
+    def _change(self, event: ChangeEvent, row: bytes | None) -> Opened:
+        """As a row."""
         try:
             held = None if row is None else _object(row)
         except ValueError:  # a key that is no JSON
@@ -238,10 +240,6 @@ class Opener:
         if text[:1] != b"{" and not _one_value(text):  # 1,"a":2 makes an object of the whole
             return False
         return len(text) <= MAX_NUMBER_CHARS or _short_numbers(whole)
-
-
-def _gone(keys: tuple[str, ...]) -> Opened:
-    return Opened(b"null", ends="delete", keys=keys)
 
 
 def _said(event: ChangeEvent) -> dict[str, msgspec.Raw]:

@@ -70,6 +70,7 @@ def _is_object(raw: bytes | msgspec.Raw) -> bool:
 
 
 def _is_event(payload: bytes) -> bool:
-    return _is_object(payload) and (
-        object_of(payload).keys() >= {"op", "source"} or is_about_no_row(object_of(payload))
-    )
+    if not _is_object(payload):
+        return False
+    parts = object_of(payload)
+    return parts.keys() >= {"op", "source"} or is_about_no_row(parts)
