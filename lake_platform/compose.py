@@ -7,7 +7,6 @@ Kafka client nor Spark.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -96,9 +95,6 @@ def ensure_java(settings: Settings) -> None:
 
     if not settings.spark_remote:
         os.environ.setdefault("JAVA_HOME", str(java_home()))
-        if settings.spark_master.startswith("local"):
-            # Else Spark takes the first `python3` on the path, which may be another version.
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 
 def spark_config(settings: Settings) -> dict[str, str]:

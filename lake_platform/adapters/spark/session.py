@@ -134,6 +134,9 @@ def open_session(
         builder = SparkSession.builder.appName(app)
         if remote:
             return builder.remote(remote).getOrCreate()
+        if master.startswith("local"):
+            # Else Spark takes the first `python3` on the path, which may be another environment.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         for name, value in config.items():
             builder = builder.config(name, value)
         return builder.master(master).getOrCreate()
