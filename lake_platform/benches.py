@@ -164,10 +164,9 @@ def _analysed_here(
     held: Struct | None,
 ) -> Sequence[str]:
     from lake_platform.adapters.spark import analysis
-    from lake_platform.adapters.spark.registration import has_sql
     from lake_platform.adapters.spark.step_code import load_asked
 
-    if not has_sql(dataset):
+    if not dataset.has_sql:
         return ()
     load_asked(dataset, code)
     return analysis.told(session(), dataset, source, held)

@@ -231,7 +231,6 @@ class Dataset:
             raise InvalidFieldError(
                 "explode", self.explode, "not a column path", "name one array: items, order.items"
             )
-
         if self.absent_for is not None and self.transformed:
             raise InvalidFieldError(
                 "absent_for", str(self.absent_for), "the table's columns are what its steps make",
@@ -243,6 +242,12 @@ class Dataset:
         named = [("primary_key", c) for c in self.primary_key]
         named += [("partition_by", c) for c in self.partition_by]
         return named + ([("ordering_field", self.ordering_field)] if self.ordering_field else [])
+
+    @property
+    def has_sql(self) -> bool:
+        """Whether there is something for the engine to look at."""
+        predicates = any(c.kind == "sql" for c in self.conditions)
+        return bool(self.transformed or self.delete_when or predicates)
 
     @property
     def live_table(self) -> str:

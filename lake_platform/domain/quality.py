@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote
@@ -53,6 +53,20 @@ _ALWAYS_TOLERATED = 10
 
 # Each may become twelve characters in a folder's name (four bytes, escaped).
 HARMLESS_PARTITION_CHARS = MAX_PARTITION_BYTES // 12
+
+
+_NOT_AS_DEFINED = {
+    Reason.NOT_CHANGE: "envelope",
+    Reason.NO_PREFIX: "value_format",
+    Reason.OTHER_FORMAT: "value_format",
+}
+
+
+def doubted_setting(reasons: Iterable[str]) -> str:
+    """The field of the definition that may be what is wrong, when records are refused for these
+    reasons; empty when it is none."""
+    known = {str(reason): setting for reason, setting in _NOT_AS_DEFINED.items()}
+    return next((known[reason] for reason in reasons if reason in known), "")
 
 
 def bad_partition(text: str) -> Reason | None:

@@ -76,11 +76,20 @@ class RepeatedFailureError(StopDatasetError):
 
 
 class QuarantineRatioError(StopDatasetError):
-    def __init__(self, dataset: str, bad: int, total: int, limit: float, reasons: str) -> None:
+    def __init__(
+        self, dataset: str, bad: int, total: int, limit: float, reasons: str, doubted: str = ""
+    ) -> None:
+        """`doubted`: the field of the definition that may be wrong in place of the records."""
+        wrong = (
+            f"If the records are what they should be, {doubted} is wrong for this topic: register "
+            f"a second table on it with the right one and retire this one. Else fix"
+            if doubted
+            else "Fix"
+        )
         super().__init__(
             f"dataset {dataset!r}: {bad} of {total} records of this batch are bad ({reasons}), "
-            f"more than max_quarantine_ratio={limit:g}; nothing was written. Fix the producer, or "
-            f"raise the limit: lake datasets set {dataset} max_quarantine_ratio=1.0"
+            f"more than max_quarantine_ratio={limit:g}; nothing was written. {wrong} the producer, "
+            f"or raise the limit: lake datasets set {dataset} max_quarantine_ratio=1.0"
         )
         self.dataset, self.bad, self.total, self.limit = dataset, bad, total, limit
 

@@ -25,10 +25,15 @@ from lake_platform.sight.infer import MOST_RECORDS, declared_sight, settled
 from lake_platform.sight.profile import Profile
 
 
+class NoRecordYet(Exception):
+    """Raw has no record yet that says what columns the table has, and the definition needs some."""
+
+
 def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:
     """Version 1 from raw, of a topic that was empty at registration.
 
     Raises:
+        NoRecordYet.
         InvalidFieldError: the first records lack a column the definition names.
         TransformError: they lack one that its SQL names.
     """
@@ -42,6 +47,8 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
     if declared := registered.read(dataset, ports, commits):
         sight = declared_sight(dataset, declared, profile)
         found = Look(sight, sight.source)
+    if found.sight is None and (dataset.named_columns() or dataset.has_sql):
+        raise NoRecordYet
     source = found.sight.source if found.sight else Struct()
     check_against_schema(dataset, source)
     if dataset.transformed or dataset.delete_when:

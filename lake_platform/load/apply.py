@@ -18,8 +18,9 @@ from lake_platform.errors import (
     StorageUnavailableError,
 )
 from lake_platform.evolution import evolve, registered
+from lake_platform.evolution.first import NoRecordYet
 from lake_platform.load import claims
-from lake_platform.load.decoded import decoded, staging
+from lake_platform.load.decoded import check_unread, decoded, staging
 from lake_platform.load.judged import judged
 from lake_platform.load.plan import Loading, Work, undoing
 from lake_platform.load.progress import publish_applied
@@ -215,10 +216,14 @@ def prepare(
     yet. `fresh`: there is none that a change could break.
 
     Raises: SchemaBlockedError, QuarantineRatioError, RuleBrokenError, ReplayRefusedError,
-        TransformError, EngineError, InvalidFieldError.
+        TransformError, EngineError, InvalidFieldError; NoRecordYet.
     """
     dataset, ports = loading.dataset, loading.ports
-    active = evolve.ensure_schema(dataset, ports, work.commits)
+    try:
+        active = evolve.ensure_schema(dataset, ports, work.commits)
+    except NoRecordYet:
+        check_unread(loading, claim, work)
+        raise
     found = decoded(loading, claim, work, active, fresh=fresh)
     staged, schema, late = found.staged, found.schema, found.late
     report = staged.report

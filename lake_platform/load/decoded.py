@@ -65,6 +65,12 @@ def decoded(
     return Decoded(staged, schema, changes, rounds.only)
 
 
+def check_unread(loading: Loading, claim: Claim, work: Work) -> None:
+    """Of records of which none says what columns there are. Raises: QuarantineRatioError."""
+    nothing = _Rounds(loading, claim, work, SchemaVersion(0, Struct()))
+    check_rejected(loading, work.commits, nothing.stage(nothing.schema).report, asked=work.asked)
+
+
 def staging(table: str, claim: Claim) -> str:
     return staging_prefix(table, claim.batch.id, claim.nonce)
 

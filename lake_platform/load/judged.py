@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lake_platform.domain.batches import BatchJob, BatchRange, Exclusion
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.quality import Reason, too_many
+from lake_platform.domain.quality import Reason, doubted_setting, too_many
 from lake_platform.domain.rules import added
 from lake_platform.errors import QuarantineRatioError, ReplayRefusedError
 from lake_platform.load.plan import Loading
@@ -77,4 +77,7 @@ def check_rejected(
     bad = [r for r in rejected if r.reason != Reason.DECIDED]
     if too_many(len(bad), report.records, limit):
         reasons = reasons_among(bad)
-        raise QuarantineRatioError(dataset.table, len(bad), report.records, limit, reasons)
+        doubted = doubted_setting(r.reason for r in bad)
+        raise QuarantineRatioError(
+            dataset.table, len(bad), report.records, limit, reasons, doubted
+        )

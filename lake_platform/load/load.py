@@ -6,9 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
+import structlog
+
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.progress import DatasetRecord
 from lake_platform.errors import CheckpointLostError
+from lake_platform.evolution.first import NoRecordYet
 from lake_platform.load import claims, unfinished
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
@@ -18,6 +21,8 @@ from lake_platform.load.progress import catch_up, publish_applied
 from lake_platform.load.replay import Batches, replayed
 from lake_platform.load.results import LoadResult
 from lake_platform.load.swap import settle_left
+
+_log = structlog.get_logger(__name__)
 
 
 def load(
@@ -102,4 +107,9 @@ def _batches(
                     fence(loading, left)
                     claims.release(table, ports, abandoned, done=True)
                 return
-            yield apply(loading, state, left, work)
+            try:
+                result = apply(loading, state, left, work)
+            except NoRecordYet:
+                _log.info("no record yet that says what columns there are", dataset=table)
+                return
+            yield result

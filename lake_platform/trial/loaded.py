@@ -16,7 +16,7 @@ from lake_platform.domain.mapping import Path, parse_path
 from lake_platform.domain.part import definition_of
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.quality import Balance, Reason, too_many
+from lake_platform.domain.quality import Balance, Reason, doubted_setting, too_many
 from lake_platform.domain.rebuild import Shadow, shadow_of
 from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
@@ -125,7 +125,9 @@ def _check_ratio(dataset: Dataset, done: LoadResult) -> None:
     bad = {r: n for r, n in done.quarantined.items() if r != Reason.DECIDED}
     if too_many(sum(bad.values()), total, limit):
         reasons = ", ".join(f"{reason}: {n}" for reason, n in bad.items())
-        raise QuarantineRatioError(dataset.table, sum(bad.values()), total, limit, reasons)
+        raise QuarantineRatioError(
+            dataset.table, sum(bad.values()), total, limit, reasons, doubted_setting(bad)
+        )
 
 
 def _said(error: LakeError, shadow: Shadow, metastore: ForOnce) -> str:

@@ -133,6 +133,17 @@ def test_steps_of_all_kinds_run_in_their_order(
     assert report.sound, report
 
 
+def test_steps_wait_for_a_record_that_has_their_columns(make_lab: MakeLab) -> None:
+    step = Transform(sql="SELECT id, n + 1 AS m FROM input")
+    lab = make_lab(b"{", None, steps=(step,), format="parquet")
+    assert lab.cycle() == []
+    assert lab.metastore.progress("t").load_error == ""
+    lab.send({"id": 1, "n": 2})
+    lab.cycle()
+    assert values(lab) == [{"id": 1, "m": 3}]
+    lab.account()
+
+
 def python_step(base: CodeBase, text: str, **more: Any) -> Transform:
     path = base.definitions / "steps" / "mine.py"
     path.write_text("from pyspark.sql import Window, functions as F\n\n" + text)

@@ -120,12 +120,6 @@ def _names(sql: str) -> Sequence[Any]:
     return list(check_select(sql).find_all(exp.Identifier))
 
 
-def has_sql(dataset: Dataset) -> bool:
-    """Whether there is something for the engine to look at."""
-    predicates = any(c.kind == "sql" for c in dataset.conditions)
-    return bool(dataset.transformed or dataset.delete_when or predicates)
-
-
 def analyse_apart(
     environ: Mapping[str, str], config: Mapping[str, str], remote: str, code: CodeBase = NO_CODE
 ) -> Analyse:
@@ -133,7 +127,7 @@ def analyse_apart(
     first load checks the same."""
 
     def analyse(dataset: Dataset, source: Struct, held: Struct | None) -> Sequence[str]:
-        if not has_sql(dataset):
+        if not dataset.has_sql:
             return ()
         ask = {
             "dataset": dataclasses.asdict(dataset), "source": to_json(source),

@@ -16,7 +16,7 @@ from lake_platform.audit.change import ChangeReader
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import Field, Scalar, Struct
-from lake_platform.errors import InvalidFieldError, SchemaBlockedError
+from lake_platform.errors import InvalidFieldError, QuarantineRatioError, SchemaBlockedError
 from lake_platform.load.advice import advice
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.records.columns import arrow_fields
@@ -748,3 +748,14 @@ def test_the_key_of_documents_is_their_id(made: Any) -> None:
     assert done.record.dataset.primary_key == ("_id",)
     assert done.schema is not None
     assert str(_type(done.schema, "n")) == "string"  # no double has it
+
+
+@pytest.mark.parametrize("envelope", ["debezium", "canal", "maxwell", "ogg", "dms"])
+def test_plain_records_under_an_envelope_name_it(made: Any, envelope: str) -> None:
+    lab = made(envelope=envelope, max_quarantine_ratio=0.1)
+    for n in range(20):
+        lab.send({"id": n, "n": "a"}, reason="")
+    lab.dump()
+    with pytest.raises(QuarantineRatioError, match="envelope is wrong for this topic") as caught:
+        lab.load()
+    assert "retire this one" in str(caught.value)

@@ -14,7 +14,6 @@ from lake_platform.domain.dataset import Dataset
 from lake_platform.errors import (
     BatchClaimedError,
     CommitRaceError,
-    InvalidFieldError,
     RawExpiredError,
     SchemaBlockedError,
     StorageUnavailableError,
@@ -307,8 +306,7 @@ class TestSleepers:
         why = "not one valid JSON document" if first else ""
         lab.register(mode="upsert", primary_key=("id",), max_quarantine_ratio=1.0)
         lab.send(first, key="1", reason=why)
-        with pytest.raises(InvalidFieldError, match="no such column"):
-            lab.cycle()
+        assert lab.cycle() == []
         lab.send({"id": 2, "name": "x"})
         lab.cycle()
         lab.account()
