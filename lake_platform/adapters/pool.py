@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -156,11 +156,14 @@ class _ProcessCrew:
     def __init__(self, members: Sequence[_Member]) -> None:
         self._members = members
 
-    def each(self, asked: Sequence[object]) -> list[Any]:
+    def each(
+        self, asked: Sequence[object], meanwhile: Callable[[], object] = lambda: None
+    ) -> list[Any]:
         pairs = zip(self._members, asked, strict=True)
         waiting = {m.connection: n for n, (m, one) in enumerate(pairs) if one is not None}
         for n in waiting.values():
             self._members[n].send(asked[n])
+        meanwhile()
         answers: list[Any] = [None] * len(asked)
         while waiting:
             for connection in wait(list(waiting)):

@@ -28,8 +28,13 @@ class Job(Protocol[_Asked_contra, _Answer_co]):
 class Crew(Protocol[_Asked_contra, Answer]):
     """The open jobs, in the order they were given."""
 
-    def each(self, asked: Sequence[_Asked_contra | None]) -> list[Answer | None]:
+    def each(
+        self,
+        asked: Sequence[_Asked_contra | None],
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> list[Answer | None]:
         """Asks each job, all at the same time, and waits for all answers; None asks nothing of it.
+        `meanwhile` is done here while they work.
 
         Raises: what the first job to fail raised; WorkerLostError when its process ended. The crew
         is of no use then.
@@ -73,6 +78,9 @@ class InProcess:
 class _InProcessCrew(Generic[Asked, Answer]):
     work: Sequence[Callable[[Asked], Answer]]
 
-    def each(self, asked: Sequence[Asked | None]) -> list[Answer | None]:
+    def each(
+        self, asked: Sequence[Asked | None], meanwhile: Callable[[], object] = lambda: None
+    ) -> list[Answer | None]:
+        meanwhile()
         pairs = zip(self.work, asked, strict=True)
         return [None if one is None else work(one) for work, one in pairs]

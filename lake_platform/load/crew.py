@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +22,7 @@ from lake_platform.load.stage import (
     without_doubled,
 )
 
-# Two processes need half a second to start, in which one decodes some 30 MB.
+# A process needs half a second to start, in which this one decodes some 30 MB.
 _POOL_BYTES = 32 << 20
 _MOST_TASKS = 1_000  # of a batch, which has some gigabytes at most
 
@@ -101,13 +102,21 @@ class Decoders:
         return together(question, parts, self._store)
 
     def _shared(self, pool: Pool, tasks: Sequence[_Task]) -> Iterator[Staged]:
+        """This process does a share, too."""
         crew, size = self._opened(pool), pool.size
         for first in range(0, len(tasks), size):
-            chosen: list[_Task | None] = [*tasks[first : first + size]]
-            answers = crew.each(chosen + [None] * (size - len(chosen)))
+            mine, *others = tasks[first : first + size]
+            own: list[Staged] = []
+            given = [*others, *[None] * (size - 1 - len(others))]
+            answers = crew.each(given, partial(self._do, mine, own))
+            yield from own
             yield from (a for a in answers if a is not None)
+
+    def _do(self, task: _Task, done: list[Staged]) -> None:
+        done.append(_stage(self._store, task))
 
     def _opened(self, pool: Pool) -> Crew[_Task, Staged]:
         if self._crew is None:
-            self._crew = self._stack.enter_context(pool.open([_Decoding(self._table)] * pool.size))
+            jobs = [_Decoding(self._table)] * (pool.size - 1)
+            self._crew = self._stack.enter_context(pool.open(jobs))
         return self._crew

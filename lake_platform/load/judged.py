@@ -78,6 +78,4 @@ def check_rejected(
     if too_many(len(bad), report.records, limit):
         reasons = reasons_among(bad)
         doubted = doubted_setting(r.reason for r in bad)
-        raise QuarantineRatioError(
-            dataset.table, len(bad), report.records, limit, reasons, doubted
-        )
+        raise QuarantineRatioError(dataset.table, len(bad), report.records, limit, reasons, doubted)

@@ -244,3 +244,17 @@ def _runs(pid: Any) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_what_is_done_meanwhile_is_done_once_and_its_error_ends_the_crew(pool: Pool) -> None:
+    done: list[int] = []
+    with pool.open([Work("a")]) as crew:
+        assert crew.each([("put", 1)], lambda: done.append(1)) == ["a:1"]
+        assert crew.each([None], lambda: done.append(2)) == [None]
+    assert done == [1, 2]
+
+    def fail() -> None:
+        raise BatchClaimedError("t", "somebody")
+
+    with pytest.raises(BatchClaimedError), pool.open([Work("a")]) as crew:
+        crew.each([("put", 1)], fail)

@@ -26,6 +26,7 @@ from lake_platform.errors import (
 from tests.simulation.plan import Seen, Then
 
 _SLEEP_MS, _NAP_MS = 13 * 3_600_000, 16 * 60_000
+_POLL_MS = 1_000
 _NO_ANSWER: dict[str, type[LakeError]] = {
     "store": StorageUnavailableError,
     "kafka": KafkaUnavailableError,
@@ -73,6 +74,9 @@ class Writer:
             self.ended = True
 
         self._greenlet = greenlet(run)
+
+    def wait(self, ms: int) -> None:
+        self._sleep(ms)
 
     def turn(self, calls: int, then: Then) -> None:
         """`calls` port calls, then `then`; -1: to the end."""
@@ -174,11 +178,13 @@ class StoreOf:
 
 class _ReaderOf:
     def __init__(self, writer: Writer, inner: KafkaReader) -> None:
-        self._call, self._inner = writer.call, inner
+        self._writer, self._inner = writer, inner
         self.positions, self.finished = inner.positions, inner.finished
 
     def poll(self) -> Sequence[KafkaMessage]:
-        found: Sequence[KafkaMessage] = self._call("kafka", "poll", self._inner.poll)
+        found: Sequence[KafkaMessage] = self._writer.call("kafka", "poll", self._inner.poll)
+        if not found:  # a topic made anew may never have what a dump waits for
+            self._writer.wait(_POLL_MS)
         return found
 
 
