@@ -82,7 +82,10 @@ def seed(settings: Settings, datasets: int) -> None:
             for back in range(SLOTS)
         ]  # fmt: skip
         if blocked:
-            change = {"path": "n", "kind": "type", "before": "long", "after": "string"}
+            change = {
+                "path": "n", "kind": "type", "verdict": "breaking", "before": "long",
+                "after": "string",
+            }  # fmt: skip
             incidents.append({
                 "table_name": table, "status": "OPEN", "batch": "b", "changes": [change],
                 "samples": [{"n": "x"}], "opened_at": now, "resolution": "", "resolved_by": "",

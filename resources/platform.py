@@ -154,7 +154,7 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         catalogue: Catalogue = self.open_ports().metastore  # type: ignore[assignment]
         return catalogue
 
-    def known(self) -> Known:
+    def known(self) -> Known[DatasetRecord]:
         """What the conditions of alerts look at."""
         return known_of(cast("Repository", self.open_ports().metastore))
 

@@ -12,6 +12,7 @@ from assets.checks import check_key, check_names
 from assets.translator import asset_key
 from lake_platform.domain.alerts import CHECK_FAILED, JOB_FAILED, Alert, Known, firing
 from lake_platform.domain.dataset import Status
+from lake_platform.domain.progress import DatasetRecord
 from resources.platform import PlatformResource
 
 EVERY_SECONDS = 30
@@ -55,7 +56,7 @@ def _said(fires: Collection[str], failures: Collection[str]) -> str:
 
 
 def _failed_checks(
-    instance: dg.DagsterInstance, known: Known, tables: Collection[str]
+    instance: dg.DagsterInstance, known: Known[DatasetRecord], tables: Collection[str]
 ) -> Iterator[Alert]:
     """Checks whose newest result is an error. One that is running now, or whose run died, has no
     result."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,15 +11,13 @@ import typer
 from lake_platform import compose
 from lake_platform.alerting.deliver import BEAT, send
 from lake_platform.alerting.message import Message
-from lake_platform.cli.shell import AsJson, Home, Shell, open_shell, time_text
-from lake_platform.domain.alerts import CHECK_FAILED, JOB_FAILED, UNDELIVERED, firing
-from lake_platform.domain.telling import HeldAlert, ReceiverState
+from lake_platform.cli.shell import AsJson, Home, open_shell, time_text
+from lake_platform.domain.alerts import firing
+from lake_platform.domain.telling import HeldAlert, ReceiverState, as_of
 from lake_platform.errors import DeliveryError, SetupError
 from lake_platform.metastore.firing import known_of
 
 app = typer.Typer(no_args_is_help=True, help="What is wrong, and who was told of it.")
-# Only Dagster, or a delivery, shows these: the record is all there is of them.
-_ON_RECORD = frozenset([CHECK_FAILED, JOB_FAILED, UNDELIVERED])
 _LATE_MS = 120_000
 
 
@@ -33,7 +30,9 @@ def list_alerts(
     """Alerts that fire now, since when, and which receivers were told."""
     with open_shell(home, as_json=as_json) as shell:
         now = compose.clock()
-        found = [a for a in _now(shell, now) if all_ or not a.closed_at]
+        fires = firing(known_of(shell.metastore), now)
+        held = as_of(shell.metastore.held_alerts(), fires, now)
+        found = [a for a in held if all_ or not a.closed_at]
         states = shell.metastore.receivers()
         beat = shell.metastore.beats().get(BEAT, 0)
         names = [r.name for r in compose.build_receivers(shell.settings)]
@@ -76,21 +75,6 @@ def test(home: Home = None, as_json: AsJson = False) -> None:
                 shell.say(f"{name}: {'FAILED: ' if name in failed else ''}{_said(answer)}")
         if failed:
             raise typer.Exit(1)
-
-
-def _now(shell: Shell, now: int) -> Sequence[HeldAlert]:
-    """The record, brought to what the metastore says now: the sensor may not have looked yet, or
-    not run at all."""
-    held = {h.alert.key: h for h in shell.metastore.held_alerts()}
-    fires = {a.key: a for a in firing(known_of(shell.metastore), now)}
-    for key, alert in fires.items():
-        known = held.get(key)
-        fresh = known is None or bool(known.closed_at)
-        held[key] = HeldAlert(alert, now) if fresh or known is None else replace(known, alert=alert)
-    for key, one in held.items():
-        if key not in fires and one.alert.name not in _ON_RECORD and not one.closed_at:
-            held[key] = replace(one, closed_at=now)
-    return sorted(held.values(), key=lambda h: (bool(h.closed_at), h.opened_at))
 
 
 def _view(one: HeldAlert) -> dict[str, Any]:

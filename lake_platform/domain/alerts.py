@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from lake_platform.domain.dataset import Status
 from lake_platform.domain.failures import stops
 from lake_platform.domain.progress import (
     LOSSES,
-    DatasetRecord,
     Progress,
+    Watched,
     data_loss_limit_seconds,
     lag_seconds,
     time_to_data_loss_seconds,
 )
 
+Seen_co = TypeVar("Seen_co", bound=Watched, covariant=True)
 RETRIED_MS = 300_000
 """A failure that may pass by itself is told once it was retried for this long."""
 
@@ -78,16 +80,16 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Known(Generic[Seen_co]):
     """What the metastore has of all datasets; `broken`: why definitions cannot be read."""
 
-    records: Iterable[DatasetRecord]
+    records: Iterable[Seen_co]
     progress: Mapping[str, Progress]
     breaks: Mapping[str, Break] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
 
 
-def firing(known: Known, now_ms: int) -> list[Alert]:
+def firing(known: Known[Watched], now_ms: int) -> list[Alert]:
     """What the metastore alone can tell; checks, jobs and receivers are judged elsewhere."""
     found: list[Alert] = []
     away: list[str] = []
@@ -105,7 +107,7 @@ def firing(known: Known, now_ms: int) -> list[Alert]:
 
 
 def _of_table(
-    record: DatasetRecord, progress: Progress, held: Break | None, now_ms: int
+    record: Watched, progress: Progress, held: Break | None, now_ms: int
 ) -> Iterator[Alert]:
     table = record.dataset.table
     if record.status is Status.RETIRED:
@@ -139,7 +141,7 @@ def over_quarantine(progress: Progress) -> bool:
     return progress.load_error_kind == "QuarantineRatioError" or progress.all_quarantined
 
 
-def late(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
+def late(record: Watched, progress: Progress, now_ms: int) -> bool:
     """Beyond its promise. A BLOCKED table is told of as such; a PAUSED one may be late; one that
     bootstraps is late only when nothing has come of it for as long."""
     limit = record.dataset.max_lag_seconds
@@ -151,14 +153,14 @@ def late(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
     return lag_seconds(record, progress, now_ms) > limit
 
 
-def data_loss_near(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
+def data_loss_near(record: Watched, progress: Progress, now_ms: int) -> bool:
     """Told of whose raw it is, PAUSED or not: Kafka does not wait."""
     left = time_to_data_loss_seconds(record, progress, now_ms)
     limit = data_loss_limit_seconds(record, progress)
     return not record.dataset.raw_from and left is not None and left < limit
 
 
-def failed_phases(record: DatasetRecord, progress: Progress, now_ms: int) -> list[str]:
+def failed_phases(record: Watched, progress: Progress, now_ms: int) -> list[str]:
     """Phases that fail for good, or for longer than retries should need. What has an alert of its
     own is left to that."""
     if record.status is Status.PAUSED:
@@ -175,7 +177,7 @@ def failed_phases(record: DatasetRecord, progress: Progress, now_ms: int) -> lis
     return found
 
 
-def kafka_away(record: DatasetRecord, progress: Progress, now_ms: int) -> bool:
+def kafka_away(record: Watched, progress: Progress, now_ms: int) -> bool:
     if record.status in {Status.PAUSED, Status.RETIRED} or record.dataset.raw_from:
         return False
     known = progress.dump_error_kind in _AWAY
@@ -192,7 +194,7 @@ def _quarantine_text(table: str, progress: Progress) -> str:
     return progress.load_error
 
 
-def _loss_text(record: DatasetRecord, progress: Progress, now_ms: int) -> str:
+def _loss_text(record: Watched, progress: Progress, now_ms: int) -> str:
     if progress.unread_is_gone:
         return f"unread records are gone: {progress.dump_error}"
     left = time_to_data_loss_seconds(record, progress, now_ms) or 0

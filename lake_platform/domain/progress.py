@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from lake_platform.domain.dataset import Dataset, Status
 from lake_platform.domain.mapping import Mapped
@@ -40,6 +41,30 @@ class DatasetRecord:
     version: int
     status: Status
     registered_at: int
+
+
+class Promised(Protocol):
+    """What must be known of a definition to judge how its dataset does."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def max_lag_seconds(self) -> int: ...
+    @property
+    def raw_from(self) -> str: ...
+
+
+class Watched(Protocol):
+    """A dataset to be judged: a `DatasetRecord`, or less where many are looked at."""
+
+    @property
+    def dataset(self) -> Promised: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def registered_at(self) -> int: ...
 
 
 NEVER = -1
@@ -129,7 +154,7 @@ class Progress:
         return bool(self.quarantined) and not used
 
 
-def lag_seconds(record: DatasetRecord, progress: Progress, now_ms: int) -> float:
+def lag_seconds(record: Watched, progress: Progress, now_ms: int) -> float:
     """Age of the newest moment up to which the table is known to be complete; before the first
     load the age of the dataset."""
     return lag_ms(record.registered_at, progress, now_ms) / 1000
@@ -142,9 +167,7 @@ def lag_ms(registered_at: int, progress: Progress, now_ms: int) -> int:
     return max(0, now_ms - (through or registered_at))
 
 
-def time_to_data_loss_seconds(
-    record: DatasetRecord, progress: Progress, now_ms: int
-) -> float | None:
+def time_to_data_loss_seconds(record: Watched, progress: Progress, now_ms: int) -> float | None:
     """How long until records that were not read may age out of Kafka; None when not known.
 
     Infinite without a limit, and while nothing was unread at the last look and that look is not
@@ -171,7 +194,7 @@ def loss_seconds(
     return max(0, progress.loss_at - now_ms) / 1000
 
 
-def data_loss_limit_seconds(record: DatasetRecord, progress: Progress) -> float:
+def data_loss_limit_seconds(record: Watched, progress: Progress) -> float:
     """With less time than this left before Kafka may drop unread records somebody must know."""
     return max(2 * record.dataset.max_lag_seconds, progress.kept_ms / 5_000)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from lake_platform.domain.alerts import Alert
+from lake_platform.domain.alerts import CHECK_FAILED, JOB_FAILED, UNDELIVERED, Alert
 
 QUIET_MS = 60_000
 """What stops firing and fires again within this is one incident."""
@@ -14,6 +14,8 @@ KEPT_MS = 30 * 86_400_000
 """How long an alert that is over stays on record."""
 _FIRST_PAUSE_MS = 30_000
 _LONGEST_PAUSE_MS = 600_000
+# Only Dagster, or a delivery, shows these: the record is all there is of them.
+_ON_RECORD = frozenset([CHECK_FAILED, JOB_FAILED, UNDELIVERED])
 What = Literal["fires", "still fires", "is over"]
 
 
@@ -104,6 +106,29 @@ def _quiet(one: HeldAlert, now_ms: int) -> HeldAlert:
     since = one.quiet_since or now_ms
     over = now_ms - since >= QUIET_MS
     return replace(one, quiet_since=since, closed_at=now_ms if over else 0)
+
+
+def as_of(
+    held: Iterable[HeldAlert],
+    firing: Iterable[Alert],
+    now_ms: int,
+    unseen: Collection[str] = (),
+) -> list[HeldAlert]:
+    """The record as it is to be shown: the sensor may not have looked yet, or not run at all. What
+    fires and is not on it begins at `now_ms`. What is over comes last. `unseen`: names that were
+    not looked for.
+    """
+    left = _ON_RECORD.union(unseen)
+    known = {h.alert.key: h for h in held}
+    fires = {a.key: a for a in firing}
+    for key, alert in fires.items():
+        one = known.get(key)
+        fresh = one is None or one.closed_at
+        known[key] = HeldAlert(alert, now_ms) if fresh or one is None else replace(one, alert=alert)
+    for key, one in known.items():
+        if key not in fires and one.alert.name not in left and not one.closed_at:
+            known[key] = replace(one, closed_at=now_ms)
+    return sorted(known.values(), key=lambda h: (bool(h.closed_at), h.opened_at))
 
 
 def due(

@@ -21,6 +21,14 @@ class Alerts(Unit):
         with self._read() as session:
             return [_held(row) for row in session.scalars(query)]
 
+    def open_alerts(self, table: str | None = None) -> Sequence[HeldAlert]:
+        """Those that are not over, of one table or of all."""
+        query = select(AlertRow).where(AlertRow.closed_at == 0)
+        if table is not None:
+            query = query.where(AlertRow.table_name == table)
+        with self._read() as session:
+            return [_held(row) for row in session.scalars(query.order_by(AlertRow.opened_at))]
+
     def keep_alerts(self, put: Iterable[HeldAlert], dropped: Iterable[str] = ()) -> None:
         rows, keys = [_row(one) for one in put], list(dropped)
         if not rows and not keys:

@@ -30,6 +30,12 @@ class Standing:
     max_lag_seconds: int
     progress: Progress
     open_incidents: int
+    raw_from: str = ""
+
+    @property
+    def dataset(self) -> Standing:
+        """So that the conditions of alerts take it for a `Watched`."""
+        return self
 
     def lag_seconds(self, now_ms: int) -> float:
         return lag_ms(self.registered_at, self.progress, now_ms) / 1000
@@ -96,4 +102,5 @@ def _standing(
         table, said["topic"], said["domain"], said["owner"], Status(status), registered_at,
         said["max_lag_seconds"],
         Progress(**mine, ends_at=raw_until, continued_in=continued_in or ""), incidents,
+        raw_from or "",
     )  # fmt: skip

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import uvicorn
 
+from lake_platform.domain.alerts import CHECK_FAILED, Alert
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.dataset import Status
+from lake_platform.domain.telling import HeldAlert
 from lake_platform.dump.dump import dump
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.load.load import load
@@ -33,6 +35,7 @@ BODY = {
     "description": EVIL, "owner": "team:shop",
 }  # fmt: skip
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+CHECK = Alert(CHECK_FAILED, "orders", "audit", EVIL + "x" * 300, "lake audit orders")
 PAGES = {
     "list": "/ui", "filtered": "/ui?trouble=late&sort=lag&desc=1", "none": "/ui?q=nothing",
     "dataset": "/ui/datasets/orders", "empty dataset": "/ui/datasets/quiet",
@@ -120,6 +123,7 @@ def served(serve: Any) -> Served:
     stack.kafka.produce("orders", None, json.dumps(broken).encode())
     with pytest.raises(SchemaBlockedError):
         load_all(stack)
+    stack.metastore.keep_alerts([HeldAlert(CHECK, 1)])
     return found
 
 
@@ -246,6 +250,19 @@ def test_a_form_of_another_site_does_nothing(serve: Any) -> None:
     page.click("button")
     page.wait_for_url("**/ui/login**")
     assert served.stack.metastore.get("orders").status is Status.REGISTERED
+
+
+def test_what_fires_is_seen_without_javascript(served: Served) -> None:
+    page = served.page(java_script_enabled=False)
+    page.goto("/ui")
+    page.click("text=alerts fire")
+    told = page.locator("section:has(#alerts)")
+    assert EVIL in told.inner_text(), "a text, and nothing else"
+    told.get_by_role("link", name="incident 1").click()
+    page.wait_for_url("**/ui/incidents/1")
+    page.goto("/ui/datasets/quiet")
+    assert page.locator("#alerts").count() == 0
+    assert served.said == []
 
 
 def test_on_a_phone_nothing_is_cut_off(served: Served) -> None:

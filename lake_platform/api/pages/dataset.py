@@ -23,6 +23,7 @@ from lake_platform.domain.schema import columns
 from lake_platform.errors import LakeError
 from lake_platform.load import quarantined
 from lake_platform.metastore.batch_rows import BatchStatistics
+from lake_platform.metastore.firing import fires_of
 from lake_platform.metastore.model import dataset_to_dict
 from lake_platform.metastore.overview import Standing
 
@@ -56,6 +57,7 @@ def dataset(request: Request, who: Viewer, table: Table, parts: PartsOf) -> HTML
         request, "dataset.html", who,
         record=record, dataset=record.dataset, progress=progress, line=shown(standing, now),
         concerns=concerns(progress),
+        alerts=fires_of(store, record, progress, incidents, now), looked_at=now,
         chart=sparklines(standing, store.samples([table])[table], now),
         open=is_open, resolved=[i for i in incidents if i.status != "OPEN"],
         outside=outside, bar=BAR_HEIGHT, batches=batches[:_BATCHES],

@@ -18,12 +18,14 @@ from lake_platform.api.pages.routing import pages
 from lake_platform.api.pages.session import PATH, Viewer
 from lake_platform.api.parts import PartsOf
 from lake_platform.domain.dataset import Status
+from lake_platform.metastore.firing import fires
 from lake_platform.metastore.overview import Standing
 
 router = pages()
 PER_PAGE = 50
 _SOON_SECONDS = 86_400.0
 _FASTEST_SECONDS = 5
+_MOST_ALERTS = 10
 Trouble = Literal["blocked", "late", "failing", "losing", "quarantine"]
 Sort = Literal[
     "table", "status", "lag", "backlog", "records", "quarantined", "rescued", "loss", "incidents"
@@ -56,6 +58,10 @@ class Asked:
     desc: bool = False
     every: int = 0
     page: int = 1
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.q or self.status or self.domain or self.trouble)
 
     def address(self, **changes: Any) -> str:
         """The same list with something else; back on its first page, unless that is asked."""
@@ -132,10 +138,12 @@ def overview(
     number: Annotated[int, QueryParameter(alias="page", ge=1, le=1_000_000)] = 1,
 ) -> HTMLResponse:
     store, now = parts.metastore, parts.clock()
-    known = [shown(standing, now) for standing in store.standings()]
+    standings = store.standings()
+    known = [shown(standing, now) for standing in standings]
     alive = [line for line in known if line.standing.status is not Status.RETIRED]
     asked = Asked(q, status, domain, trouble, sort, desc, every, number)
     found = chosen(known, asked)
+    alerts = fires(store, standings, now)
     last = max(1, math.ceil(len(found) / PER_PAGE))
     asked = replace(asked, page=min(number, last))
     here = found[(asked.page - 1) * PER_PAGE : asked.page * PER_PAGE]
@@ -143,6 +151,9 @@ def overview(
     made = page(
         request, "overview.html", who,
         lines=[(s, sparklines(s.standing, samples[s.standing.table], now)) for s in here],
+        looked_at=now, alerts=alerts[:_MOST_ALERTS],
+        more_alerts=max(0, len(alerts) - _MOST_ALERTS),
+        critical=sum(one.alert.severity == "critical" for one in alerts),
         asked=asked, found=len(found), last=last, all=len(alive),
         first=(asked.page - 1) * PER_PAGE + 1,
         domains=sorted({line.standing.domain for line in known}),
