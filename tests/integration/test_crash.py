@@ -39,6 +39,18 @@ CORE = {
     "upsert": [
         ("hudi: compaction file half written", "group", 1),
     ],
+    "changes": [
+        ("written, before statistics", "group", 1),
+    ],
+    "steps": [
+        ("parquet: between two moves", "group", 1),
+    ],
+    "filtered": [
+        ("hudi: data file half written", "group", 1),
+    ],
+    "reader": [
+        ("cleaner: log half trimmed", "group", 1),
+    ],
 }
 
 

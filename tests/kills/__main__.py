@@ -22,7 +22,7 @@ from lake_platform.embedded.broker import Broker
 from lake_platform.embedded.jars import ensure_jars
 from tests.kills.cells import Cell, Chain
 from tests.kills.duels import DUELS, fight
-from tests.kills.points import ALL, POINTS, STYLES
+from tests.kills.points import ALL, POINTS, SMALL, STYLES
 from tests.kills.report import (
     Fight,
     Result,
@@ -124,7 +124,8 @@ def _site(folder: Path) -> Iterator[Site]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
-    parser.add_argument("--kind", nargs="+", default=list(ALL), choices=ALL)
+    kinds = (*ALL, *SMALL)
+    parser.add_argument("--kind", nargs="+", default=list(kinds), choices=kinds)
     parser.add_argument("--style", nargs="+", default=list(STYLES), choices=STYLES)
     parser.add_argument("--times", nargs="+", default=[1, 2], type=int, choices=[1, 2])
     parser.add_argument("--part", nargs="+", default=["matrix", "duels"])

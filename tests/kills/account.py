@@ -10,6 +10,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +29,39 @@ from tests.support import (
 Coordinates = tuple[int, int]
 
 
-def check_everything(bootstrap: str, storage: Path, dataset: Dataset, sent: Sequence[Sent]) -> None:
-    """Fails unless all that Kafka holds is in exactly one place, as it was sent."""
+def check_everything(
+    bootstrap: str,
+    storage: Path,
+    dataset: Dataset,
+    sent: Sequence[Sent],
+    made: Iterable[Sequence[Sent]],
+) -> None:
+    """Fails unless all that Kafka holds is in exactly one place: in raw as it was sent, in the
+    table as what it must be `made` there."""
     check_topic(bootstrap, dataset.topic, sent)
     check_raw_files(storage, dataset, sent)
     store = open_store(storage.as_uri())
-    check_raw(store, dataset.table, sent)
+    check_raw(store, dataset.raw_table, sent)
     check_quarantine(store, dataset.table, expected_quarantine(dataset, sent))
     rows = table_rows(storage, dataset)
+    wanted = [s for some in made for s in some]
     if dataset.mode == "append":
-        check_append(rows, sent)
+        check_append(rows, wanted)
     else:
-        check_upsert(dataset, rows, sent)
+        check_upsert(dataset, rows, wanted)
 
 
 def table_rows(storage: Path, dataset: Dataset) -> list[dict[str, Any]]:
     path = storage / "lake" / dataset.table
     if dataset.format == "parquet":
         return duckdb_rows(path)
-    return [r for r in hudi_rs_rows(path) if not r.get("_hoodie_is_deleted")]
+    rows = [r for r in hudi_rs_rows(path) if not r.get("_hoodie_is_deleted")]
+    return [{name: _told(value) for name, value in row.items()} for row in rows]
+
+
+def _told(value: Any) -> Any:
+    """A time as records tell it, in milliseconds."""
+    return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
 def check_topic(bootstrap: str, topic: str, sent: Sequence[Sent]) -> None:
@@ -80,7 +95,7 @@ def read_topic(bootstrap: str, topic: str) -> Iterable[tuple[int, int, bytes | N
 def check_raw_files(storage: Path, dataset: Dataset, sent: Sequence[Sent]) -> None:
     """The log names each offset once, without a hole; all it names is found by blind listing."""
     wanted = Counter(r.at for r in sent)
-    log = read_log(storage, dataset.table)
+    log = read_log(storage, dataset.raw_table)
     assert [c["seq"] for c in log] == list(range(1, len(log) + 1)), "the raw log has a hole"
     ranges = Counter(
         (int(partition), offset)

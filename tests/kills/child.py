@@ -1,10 +1,10 @@
 """The process that is killed: does what its standard input says, one word a line.
 
-`dump`, `spread` (a dump by two processes), `load`, `crew` (a load decoded by two), `cycle` (dump
-and load), `compact`, `replay`, `clean`, `rebuild`, `release` (what stopped the table is put aside,
-and a load), `strict` (a rule puts large numbers aside), `redrive` (without that rule), `warm`
-(start the JVM), `often` (Hudi cleans and archives at every batch, and a cycle ends in a
-compaction). Answers are lines in `<home>/answers`:
+`dump` (of the dataset whose raw the table is made of), `spread` (a dump by two processes), `load`,
+`crew` (a load decoded by two), `cycle` (dump and load), `compact`, `replay`, `clean`, `rebuild`,
+`release` (what stopped the table is put aside, and a load), `strict` (a rule puts large numbers
+aside), `redrive` (without that rule), `warm` (start the JVM), `often` (Hudi cleans and archives at
+every batch, and a cycle ends in a compaction). Answers are lines in `<home>/answers`:
 `ok`, or the name of our error. Any other exception ends the process.
 """
 
@@ -44,6 +44,7 @@ from lake_platform.metastore.repository import Repository
 from lake_platform.raw import log as raw_log
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.settings import Settings, load_settings
+from lake_platform.step_checks import code_of
 from tests.kills.parts import StandingOutside
 from tests.kills.standing import Gate, Standing, StandingKafka, StandingStore, stand_in_jvm
 from tests.kills.table import LARGE
@@ -74,6 +75,8 @@ class Child:
         if elsewhere:
             self._ports = replace(self._ports, workers=ElsewhereWorkers())
         self._limits = replace(build_limits(settings), slice=Slice(1 << 20, 100))
+        metastore = cast(Repository, self._ports.metastore)
+        self._raw = metastore.get(table).dataset.raw_table
 
     def do(self, command: str) -> None:
         words: dict[str, Callable[[], None]] = {
@@ -97,7 +100,7 @@ class Child:
 
     def _standing(self, ports: Ports) -> Ports:
         store = cast(ObjectStore, StandingStore("store", ports.store, self._gate))
-        engines = spark_engines(self.session, store)
+        engines = spark_engines(self.session, store, code_of(self._settings))
         return replace(
             ports,
             store=store,
@@ -110,13 +113,13 @@ class Child:
         self.session()
 
     def _dump(self) -> None:
-        list(dump(self._table, self._ports, self._limits))
+        list(dump(self._raw, self._ports, self._limits))
 
     def _spread(self) -> None:
         shares._LEAST_RECORDS = 1
         pool = ProcessPool(StandingOutside.of(self._settings, self._place))
         limits = replace(self._limits, dump_processes=2)
-        list(dump(self._table, replace(self._ports, pool=pool), limits))
+        list(dump(self._raw, replace(self._ports, pool=pool), limits))
 
     def _load(self) -> None:
         list(load(self._table, self._ports, self._limits))
@@ -129,15 +132,21 @@ class Child:
     def _cycle(self) -> None:
         self._dump()
         self._load()
+        self._load_owner()
         if self._compacting:
             self._compact()
+
+    def _load_owner(self) -> None:
+        """The table of the dataset whose raw ours reads, where that is another one."""
+        if self._raw != self._table:
+            list(load(self._raw, self._ports, self._limits))
 
     def _compact(self) -> None:
         compact_table(self._table, self._ports, self._limits, after=1)
 
     def _replay(self) -> None:
         """The newest window that was dumped."""
-        commits = raw_log.commits_after(self._ports.store, self._table, 0)
+        commits = raw_log.commits_after(self._ports.store, self._raw, 0)
         window = max(w for c in commits for w in c.windows)
         list(load(self._table, self._ports, self._limits, [window], True))
 
@@ -145,7 +154,7 @@ class Child:
         """As if two days later, keeping as little as can be kept."""
         compact_log._KEEP_CLAIMS = 1
         later = replace(self._ports, clock=lambda: clock() + _TWO_DAYS_MS)
-        compact_log.compact_log(self._table, later, keep_commits=1)
+        compact_log.compact_log(self._raw, later, keep_commits=1)
 
     def _rebuild(self) -> None:
         """To its end, or that of the one that was begun. What differs makes no other rows."""
@@ -204,7 +213,8 @@ def share_the_lock() -> None:
 def main(home: Path, place: Path, bootstrap: str, jars: str, table: str, *flags: str) -> None:
     settings = load_settings(home).model_copy(
         update={"kafka_bootstrap": bootstrap, "jars_dir": Path(jars), "spark_memory": "1g",
-                "spark_master": "local[2]", "batch_bytes": 20_000}
+                "spark_master": "local[2]", "batch_bytes": 20_000,
+                "definitions_dir": home / "definitions"}
     )  # fmt: skip
     if "impatient" in flags:
         settings = settings.model_copy(update={"claim_lease_seconds": 0.0})

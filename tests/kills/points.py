@@ -7,10 +7,14 @@ decodes. docs/delivery.md has the order in which they come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 
 ALL = ("parquet", "append", "upsert")
+SMALL = ("changes", "steps", "filtered", "reader")
+"""Tables that pass a part of the points: of change events, with Python and SQL steps (Parquet),
+with a step whose WHERE deletes (Hudi), one that reads the raw of another dataset."""
 HUDI = ("append", "upsert")
 STYLES = ("group", "jvm", "part", "parent")
 _TIMELINE = r".*/\.hoodie/timeline/"
@@ -240,8 +244,33 @@ def _redrive() -> list[Point]:
     return [Point(f"re-drive: {name}", armed, command="redrive") for name, armed in named.items()]
 
 
-POINTS: tuple[Point, ...] = (
-    *_phase_1(), *_shared_phase_1(), *_phase_2(), *_shared_decoding(), *_parquet(), *_hudi_write(),
-    *_hudi_housekeeping(), *_cleaner(), *_rebuild(), *_release(), *_redrive(),
-)  # fmt: skip
+# What differs in them: what a batch is made of, how its rows go in and out again, who reads raw.
+_OF_SMALL = {
+    "uploaded, before the raw commit": ("reader",),
+    "fenced": ("reader",),
+    "staged, before the verdict is told": ("steps",),
+    "schema version, before the write": ("changes", "filtered", "reader"),
+    "written, before statistics": SMALL,
+    "replay written": SMALL,
+    "shared decoding: told, before the write": ("changes",),
+    "parquet: between two moves": ("steps",),
+    "hudi: data file half written": ("changes", "filtered", "reader"),
+    "hudi: compaction file half written": ("changes", "filtered"),
+    "cleaner: log half trimmed": ("reader",),
+    "rebuild: batch written, before statistics": ("filtered", "reader"),
+    "swap: old table half removed": ("reader",),
+    "release: put aside, before the write": ("steps",),
+    "re-drive: written, still in quarantine": ("changes",),
+}
+
+
+def _with_small(points: Iterator[Point]) -> Iterator[Point]:
+    for point in points:
+        yield replace(point, kinds=point.kinds + _OF_SMALL.get(point.name, ()))
+
+
+POINTS: tuple[Point, ...] = tuple(_with_small(chain(
+    _phase_1(), _shared_phase_1(), _phase_2(), _shared_decoding(), _parquet(), _hudi_write(),
+    _hudi_housekeeping(), _cleaner(), _rebuild(), _release(), _redrive(),
+)))  # fmt: skip
 BY_NAME = {p.name: p for p in POINTS}

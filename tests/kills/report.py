@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.kills.cells import Cell
 from tests.kills.duels import DUELS
-from tests.kills.points import ALL, BY_NAME, POINTS, STYLES, Point
+from tests.kills.points import ALL, BY_NAME, POINTS, SMALL, STYLES, Point
 from tests.pages import append_line, markdown, put_between, read_lines
 
 _STYLES = [(style, times) for style in STYLES for times in (1, 2)]
@@ -92,8 +92,9 @@ def summary(results: Sequence[Result]) -> str:
 
 def table(results: Sequence[Result]) -> str:
     by_cell = {r.cell: r for r in results}
-    rows = [[p.name, *(_marks(by_cell, p, k) for k in ALL)] for p in POINTS]
-    return markdown([["killed at", *ALL], *rows])
+    kinds = (*ALL, *SMALL)
+    rows = [[p.name, *(_marks(by_cell, p, k) for k in kinds)] for p in POINTS]
+    return markdown([["killed at", *kinds], *rows])
 
 
 def fight_table(fights: Sequence[Fight]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from lake_platform.compose import build_metastore
+from lake_platform.audit.auditor import audit
+from lake_platform.code.pins import CodeBase, pinned
+from lake_platform.compose import build_audit_sources, build_metastore
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.ports import Kafka
 from lake_platform.domain.quality import Reason
@@ -17,16 +19,12 @@ from lake_platform.settings import load_settings
 from lake_platform.sight.infer import look
 from tests.integration.real_kafka import RealKafka
 from tests.kills.account import check_everything, check_raw_files, check_topic
+from tests.kills.kinds import KEYS, KINDS
 from tests.kills.victim import DEADLINE_SECONDS, Stuck, Victim
 from tests.support import HOUR_MS, Sent
 
-KINDS: dict[str, dict[str, Any]] = {
-    "parquet": {"format": "parquet", "partition_by": ("day",)},
-    "append": {"partition_by": ("day",)},
-    "upsert": {"mode": "upsert", "primary_key": ("id",)},
-}
 LARGE = 1_000_000
-_ROUND, _KEYS = 24, 17
+_ROUND = 24
 _HEARTBEAT_SECONDS = 4.0  # twice what `often` makes of it, and more
 
 
@@ -42,7 +40,7 @@ class Site:
 
 @dataclass
 class TableUnderTest:
-    """A table of one of `KINDS` in a home of its own."""
+    """A table of one of `KINDS` in a home of its own, with the one whose raw it reads."""
 
     kind: str
     site: Site
@@ -53,15 +51,31 @@ class TableUnderTest:
         self.table = f"{self.kind}_{uuid.uuid4().hex[:8]}"
         self.home = self.site.home / self.table
         self.home.mkdir(parents=True)
-        self.dataset = Dataset(topic=f"topic.{self.table}", table=self.table, **KINDS[self.kind])
+        self.what = KINDS[self.kind]
+        topic = f"topic.{self.table}"
+        self.dataset = Dataset(topic=topic, table=self.table, **self.what.definition)
+        self.tables = [self.dataset]
+        if self.what.reads_another:
+            owner = Dataset(topic=topic, table=f"owner_{self.table}", format="parquet")
+            self.dataset = replace(self.dataset, raw_from=owner.table)
+            self.tables = [owner, self.dataset]
+        for name, text in self.what.code.items():
+            self.definitions.mkdir(exist_ok=True)
+            (self.definitions / name).write_text(text)
         self._kafka = RealKafka(self.site.bootstrap)
         self._kafka.create_topic(self.dataset.topic, 2)
         self._now_ms = 0
         self.send_round()
-        sight = look(cast(Kafka, self._kafka), self.dataset).sight
         metastore = build_metastore(load_settings(self.home))
-        metastore.register(self.dataset, sight.source if sight else None, "test", sight)
+        for dataset in self.tables:
+            sight = look(cast(Kafka, self._kafka), dataset).sight
+            wanted = pinned(dataset, CodeBase(definitions=self.definitions))
+            metastore.register(wanted, sight.source if sight else None, "test", sight)
         metastore.close()
+
+    @property
+    def definitions(self) -> Path:
+        return self.home / "definitions"
 
     @property
     def storage(self) -> Path:
@@ -77,44 +91,61 @@ class TableUnderTest:
         self.columns += new_column
         first = len(self.sent)
         for number in range(first, first + _ROUND):
-            ident = number % _KEYS
-            value: dict[str, Any] = {"id": ident, "n": number, "day": f"d{number % 3}"}
-            value |= {f"late{c}": f"y{number}" for c in range(self.columns)}
-            self._send(b"%d" % ident, json.dumps(value).encode(), ident % 2)
-        for ident in (first % _KEYS, (first + 5) % _KEYS):
-            self._send(b"%d" % ident, None, ident % 2)
+            row: dict[str, Any] = {"id": number % KEYS, "n": number, "day": f"d{number % 3}"}
+            row |= {f"late{c}": f"y{number}" for c in range(self.columns)}
+            self._send_value(number % KEYS, self.what.value(number, row))
+        for ident in (first % KEYS, (first + 5) % KEYS):
+            self._send(self.what.key(ident), None, ident % 2)
+        for ident, value, reason in self.what.more(first):
+            self._send_value(ident, value, reason)
         self._send(b"", b"{broken", 0, "not one valid JSON document")
         self._send(b"", b"{old", 1, "not one valid JSON document", HOUR_MS)
 
     def send_break(self) -> None:
         """A record that stops the table, until it is put aside by a decision."""
-        value = {"id": 3, "n": {"no": "number"}, "day": "d1"}
-        self._send(b"3", json.dumps(value).encode(), 1, Reason.DECIDED.value)
+        row = {"id": 3, "n": {"no": "number"}, "day": "d1"}
+        self._send_value(3, self.what.value(0, row), Reason.DECIDED.value)
 
     def send_large(self, count: int = 3) -> None:
         """Records that the rule of `strict` puts aside, and a re-drive takes out again."""
         for number in range(LARGE, LARGE + count):
-            value = {"id": number % _KEYS, "n": number, "day": f"d{number % 3}"}
-            self._send(b"%d" % (number % _KEYS), json.dumps(value).encode(), number % _KEYS % 2)
+            row = {"id": number % KEYS, "n": number, "day": f"d{number % 3}"}
+            self._send_value(number % KEYS, self.what.value(number, row))
 
     def delete_all(self) -> None:
         """A tombstone for every key."""
-        for ident in range(_KEYS):
-            self._send(b"%d" % ident, None, ident % 2)
+        for ident in range(KEYS):
+            self._send(self.what.key(ident), None, ident % 2)
 
     def account(self) -> None:
         """Fails unless nothing was lost or doubled, and the metastore knows it."""
-        check_everything(self.site.bootstrap, self.storage, self.dataset, self.sent)
-        metastore = build_metastore(load_settings(self.home))
+        for dataset in self.tables:
+            what = self.what if dataset is self.dataset else KINDS["parquet"]
+            made = [what.becomes(s) for s in self.sent]
+            check_everything(self.site.bootstrap, self.storage, dataset, self.sent, made)
+            self._account_metastore(dataset.table, sum(len(some) > 1 for some in made))
+
+    def _account_metastore(self, table: str, twice: int) -> None:
+        """`twice`: so many records make a row and take another away, which counts unless a later
+        record of its batch brings that back."""
+        settings = load_settings(self.home)
+        metastore = build_metastore(settings)
         try:
-            progress = metastore.progress(self.table)
+            progress = metastore.progress(table)
+            assert progress.applied_seq == progress.head_seq, progress
+            assert progress.records_ingested == len(self.sent), progress
+            counted = (progress.records, progress.quarantined, progress.deleted,
+                       progress.deduplicated, progress.dropped)  # fmt: skip
+            batches = [b.balance for b in metastore.batches(table, 10_000) if b.counted]
+            beside = sum(b.exploded for b in batches)
+            assert sum(counted) == len(self.sent) + beside and beside <= twice, (beside, progress)
+            if self.what.audited:
+                here = settings.model_copy(update={"kafka_bootstrap": self.site.bootstrap})
+                report = audit(table, build_audit_sources(here, metastore), deep=True)
+                assert report.sound and not report.unprovable, report
+                assert (report.total.records, report.total.pending) == (len(self.sent), 0), report
         finally:
             metastore.close()
-        assert progress.applied_seq == progress.head_seq, progress
-        assert progress.records_ingested == len(self.sent), progress
-        counted = (progress.records, progress.quarantined, progress.deleted,
-                   progress.deduplicated, progress.dropped)  # fmt: skip
-        assert sum(counted) == len(self.sent), progress
 
     def account_raw(self) -> None:
         check_topic(self.site.bootstrap, self.dataset.topic, self.sent)
@@ -128,6 +159,9 @@ class TableUnderTest:
             if time.monotonic() > deadline:
                 raise Stuck("heartbeats of the dead writer did not stop")
             time.sleep(0.05)
+
+    def _send_value(self, ident: int, value: dict[str, Any], reason: str = "") -> None:
+        self._send(self.what.key(ident), json.dumps(value).encode(), ident % 2, reason)
 
     def _send(
         self, key: bytes, value: bytes | None, partition: int, reason: str = "", ago_ms: int = 0
