@@ -24,7 +24,7 @@ class Cell:
     times: int
 
     def __str__(self) -> str:
-        return f"{self.kind:8}{self.style:6}{self.times}x  {self.point.name}"
+        return f"{self.kind:9}{self.style:6}{self.times}x  {self.point.name}"
 
 
 class Chain:

@@ -53,7 +53,7 @@ class Fight:
 
     def __str__(self) -> str:
         mark = "ok    " if self.passed else "FAILED"
-        return f"{mark} {self.seconds:6.1f} s  {self.kind:8}{self.duel}: {self.seen}{self.problem}"
+        return f"{mark} {self.seconds:6.1f} s  {self.kind:9}{self.duel}: {self.seen}{self.problem}"
 
     def append_to(self, path: Path) -> None:
         line = ["duel", self.duel, self.kind, self.seen, self.problem, self.seconds]
