@@ -20,6 +20,7 @@ class ResolveConfig(dg.Config):
     columns: Mapping[str, str] = Field(default={}, description="path of a change: resolution")
     table: str = Field(default="", description="of new_table: its name, instead of <table>_2")
     always: bool = Field(default=False, description="also for all that comes")
+    asked_by: str = Field(default="", description="for the audit log; else the run")
     dry_run: bool = Field(default=False, description="say what would come of it, change nothing")
 
 
@@ -28,7 +29,7 @@ def resolve_changes(
     context: dg.OpExecutionContext, config: ResolveConfig, platform: PlatformResource
 ) -> None:
     asked = Asked(config.resolution, config.columns, config.always, config.table)
-    actor = f"dagster run {context.run_id}"
+    actor = config.asked_by or f"dagster run {context.run_id}"
     try:
         if config.dry_run:
             would = asdict(platform.look_ahead(config.incident, asked))

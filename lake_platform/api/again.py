@@ -157,8 +157,7 @@ def _started(
     """Without `ops` nothing is to be done."""
     if not ops:
         response.status_code = 200
-        return {"run_id": None}
-    return {"run_id": parts.launch(job, {"ops": ops})}
+    return parts.started(job, ops)
 
 
 def _parsed(model: type[Model], body: dict[str, Any]) -> Model:

@@ -11,8 +11,17 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from lake_platform import benches, compose
-from lake_platform.api import again, datasets, operations, preview, rebuilds, schema_check, shell
+from lake_platform import benches, compose, readers
+from lake_platform.api import (
+    again,
+    catalog,
+    datasets,
+    operations,
+    preview,
+    rebuilds,
+    schema_check,
+    shell,
+)
 from lake_platform.api.errors import add_error_handlers
 from lake_platform.api.health import Health, status_of
 from lake_platform.api.metrics import render
@@ -50,7 +59,9 @@ def create_app() -> FastAPI:
         clock=ports.clock,
         limits=compose.build_limits(settings),
         launch=compose.build_dagster(settings).launch,
+        dagster_ui=settings.dagster_ui,
         bench=lambda: benches.build_check_bench(sample_settings),
+        catalog=lambda: readers.build_catalog(settings, metastore, store=ports.store),
         preview=preview.apart(settings),
         close=close,
     )
@@ -77,7 +88,7 @@ def create_app_with(settings: Settings, parts: Parts) -> FastAPI:
     add_error_handlers(app)
     for router in (
         datasets.router, schema_check.router, preview.router, operations.router, again.router,
-        rebuilds.router, shell.router,
+        rebuilds.router, catalog.router, shell.router,
         _system,
     ):  # fmt: skip
         app.include_router(router)

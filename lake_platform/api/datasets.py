@@ -209,7 +209,8 @@ def alter_column(
     make = use_cases.renaming if what == "name" else use_cases.aliasing
     asked = make(table, name, value)
     if in_place(use_cases, asked, who.name):
-        return {"table": table, "schema": schema_view(parts.metastore.active_schema(table))}
+        view = schema_view(parts.metastore.active_schema(table))
+        return {"table": table, "schema": view, "changes": dict(asked.changes)}
     status.agreed(parts.metastore, table, asked.changes)
     run = started(parts, table, who.name, changes=dict(asked.changes), swap=swap)
     response.status_code = 202

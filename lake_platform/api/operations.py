@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from lake_platform.api.openapi import documented
-from lake_platform.api.parts import Body, Parts, PartsOf, take
+from lake_platform.api.parts import Body, Parts, PartsOf, flag, take
 from lake_platform.api.security import Admin, Editor, Viewer
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.resolutions import Asked
@@ -30,6 +30,7 @@ _RESOLVE_BODY = documented(
         "always": {"type": "boolean"},
         "dry_run": {"type": "boolean"},
         "table": {"type": "string", "description": "The name that `new_table` gives."},
+        "swap": {"type": "boolean", "description": "Of what makes the table anew: let it."},
     }
 )
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -54,17 +55,27 @@ def incident(_who: Viewer, incident_id: int, parts: PartsOf) -> dict[str, Any]:
     return _incident(parts, parts.metastore.incident(incident_id))
 
 
-@router.post("/incidents/{incident_id}/resolve", openapi_extra=_RESOLVE_BODY)
-def resolve(who: Editor, incident_id: int, body: Body, parts: PartsOf) -> dict[str, Any]:
+@router.post(
+    "/incidents/{incident_id}/resolve", openapi_extra=_RESOLVE_BODY,
+    responses={202: {"description": "A Dagster run makes the table anew."}},
+)  # fmt: skip
+def resolve(
+    who: Editor, incident_id: int, body: Body, parts: PartsOf, response: Response
+) -> dict[str, Any]:
     """Body `{"resolution": …, "columns": {path: resolution}, "always": false, "dry_run": false}`;
-    `table` besides: the name that `new_table` gives.
+    `table` besides: the name that `new_table` gives. What makes the table anew is refused without
+    `"swap": true`; with it, a Dagster run does it and swaps it in, with status 202.
 
     A dry run says what would come of the records that are held, and changes nothing.
     """
+    swap = flag(body, "swap")
     asked, dry_run = _asked(body)
     if dry_run:
         found = parts.look_ahead(incident_id, asked)
         return {"incident": incident_id, "dry_run": True, "would": asdict(found)}
+    if swap and (anew := parts.use_cases.rebuilding(incident_id, asked)) is not None:
+        response.status_code = 202
+        return {"table": anew.table} | remake(parts, incident_id, asked, who.name)
     return _incident(parts, parts.use_cases.resolve_incident(incident_id, asked, who.name))
 
 
@@ -81,6 +92,14 @@ def end_decision(who: Editor, table: str, decision_id: int, parts: PartsOf) -> d
     """A decision for always ends with the raw commits there are now."""
     check_name("table", table)
     return asdict(parts.use_cases.end_decision(table, decision_id, who.name))
+
+
+def remake(parts: Parts, incident: int, asked: Asked, who: str) -> dict[str, str | None]:
+    """A resolution that makes the table anew, as a run. Raises: DagsterUnavailableError."""
+    config: dict[str, Any] = {"incident": incident, "resolution": asked.resolution}
+    config |= {"columns": dict(asked.columns), "asked_by": who}
+    config |= {"always": True} if asked.always else {}
+    return parts.started("resolve_incident", {"resolve_changes": {"config": config}})
 
 
 def _incident(parts: Parts, found: Incident) -> dict[str, Any]:

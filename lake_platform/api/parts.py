@@ -10,6 +10,7 @@ import orjson
 from fastapi import Depends, Request
 from fastapi import Path as PathParameter
 
+from lake_platform.catalog.service import CatalogService
 from lake_platform.domain.bundle import Limits
 from lake_platform.domain.layout import check_name
 from lake_platform.domain.ports import Clock, Kafka
@@ -40,6 +41,10 @@ def _no_preview(_table: str, _question: Question) -> dict[str, Any]:
     raise UnsupportedError("previews are not made here; make one with lake preview")
 
 
+def _no_catalog() -> CatalogService:
+    raise UnsupportedError("no catalog is asked here; ask it with lake catalog check")
+
+
 _JSON, _NDJSON = "application/json", "application/x-ndjson"
 
 
@@ -54,12 +59,22 @@ class Parts:
     bench: Callable[[], CheckBench]
     limits: Limits = field(default_factory=Limits)
     launch: Launch = _no_dagster
+    dagster_ui: str = ""
+    catalog: Callable[[], CatalogService] = _no_catalog
     preview: Callable[[str, Question], dict[str, Any]] = _no_preview
     close: Callable[[], None] = lambda: None
 
     @property
     def metastore(self) -> Repository:
         return self.use_cases.store
+
+    def started(self, job: str, ops: Mapping[str, Any]) -> dict[str, str | None]:
+        """Starts a run, and says where it is to be seen; without `ops` there is none to start.
+
+        Raises: DagsterUnavailableError.
+        """
+        run = self.launch(job, {"ops": ops}) if ops else None
+        return {"job": job, "run_id": run, "run_url": run and f"{self.dagster_ui}/runs/{run}"}
 
 
 def parts(request: Request) -> Parts:

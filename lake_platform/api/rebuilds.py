@@ -56,7 +56,7 @@ def started(parts: Parts, table: str, who: str, **config: Any) -> dict[str, Any]
     """Raises: DagsterUnavailableError."""
     given = {name: value for name, value in config.items() if value}
     ops = {"rebuild": {"config": {"table": table, "asked_by": who, **given}}}
-    return {"table": table, "run_id": parts.launch("rebuild_table", {"ops": ops})}
+    return {"table": table} | parts.started("rebuild_table", ops)
 
 
 def _asked(body: dict[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from lake_platform.catalog.drift import Difference
+from lake_platform.catalog.service import Outcome
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.offsets import Gap
@@ -45,11 +47,12 @@ def _of(model: type) -> Schema:
 
 
 _DEFINITION = TypeAdapter(Dataset).json_schema(ref_template=_REF)
+_SYNC = _of(Outcome)
 _INCIDENT, _PROGRESS = _of(Incident), _of(Progress)
 _COLUMNS = _list(_object(path=_TEXT, type=_TEXT))
 _MAPPED = {"mapping": _list(_ref("MappedPath")), "summary": _TEXT}
 
-PARTS: dict[str, Schema] = _DEFINITION.pop("$defs", {}) | {
+PARTS: dict[str, Schema] = _DEFINITION.pop("$defs", {}) | _SYNC.pop("$defs", {}) | {
     "Dataset": _DEFINITION,
     "RegisteredDataset": _object(
         **_DEFINITION["properties"],
@@ -66,6 +69,7 @@ PARTS: dict[str, Schema] = _DEFINITION.pop("$defs", {}) | {
     "Decision": _of(Decision),
     "Gap": _of(Gap),
     "AuditEntry": _of(AuditEntry),
+    "CatalogSync": _SYNC,
     "Stats": _object(
         **_PROGRESS["properties"], table=_TEXT, status=_TEXT, lag_seconds=_NUMBER_OR_NULL,
         time_to_data_loss_seconds=_NUMBER_OR_NULL, pending_commits=_INTEGER, concerns=_TEXTS,
@@ -78,8 +82,9 @@ _ONE_INCIDENT = {
     "allOf": [_ref("Incident"), _object(possible=_ANY_OBJECT, owner=_TEXT, held=_ANY_OBJECT)]
 }
 _ACCEPTED = _object(table=_TEXT, accepted=_list(_ref("Gap")))
-_RUN = _object(table=_TEXT, run_id=_TEXT)
-_STARTED = _object(run_id={"type": ["string", "null"]})
+_RUN = _object(table=_TEXT, job=_TEXT, run_id=_TEXT, run_url=_TEXT)
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_STARTED = _object(job=_TEXT, run_id=_TEXT_OR_NULL, run_url=_TEXT_OR_NULL)
 _T = "/datasets/{table}"
 # By method and path.
 REPLIES: dict[tuple[str, str], Schema] = {
@@ -101,6 +106,12 @@ REPLIES: dict[tuple[str, str], Schema] = {
     ("delete", f"{_T}/schema/columns/{{name}}"): _CHANGED_SCHEMA,
     ("get", "/incidents"): _object(incidents=_list(_ref("Incident"))),
     ("get", "/incidents/{incident_id}"): _ONE_INCIDENT,
+    ("post", "/incidents/{incident_id}/resolve"): {
+        "anyOf": [
+            _ONE_INCIDENT, _RUN,
+            _object(incident=_INTEGER, dry_run={"type": "boolean"}, would=_ANY_OBJECT),
+        ]
+    },
     ("get", "/decisions/{table}"): _object(table=_TEXT, decisions=_list(_ref("Decision"))),
     ("delete", "/decisions/{table}/{decision_id}"): _ref("Decision"),
     ("get", "/gaps"): _ACCEPTED,
@@ -120,5 +131,10 @@ REPLIES: dict[tuple[str, str], Schema] = {
     ("post", f"{_T}/rebuilds"): _RUN,
     ("post", f"{_T}/rebuilds/swap"): _RUN,
     ("post", f"{_T}/rebuilds/abort"): _RUN,
+    ("get", f"{_T}/catalog"): _object(
+        table=_TEXT, address=_TEXT, loaded={"type": "boolean"}, sound={"type": "boolean"},
+        differences=_list(_of(Difference)), notes=_TEXTS,
+    ),
+    ("post", f"{_T}/catalog/sync"): _ref("CatalogSync"),
     ("get", f"{_T}/rebuilds"): _object(table=_TEXT, rebuild=_or_null(_ANY_OBJECT)),
 }  # fmt: skip

@@ -3,7 +3,7 @@ batch, with progress, and an end by Ctrl-C that the next run goes on from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,8 @@ import typer
 
 from lake_platform import compose
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.cli.started import say_run
+from lake_platform.remote.runs import RemoteRuns, without_run
 
 if TYPE_CHECKING:
     from lake_platform.load.results import LoadResult
@@ -39,30 +41,47 @@ def replay(
     """Apply windows again from raw, by today's definition and schema.
 
     Rows are replaced, never added, and older rows never overwrite newer ones: where the table was
-    right before it is the same afterwards. Starts Spark where a load does.
+    right before it is the same afterwards. Starts Spark where a load does. Over the API a Dagster
+    run does it.
     """
     from lake_platform.load.load import load
     from lake_platform.load.plan import runnable
     from lake_platform.load.replaying import plan, span
 
     asked = span(window or (), first, last, every=every)
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is not None:
+            given = {"windows": window, "from": first, "to": last, "all": every}
+            told = RemoteRuns(shell.api).replay(table, given | {"dry_run": dry_run})
+            _say_plan(shell, told)
+            if not dry_run:
+                say_run(shell, table, told)
+            if as_json and dry_run:
+                shell.show(without_run(told) | {"dry_run": True, "applied": []})
+            elif as_json:
+                shell.show(told | {"dry_run": False})
+            return
         ports = compose.build_ports(shell.settings, shell.metastore)
         limits = compose.build_limits(shell.settings)
         found = plan(table, ports.store, ports.metastore, limits, asked)
-        shell.say(
-            f"{table}: {counted(len(found.windows), 'window')} from {found.windows[0]} to "
-            f"{found.windows[-1]}, {found.records} records to read in "
-            f"{counted(found.batches, 'batch', 'batches')}"
-        )
-        if found.to_end:
-            shell.say(TO_END)
+        _say_plan(shell, asdict(found))
         if not dry_run:
             runnable(table, ports.metastore)
         results = () if dry_run else load(table, ports, limits, found.windows, replay=True)
         done = applied(shell, results, found.batches, found.records)
         if as_json:
             shell.show(asdict(found) | {"dry_run": dry_run, "applied": done})
+
+
+def _say_plan(shell: Shell, found: Mapping[str, Any]) -> None:
+    windows = found["windows"]
+    shell.say(
+        f"{found['table']}: {counted(len(windows), 'window')} from {windows[0]} to "
+        f"{windows[-1]}, {found['records']} records to read in "
+        f"{counted(found['batches'], 'batch', 'batches')}"
+    )
+    if found["to_end"]:
+        shell.say(TO_END)
 
 
 TO_END = "later records delete, so all behind the first batch is applied again, too"

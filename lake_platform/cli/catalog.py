@@ -9,11 +9,12 @@ import typer
 from rich.table import Table
 
 from lake_platform import readers
-from lake_platform.catalog.drift import Drift
+from lake_platform.catalog.drift import Difference, Drift
 from lake_platform.catalog.service import CatalogService, Outcome
 from lake_platform.catalog.sync import Synced
 from lake_platform.cli.asking import ask
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.remote.forms import flat
 
 app = typer.Typer(no_args_is_help=True, help="Tables in AWS Glue: check, sync, drop.")
 TableName = Annotated[str, typer.Argument(help="Table name of the dataset.")]
@@ -25,14 +26,13 @@ def check(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
 
     Exit code 0: they agree, or what differs waits for the next load. Exit code 1: they do not.
     """
-    with open_shell(home, as_json=as_json) as shell:
-        service = _service(shell)
-        found = service.check(table)
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        found, address = _drift(shell, table)
         if as_json:
             plain = asdict(found) if found else {"differences": [], "notes": []}
             shell.show({"table": table, "sound": found is None or found.sound, **plain})
         else:
-            _show_drift(shell, table, found, service.catalog.address)
+            _show_drift(shell, table, found, address)
     if found is not None and not found.sound:
         raise typer.Exit(1)
 
@@ -40,8 +40,8 @@ def check(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
 @app.command("sync")
 def sync(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     """Bring Glue to what the table has now. Writes nothing to the table; may be repeated."""
-    with open_shell(home, as_json=as_json) as shell:
-        done = _service(shell).sync(table)
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        done = _synced(shell, table)
         if as_json:
             shell.show(asdict(done))
         else:
@@ -71,6 +71,24 @@ def drop(
 
 def _service(shell: Shell) -> CatalogService:
     return readers.build_catalog(shell.settings, shell.metastore)
+
+
+def _drift(shell: Shell, table: str) -> tuple[Drift | None, str]:
+    """And where the catalog is."""
+    if shell.api is None:
+        service = _service(shell)
+        return service.check(table), service.catalog.address
+    told = shell.api.get("datasets", table, "catalog")
+    differences = tuple(flat(Difference, one) for one in told["differences"])
+    found = Drift(differences, tuple(told["notes"])) if told["loaded"] else None
+    return found, told["address"]
+
+
+def _synced(shell: Shell, table: str) -> Outcome:
+    if shell.api is None:
+        return _service(shell).sync(table)
+    told = shell.api.ask("POST", ("datasets", table, "catalog", "sync"))
+    return flat(Outcome, told | {"entries": [flat(Synced, one) for one in told["entries"]]})
 
 
 def _show_sync(shell: Shell, done: Outcome) -> None:

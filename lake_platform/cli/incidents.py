@@ -14,6 +14,7 @@ from lake_platform import compose
 from lake_platform.cli.mapping import safe
 from lake_platform.cli.rebuild import go_on, rebuilder_of
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell, time_text
+from lake_platform.cli.started import show_anew
 from lake_platform.domain.decisions import Decision
 from lake_platform.domain.resolutions import RESOLUTIONS, Asked
 from lake_platform.errors import InvalidFieldError
@@ -23,6 +24,7 @@ from lake_platform.metastore.resolving import Rebuilding
 from lake_platform.metastore.views import incident_view
 from lake_platform.remote.client import ApiClient
 from lake_platform.remote.forms import flat
+from lake_platform.remote.runs import RemoteRuns
 from lake_platform.remote.use_cases import plain
 
 app = typer.Typer(no_args_is_help=True, help="Breaks, and loads that keep failing.")
@@ -140,7 +142,14 @@ def resolve(
         if (anew := use_cases.rebuilding(incident, asked)) is not None:
             _rebuild(shell, anew, yes=yes)
             return
-        found = use_cases.resolve_incident(incident, asked, shell.actor)
+        if shell.api is not None and yes:
+            answer = RemoteRuns(shell.api).resolve(incident, plain(asked))
+            if "run_id" in answer:
+                show_anew(shell, answer, swap=True)
+                return
+            found = flat(Incident, answer)
+        else:
+            found = use_cases.resolve_incident(incident, asked, shell.actor)
         told = _view(shell, found)
         if as_json:
             shell.show(told)

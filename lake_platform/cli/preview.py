@@ -18,11 +18,11 @@ from lake_platform.cli.mapping import safe
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.cli.try_home import engines_quiet, home_for_once
 from lake_platform.domain.resolutions import RESOLUTIONS, Asked
+from lake_platform.remote.runs import RemoteRuns
+from lake_platform.remote.use_cases import plain
 
 if TYPE_CHECKING:
-    from lake_platform.trial.loaded import Example
     from lake_platform.trial.preview import Previewed, Question
-    from lake_platform.trial.side_by_side import Compared, Pair
 
 app = typer.Typer()
 _NUMBERS = (
@@ -67,17 +67,19 @@ def preview(
     lake preview orders --incident 7 --resolve rescue
     """
     from lake_platform.trial.preview import Question
+    from lake_platform.trial.preview_view import preview_view
 
     changes = {n: value_of(text) for n, text in (pair("change", c) for c in change or ())}
     asked = Asked(resolve, columns_of(column or ()), always)
     question = Question(changes, incident, asked, windows, max_mb * 1_000_000)
-    with (
-        open_shell(home, as_json=as_json) as shell,
-        engines_quiet() as (out, err),
-        redirect_stdout(out),
-        redirect_stderr(err),
-    ):
-        _show(shell, _previewed(shell, table, question, _teller(Console(file=err))))
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is not None:
+            told = plain(asked) | {"changes": changes, "incident": incident, "windows": windows}
+            _show(shell, RemoteRuns(shell.api).preview(table, told | {"max_mb": max_mb}))
+            return
+        with engines_quiet() as (out, err), redirect_stdout(out), redirect_stderr(err):
+            found = _previewed(shell, table, question, _teller(Console(file=err)))
+            _show(shell, preview_view(found))
 
 
 def _previewed(
@@ -101,22 +103,20 @@ def _teller(console: Console) -> Callable[[str], None]:
     return tell
 
 
-def _show(shell: Shell, found: Previewed) -> None:
-    from lake_platform.trial.preview_view import preview_view
-
-    view = preview_view(found)
+def _show(shell: Shell, view: Mapping[str, Any]) -> None:
+    """As `preview_view` has it."""
     if shell.as_json:
         shell.show(view)
         return
-    for warning in found.warnings:
+    for warning in view["warnings"]:
         shell.say(f"note: {warning}")
-    for name, (before, after) in found.changes.items():
-        shell.say(f"{name}: {before!r} becomes {after!r}")
+    for name, of in view["definition"].items():
+        shell.say(f"{name}: {of['before']!r} becomes {of['after']!r}")
     shell.console.print(_sides(view))
     for name in ("before", "after"):
-        _say_findings(shell, name, view[name], found)
-    _say_rows(shell, found.rows)
-    shell.say(f"nothing was changed; to do it: {found.command}")
+        _say_findings(shell, name, view[name])
+    _say_rows(shell, view["rows"])
+    shell.say(f"nothing was changed; to do it: {view['command']}")
 
 
 def _sides(view: Mapping[str, Any]) -> Table:
@@ -130,45 +130,44 @@ def _sides(view: Mapping[str, Any]) -> Table:
     return grid
 
 
-def _say_findings(shell: Shell, name: str, side: Mapping[str, Any], found: Previewed) -> None:
-    loaded = found.before if name == "before" else found.after
+def _say_findings(shell: Shell, name: str, side: Mapping[str, Any]) -> None:
     for change in side["schema_changes"]:
         shell.say(f"{name}: {safe(change)}")
-    for path, example in loaded.rescued.items():
-        shell.say(f"{name}: {example.count} values of {safe(path)} in _rescued{_as(example)}")
-    for reason, example in loaded.quarantined.items():
-        shell.say(f"{name}: {example.count} records to quarantine: {reason}{_as(example)}")
-    for rule, broken in loaded.rules.items():
-        shell.say(f"{name}: rule {rule} broken by {broken.rows} rows")
-    if loaded.stops:
-        shell.say(f"{name}: stops: {safe(loaded.stops)}")
+    for path, example in side["rescued_by_path"].items():
+        shell.say(f"{name}: {example['count']} values of {safe(path)} in _rescued{_as(example)}")
+    for reason, example in side["quarantined_by_reason"].items():
+        shell.say(f"{name}: {example['count']} records to quarantine: {reason}{_as(example)}")
+    for broken in side["rules"]:
+        shell.say(f"{name}: rule {broken['rule']} broken by {broken['rows']} rows")
+    if side["stops"]:
+        shell.say(f"{name}: stops: {safe(side['stops'])}")
 
 
-def _as(example: Example) -> str:
-    if example.offset is None:
+def _as(example: Mapping[str, Any]) -> str:
+    if example["offset"] is None:
         return ""
-    where = f"p{example.partition} offset {example.offset}"
-    return f", first {where}: {safe((example.value or '')[:_SHOWN_CHARS])}"
+    where = f"p{example['partition']} offset {example['offset']}"
+    return f", first {where}: {safe((example['value'] or '')[:_SHOWN_CHARS])}"
 
 
-def _say_rows(shell: Shell, rows: Compared) -> None:
+def _say_rows(shell: Shell, rows: Mapping[str, Any]) -> None:
     counts = ", ".join(
-        f"{rows.counts.get(kind, 0)} {kind}" for kind in ("inserted", "updated", "deleted", "same")
+        f"{rows[kind]} {kind}" for kind in ("inserted", "updated", "deleted", "same")
     )
-    shell.say(f"rows: {rows.before} before, {rows.after} after: {counts}")
-    if rows.shown:
-        shell.console.print(_pairs(rows.shown))
+    shell.say(f"rows: {rows['before']} before, {rows['after']} after: {counts}")
+    if rows["shown"]:
+        shell.console.print(_pairs(rows["shown"]))
 
 
-def _pairs(shown: Sequence[Pair]) -> Table:
+def _pairs(shown: Sequence[Mapping[str, Any]]) -> Table:
     wide = [Column(name, overflow="fold") for name in ("row", "column", "before", "after")]
     grid = Table(*wide)
     for one in shown:
-        at = ", ".join(f"{n.removeprefix('_kafka_')} {_text(v)}" for n, v in one.at.items())
-        before, after = one.before, one.after
-        names = one.differing or list(before or after or {})[:3]
+        at = ", ".join(f"{n.removeprefix('_kafka_')} {_text(v)}" for n, v in one["at"].items())
+        before, after = one["before"], one["after"]
+        names = one["differing"] or list(before or after or {})[:3]
         for number, name in enumerate(names):
-            known = f"{one.kind}: {at}" if not number else ""
+            known = f"{one['kind']}: {at}" if not number else ""
             cells = (_cell(before, name), _cell(after, name))
             grid.add_row(safe(known), safe(name), *map(safe, cells))
     return grid

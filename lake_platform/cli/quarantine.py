@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
@@ -14,11 +14,13 @@ from lake_platform import compose
 from lake_platform.cli.again import TO_END, DryRun, TableName, Windows, applied, counted
 from lake_platform.cli.mapping import safe
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.cli.started import say_run
 from lake_platform.remote.forms import flat
+from lake_platform.remote.runs import RemoteRuns, without_run
 
 if TYPE_CHECKING:
     from lake_platform.load.quarantined import Group
-    from lake_platform.load.redriven import Outcome, Plan
+    from lake_platform.load.redriven import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="Records that fit no row, and how they come back.")
 Reasons = Annotated[
@@ -124,55 +126,66 @@ def redrive(
 
     What is fit now goes where it belongs, what is not stays. The raw commits that hold the records
     are applied again as a whole: the rows that are there stay as they are, and older ones never
-    overwrite newer ones. Done twice it changes nothing.
+    overwrite newer ones. Done twice it changes nothing. Over the API a Dagster run does it.
     """
     from lake_platform.load import quarantined
     from lake_platform.load.redrive import Redrive, plan
 
     wanted = quarantined.wanted(reason or (), window or (), version)
     quarantined.check_rescued(wanted, rescued=rescued)
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is not None:
+            asked = {"reasons": reason, "windows": window, "version": version, "rescued": rescued}
+            told = RemoteRuns(shell.api).redrive(table, asked | {"dry_run": dry_run})
+            _told_plan(shell, told)
+            if told["run_id"]:
+                say_run(shell, table, told)
+            if as_json:
+                shell.show({"dry_run": dry_run} | (without_run(told) if dry_run else told))
+            return
         ports = compose.build_ports(shell.settings, shell.metastore)
         limits = compose.build_limits(shell.settings)
         if dry_run:
             found = plan(table, ports.store, ports.metastore, limits, wanted, rescued=rescued)
-            _told_plan(shell, found)
+            _told_plan(shell, found.to_dict())
             if as_json:
                 shell.show({"dry_run": True} | found.to_dict())
             return
         drive = Redrive(table, ports, limits, wanted, rescued=rescued)
-        _told_plan(shell, drive.plan)
+        _told_plan(shell, drive.plan.to_dict())
         done = applied(shell, drive.run(), drive.plan.batches, drive.plan.records)
         _told_outcome(shell, drive.outcome, rescued=rescued)
         if as_json:
             shell.show({"dry_run": False} | drive.outcome.to_dict() | {"applied": done})
 
 
-def _told_plan(shell: Shell, found: Plan) -> None:
-    table = found.table
-    for group in found.groups[:_SHOWN_ROWS]:
+def _told_plan(shell: Shell, found: Mapping[str, Any]) -> None:
+    """As `Plan.to_dict` has it."""
+    table = found["table"]
+    for group in found["groups"][:_SHOWN_ROWS]:
         shell.say(_group(group))
-    for group in found.unreadable[:_SHOWN_ROWS]:
+    for group in found["unreadable"][:_SHOWN_ROWS]:
         shell.say(f"{_group(group)}: stay, no definition makes a JSON object of them")
-    for group in found.expired[:_SHOWN_ROWS]:
+    for group in found["expired"][:_SHOWN_ROWS]:
         shell.say(
             f"{_group(group)}: stay, raw retention removed their raw objects; produce them again "
             f"from what `lake quarantine show {table}` has"
         )
-    for path, values in found.rescued.items():
+    for path, values in found["rescued"].items():
         shell.say(f"{counted(values, 'value')} of {path} in _rescued")
-    if found.uncounted:
+    if uncounted := found["uncounted_batches"]:
         shell.say(
-            f"{counted(found.uncounted, 'batch', 'batches')} of which it was not counted what they "
+            f"{counted(uncounted, 'batch', 'batches')} of which it was not counted what they "
             f"rescued are applied again, too"
         )
-    if not found.seqs:
+    if not found["raw_commits"]:
         shell.say(f"{table}: nothing to apply again")
         return
     shell.say(
-        f"{table}: {found.records} records to read in {counted(found.batches, 'batch', 'batches')}"
+        f"{table}: {found['records_to_read']} records to read in "
+        f"{counted(found['batches'], 'batch', 'batches')}"
     )
-    if found.to_end:
+    if found["to_end"]:
         shell.say(TO_END)
 
 
@@ -188,10 +201,10 @@ def _told_outcome(shell: Shell, outcome: Outcome, *, rescued: bool) -> None:
         shell.say(f"{path}: {values} values are in _rescued")
 
 
-def _group(group: Group) -> str:
+def _group(group: Mapping[str, Any]) -> str:
     return (
-        f"{counted(group.records, 'record')} of {group.window}, schema version "
-        f"{group.schema_version}: {group.reason}"
+        f"{counted(group['records'], 'record')} of {group['window']}, schema version "
+        f"{group['schema_version']}: {group['reason']}"
     )
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from lake_platform import compose
+from lake_platform.cli import started
 from lake_platform.cli.datasets import pair, read_json, value_of
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.progress import DatasetRecord
@@ -60,14 +61,25 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Make a table anew of its raw under another definition, beside the live one, compare the two
-    and swap it in. Called again it goes on where it was."""
-    if as_json and swap and not (yes or abort):
-        raise InvalidFieldError(
-            "json", True, "leaves nobody to ask about the swap", "give --yes or --no-swap besides"
-        )
+    and swap it in. Called again it goes on where it was.
+
+    Over the API a Dagster run does it, and nobody is asked: with --yes it is swapped in once it is
+    sound, else it waits.
+    """
     changes = dict(_change(text) for text in change or ())
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is None and as_json and swap and not (yes or abort):
+            raise InvalidFieldError(
+                "json", True, "leaves nobody to ask about the swap",
+                "give --yes or --no-swap besides",
+            )  # fmt: skip
         changes = _definition(shell, definition, table) | changes
+        if shell.api is not None and abort:
+            started.abort(shell, shell.api, table)
+            return
+        if shell.api is not None:
+            started.rebuild(shell, shell.api, table, changes, swap=swap and yes, audit=audit)
+            return
         rebuilder = rebuilder_of(shell)
         if abort:
             _abort(shell, rebuilder, table)

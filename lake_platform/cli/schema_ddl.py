@@ -15,11 +15,14 @@ from lake_platform.cli.mapping import safe
 from lake_platform.cli.rebuild import ended, go_on, rebuilder_of
 from lake_platform.cli.schema import TableName
 from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
+from lake_platform.cli.started import show_anew
 from lake_platform.domain.mapping import share_text
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.errors import InvalidFieldError
 from lake_platform.metastore.altering import Altering
 from lake_platform.metastore.views import schema_view
+from lake_platform.remote.client import ApiClient
+from lake_platform.remote.runs import RemoteRuns
 
 if TYPE_CHECKING:
     from lake_platform.evolution.proposals import Proposal
@@ -79,8 +82,10 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Another name for a column, for all rows: the table is made anew of its raw and swapped in."""
-    with open_shell(home, as_json=as_json) as shell:
-        if not ended(shell, rebuilder_of(shell), table):
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is not None:
+            _asked(shell, shell.api, table, column, {"name": name}, yes=yes)
+        elif not ended(shell, rebuilder_of(shell), table):
             _rebuild(shell, shell.use_cases().renaming(table, column, name), yes=yes)
 
 
@@ -97,18 +102,18 @@ def alias(
     key in a column of its own, the table is made anew of its raw and swapped in."""
     from lake_platform.rebuild.altering import in_place
 
-    with open_shell(home, as_json=as_json) as shell:
+    with open_shell(home, as_json=as_json, over_api=True) as shell:
+        if shell.api is not None:
+            _asked(shell, shell.api, table, column, {"alias": key}, yes=yes)
+            return
         if ended(shell, rebuilder_of(shell), table):
             return
         use_cases = shell.use_cases()
         asked = use_cases.aliasing(table, column, key)
         if not in_place(use_cases, asked, shell.actor):
             _rebuild(shell, asked, yes=yes)
-        elif shell.as_json:
-            shell.show({"table": table, "column": column, "key": key, "state": "alias"})
         else:
-            also = "means it from the next batch on" if asked.changes else "means it already"
-            shell.say(f"{table}: {column}: key {key} {also}")
+            _aliased(shell, table, column, key, new=bool(asked.changes))
 
 
 @app.command("proposals")
@@ -153,6 +158,25 @@ def _told(shell: Shell, table: str, version: SchemaVersion) -> None:
     shell.say(f"{table}: schema version {version.version}, from the next batch on")
     for change in version.changes:
         shell.say(f"    {change}")
+
+
+def _aliased(shell: Shell, table: str, column: str, key: str, *, new: bool) -> None:
+    if shell.as_json:
+        shell.show({"table": table, "column": column, "key": key, "state": "alias"})
+    else:
+        also = "means it from the next batch on" if new else "means it already"
+        shell.say(f"{table}: {column}: key {key} {also}")
+
+
+def _asked(
+    shell: Shell, api: ApiClient, table: str, column: str, asked: dict[str, str], *, yes: bool
+) -> None:
+    """Over the API, where a Dagster run makes the table anew."""
+    told = RemoteRuns(api).alter(table, column, asked, swap=yes)
+    if "run_id" in told:
+        show_anew(shell, told, swap=yes)
+    else:
+        _aliased(shell, table, column, asked["alias"], new=bool(told["changes"]))
 
 
 def _rebuild(shell: Shell, asked: Altering, *, yes: bool) -> None:

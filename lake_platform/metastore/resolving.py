@@ -56,8 +56,8 @@ def outcome(store: Repository, incident: Incident, asked: Asked) -> Outcome:
     if planned.retyped and incident.status == "OPEN":
         raise InvalidFieldError(
             "resolution", str(asked), "makes the table anew of its raw, which takes its time",
-            f"let it be done by lake incidents resolve {incident.id} {asked}, or by the Dagster "
-            f"job resolve_incident",
+            f"let it be done by lake incidents resolve {incident.id} {asked} --yes, by the API "
+            f"with swap: true, or by the Dagster job resolve_incident",
         )  # fmt: skip
     if not planned.dropped:
         return Outcome(str(asked), planned.decisions)

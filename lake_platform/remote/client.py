@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from lake_platform import errors
 from lake_platform.errors import ApiUnavailableError, LakeError, NotAuthenticatedError, SetupError
 
-if TYPE_CHECKING:
-    pass
-
+_CONNECT_SECONDS = 10.0
 _SECONDS = 120.0  # a registration looks at the topic, and may ask Spark about its steps
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -31,7 +29,6 @@ class ApiClient:
         self._client = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=httpx.Timeout(_SECONDS, connect=10.0),
             # A proxy of the machine must not get requests for 127.0.0.1.
             trust_env=parts.hostname not in _LOOPBACK,
         )
@@ -49,6 +46,7 @@ class ApiClient:
         path: tuple[str, ...],
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, object] | None = None,
+        seconds: float = _SECONDS,
     ) -> dict[str, Any]:
         """The JSON object that is answered.
 
@@ -60,7 +58,11 @@ class ApiClient:
         sent = {name: _text(value) for name, value in (query or {}).items() if value is not None}
         try:
             reply = self._client.request(
-                method, asked, params=sent, json=None if body is None else dict(body)
+                method,
+                asked,
+                params=sent,
+                json=None if body is None else dict(body),
+                timeout=httpx.Timeout(seconds, connect=_CONNECT_SECONDS),
             )
         except httpx.HTTPError as error:
             raise ApiUnavailableError(

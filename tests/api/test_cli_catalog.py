@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from lake_platform import compose
 from lake_platform.cli.main import app
 from lake_platform.settings import load_settings
+from tests.api.over_api import VIEWER, served
 from tests.audit_support import parquet_lab, without_spark
 from tests.glue_server import aws_keys, glue_client, glue_url
 from tests.support import Lab
@@ -179,3 +180,62 @@ def test_glue_that_does_not_answer_is_named(
     result = lake("sync", "t")
     assert result.exit_code == 1
     assert "credentials" in result.stderr
+
+
+def test_the_same_over_the_api(
+    lab: Lab, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.register("u", format="parquet")
+    with served(monkeypatch, tmp_path / "client") as over:
+
+        def alike(*command: str, code: int = 0) -> str:
+            here, there = lake(*command), over.run("catalog", *command)
+            assert (here.exit_code, there.exit_code) == (code, code), here.output + there.output
+            assert here.output == there.output
+            return there.output
+
+        assert "nothing is loaded yet" in alike("check", "t")
+        assert "nothing is loaded yet" in alike("sync", "t")
+        lab.send_all([{"id": n, "day": f"d{n % 3}"} for n in range(9)])
+        lab.cycle()
+        refused = over.run("catalog", "sync", "t", token=VIEWER)
+        assert (refused.exit_code, "needs the role editor" in refused.output) == (1, True)
+        assert "lake catalog sync t" in alike("check", "t", code=1)
+        assert not json.loads(alike("check", "t", "--json", code=1))["sound"]
+        done = over.data("catalog", "sync", "t")
+        assert (done["made_database"], done["entries"][0]["added"]) == (True, 3)
+        lab.send({"id": 10, "day": "d9"})
+        lab.cycle()
+        assert "t: updated, partitions: 1 added" in over.run("catalog", "sync", "t").output
+        alike("sync", "t")
+        assert "agree" in alike("check", "t")
+        looked = over.run("catalog", "check", "t", token=VIEWER)
+        assert (looked.exit_code, "agree" in looked.output) == (0, True)
+        assert "u is to be in no catalog" in alike("sync", "u", code=1)
+        assert "is not registered" in alike("check", "none", code=1)
+
+
+def test_what_glue_refuses_is_told_over_the_api(
+    lab: Lab,
+    lake: Lake,
+    glue_client: Any,
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab.send({"id": 1, "day": "d1"})
+    lab.cycle()
+    glue_client.create_database(DatabaseInput={"Name": database})
+    theirs = {"Name": "t", "StorageDescriptor": {"Location": "s3://theirs", "Columns": []}}
+    glue_client.create_table(DatabaseName=database, TableInput=theirs)
+    with served(monkeypatch, tmp_path / "client") as over:
+        for command in ("sync", "check"):
+            here, there = lake(command, "t"), over.run("catalog", command, "t")
+            assert here.exit_code == there.exit_code == 1
+            assert there.stderr == here.stderr
+            assert "s3://theirs" in there.stderr
+    monkeypatch.setenv("LAKE_GLUE_ENDPOINT_URL", "http://127.0.0.1:9")
+    with served(monkeypatch, tmp_path / "client") as over:
+        away = over.run("catalog", "check", "t")
+        assert away.exit_code == 1
+        assert "http://127.0.0.1:9" in away.stderr

@@ -373,6 +373,11 @@ def test_a_break_is_resolved_by_a_job(world: World, instance: dg.DagsterInstance
     closed = world.metastore.incident(1)
     assert (closed.resolution, closed.resolved_by) == ("reject", f"dagster run {done.run_id}")
     assert run(world, instance, LOAD_JOB, "bad").success
+    world.produce("bad", {"id": {"nested": True}})
+    run(world, instance, DUMP_JOB, "bad")
+    run(world, instance, LOAD_JOB, "bad")
+    assert resolving(world, instance, incident=2, resolution="reject", asked_by="ann").success
+    assert world.metastore.incident(2).resolved_by == "ann"
 
 
 def check(world: World, instance: dg.DagsterInstance, table: str, name: str) -> list[bool]:

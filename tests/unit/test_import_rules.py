@@ -67,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "trial", "alerting",
-        *_USE_CASES,
+        "catalog", "readers", *_USE_CASES,
     },
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "embedded", "api",

@@ -14,7 +14,7 @@ from lake_platform.api import again, datasets, operations
 from lake_platform.api.pages.incident import incident_page
 from lake_platform.api.pages.routing import pages
 from lake_platform.api.pages.session import PATH, Admin, Editor, Form
-from lake_platform.api.parts import Parts, PartsOf, Table
+from lake_platform.api.parts import PartsOf, Table
 from lake_platform.domain.resolutions import Asked
 from lake_platform.errors import InvalidFieldError
 
@@ -86,14 +86,10 @@ def resolve(
         would = parts.look_ahead(incident_id, asked)
         return incident_page(request, who, parts, found, would, fields)
     if parts.use_cases.rebuilding(incident_id, asked) is not None:
-        return _back(found.table, "remaking", _remake(parts, incident_id, asked))
+        run = operations.remake(parts, incident_id, asked, who.caller.name)
+        return _back(found.table, "remaking", run["run_id"])
     parts.use_cases.resolve_incident(incident_id, asked, who.caller.name)
     return _back(found.table, "resolved")
-
-
-def _remake(parts: Parts, incident: int, asked: Asked) -> str:
-    config = {"incident": incident, "columns": dict(asked.columns), "always": asked.always}
-    return parts.launch("resolve_incident", {"ops": {"resolve_changes": {"config": config}}})
 
 
 def _back(table: str, done: str, run: str | None = None) -> Response:
