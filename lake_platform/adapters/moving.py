@@ -1,4 +1,4 @@
-"""Many objects of a table moved or removed, several at a time where they are many."""
+"""Many objects of a table moved, emptied or removed, several at a time where they are many."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def keys(store: ObjectStore, prefix: str) -> list[str]:
 def remove(store: ObjectStore, keys: Sequence[str], still: Still) -> None:
     """In this order, more or less. Raises: what `still` raises."""
     _each(lambda key: store.delete([key]), keys, still)
+
+
+def empty(store: ObjectStore, keys: Sequence[str], still: Still) -> None:
+    """Their names stay taken. Raises: what `still` raises."""
+    _each(lambda key: store.put(key, b""), keys, still)
 
 
 def move(store: ObjectStore, pairs: Sequence[tuple[str, str]], still: Still) -> None:

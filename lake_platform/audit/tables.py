@@ -34,8 +34,10 @@ class ParquetReader:
         self._files = files
 
     def look(self, dataset: Dataset) -> TableLook:
-        keys = {f.key for f in self._files.list(batch_log_prefix(dataset.table))}
-        records = sorted(k for k in keys if k.endswith(".json"))
+        found = list(self._files.list(batch_log_prefix(dataset.table)))
+        keys = {f.key for f in found}
+        # Empty ones are numbers of a table that a rebuilt one took the place of.
+        records = sorted(f.key for f in found if f.size and f.key.endswith(".json"))
         if not records:
             return TableLook(0, "")
         newest = records[-1]

@@ -3,24 +3,27 @@
 Hudi lets two `bulk_insert`s of one batch commit side by side. What stands between a zombie and the
 table is the epoch's lock path alone, taken at the start and the end of a commit, and poisoned by
 `fence` (docs/delivery.md, adapters/hudi/engine.py). Checkpoint and doubled batches are read off the
-timeline as `HudiEngine.state` does.
+timeline as `HudiEngine.state` does, in the order in which commits were completed. Hudi completes no
+instant whose own file is gone (ActiveTimelineV2.transitionStateToComplete), as it is after a swap.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lake_platform.adapters.hudi.timeline import doubled
 from lake_platform.adapters.memory.engine import MemoryEngine
 from lake_platform.adapters.memory.events import Commit, Event, Row, applied
+from lake_platform.adapters.moving import remove
 from lake_platform.domain.batches import AppliedBatch, BatchJob, Claim, TableState, WriteResult
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import lock_prefix, seq_name, table_prefix
+from lake_platform.domain.ports import Still
 from lake_platform.domain.storage import ObjectStore
-from lake_platform.errors import CommitRaceError, StorageUnavailableError
+from lake_platform.errors import CommitRaceError, EngineError, StorageUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +31,33 @@ class _Timed(Commit):
     """A commit on the timeline; `undone` are instants whose rows it deleted."""
 
     undone: tuple[str, ...] = ()
+    completed: int = 0
 
     def to_bytes(self) -> bytes:
         plain = json.loads(Commit.to_bytes(self))
-        return json.dumps({**plain, "undone": self.undone}).encode()
+        return json.dumps({**plain, "undone": self.undone, "completed": self.completed}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> _Timed:
-        held = Commit.from_bytes(data)
-        undone = tuple(json.loads(data)["undone"])
-        return cls(held.nonce, held.batch, held.events, undone)
+        held, plain = Commit.from_bytes(data), json.loads(data)
+        return cls(held.nonce, held.batch, held.events, tuple(plain["undone"]), plain["completed"])
+
+
+def _untold(_: bool) -> None:
+    pass
 
 
 class HudiLikeEngine(MemoryEngine):
-    def __init__(self, store: ObjectStore, locked: Callable[[bool], None] = lambda _: None) -> None:
-        """`locked` is told when the writer takes and gives back the lock."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        locked: Callable[[bool], None] = _untold,
+        at_once: Callable[[bool], None] = _untold,
+    ) -> None:
+        """`locked` is told when the writer takes and gives back the lock, `at_once` when it begins
+        and ends what it does without standing still in between."""
         super().__init__(store)
-        self._locked = locked
+        self._locked, self._at_once = locked, at_once
 
     def state(self, dataset: Dataset) -> TableState:
         ours = self._timeline(dataset.table)
@@ -82,6 +95,9 @@ class HudiLikeEngine(MemoryEngine):
         )  # fmt: skip
         self._complete(dataset.table, claim, _Timed(claim.nonce, mark, (), (double.instant,)))
 
+    def clear(self, dataset: Dataset, still: Still) -> None:
+        remove(self._store, [i.key for i in self._store.list(table_prefix(dataset.table))], still)
+
     def rows(self, dataset: Dataset) -> list[Row]:
         if dataset.mode == "upsert":
             return [e.row for e in self._upserted(dataset).values() if e.row is not None]
@@ -101,9 +117,19 @@ class HudiLikeEngine(MemoryEngine):
 
     def _complete(self, table: str, claim: Claim, commit: _Timed) -> None:
         self._lock(table, claim)
-        key = f"{table_prefix(table)}commits/{commit.batch.instant}.json"
-        self._store.put(key, commit.to_bytes())
+        place, instant = table_prefix(table), commit.batch.instant
+        self._at_once(True)
+        try:
+            last = max((c.completed for c in self._timeline(table)), default=0)
+            whole = replace(commit, completed=last + 1)
+            held = self._store.head(f"{place}started/{instant}") is not None
+            if held:
+                self._store.put(f"{place}commits/{instant}.json", whole.to_bytes())
+        finally:
+            self._at_once(False)
         self._unlock(table, claim)
+        if not held:
+            raise EngineError(f"table {table!r}: the instant {instant} is gone from the timeline")
 
     def _lock(self, table: str, claim: Claim) -> None:
         """As Hudi on a file system: no file where a directory is, and no lock twice."""
@@ -118,7 +144,8 @@ class HudiLikeEngine(MemoryEngine):
 
     def _timeline(self, table: str) -> list[_Timed]:
         keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
-        return [_Timed.from_bytes(self._commit(key)) for key in keys]
+        found = [_Timed.from_bytes(self._commit(key)) for key in keys]
+        return sorted(found, key=lambda c: (c.completed, c.batch.instant))
 
     def _upserted(self, dataset: Dataset) -> dict[Any, Event]:
         """As a MOR table merges: by order, deletes too, as long as no compaction dropped them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from lake_platform.adapters.memory.engine import MemoryEngine
@@ -89,9 +90,12 @@ class World:
     def engine(self, store: ObjectStore, writer: Writer | None = None) -> MemoryEngine:
         if self.setting.engine != "hudi-like":
             return MemoryEngine(store)
-        if writer is None or not self.setting.firm:
+        if writer is None:
             return HudiLikeEngine(store)
-        return HudiLikeEngine(store, lambda held: setattr(writer, "firm", held))
+        stays = partial(setattr, writer, "firm")
+        if self.setting.firm:
+            return HudiLikeEngine(store, stays)
+        return HudiLikeEngine(store, at_once=stays)
 
     # -- steps
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lake_platform.adapters.memory.events import Commit, Event, Row, applied, merge
-from lake_platform.adapters.moving import move, remove
+from lake_platform.adapters.moving import empty, move
 from lake_platform.domain.batches import (
     BatchJob,
     BatchRange,
@@ -86,7 +86,8 @@ class MemoryEngine:
         commit = Commit(job.claim.nonce, applied(job, number, events, before), events)
         key, data = _commit_key(table, number), commit.to_bytes()
         won = put_first(self._store, key, data)
-        if not won and Commit.from_bytes(self._store.get(key)).nonce != commit.nonce:
+        held = b"" if won else self._store.get(key)
+        if not won and (not held or Commit.from_bytes(held).nonce != commit.nonce):
             raise overtaken(job)
         return WriteResult(commit.batch, job.table_schema, files=1, bytes=len(data))
 
@@ -119,7 +120,14 @@ class MemoryEngine:
         raise UnsupportedError(f"table {dataset.table!r}: a batch cannot be committed twice here")
 
     def clear(self, dataset: Dataset, still: Still) -> None:
-        remove(self._store, [i.key for i in self._store.list(table_prefix(dataset.table))], still)
+        """The numbers of its commits stay taken, and the next one, as in the log of Parquet."""
+        while True:
+            still()
+            last = self._last(dataset.table)
+            key = _commit_key(dataset.table, int(last.batch.instant) + 1 if last else 1)
+            if self._store.put_new(key, b"") or key not in self._keys(dataset.table):
+                break
+        empty(self._store, self._keys(dataset.table), still)
 
     def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
         source, target = table_prefix(shadow.table), table_prefix(dataset.table)
@@ -183,21 +191,27 @@ class MemoryEngine:
         return self._store.head(_fence_key(job.dataset.table, job.claim.epoch)) is not None
 
     def _last(self, table: str) -> Commit | None:
-        keys = [i.key for i in self._store.list(f"{table_prefix(table)}commits/")]
+        keys = self._keys(table)
         return Commit.from_bytes(self._commit(keys[-1])) if keys else None
 
     def _commits(self, table: str) -> Iterator[Commit]:
-        for info in self._store.list(f"{table_prefix(table)}commits/"):
-            yield Commit.from_bytes(self._commit(info.key))
+        for key in self._keys(table):
+            yield Commit.from_bytes(self._commit(key))
+
+    def _keys(self, table: str) -> list[str]:
+        return [i.key for i in self._store.list(f"{table_prefix(table)}commits/") if i.size]
 
     def _commit(self, key: str) -> bytes:
         try:
-            return self._store.get(key)
+            data = self._store.get(key)
         except KeyError:
+            data = b""
+        if not data:
             raise CommitRaceError(
                 f"commit {key!r} went away while it was read: the table is rebuilt or swapped; try "
                 f"again"
-            ) from None
+            )
+        return data
 
 
 def _is_next(job: BatchJob, last: Commit | None) -> bool:

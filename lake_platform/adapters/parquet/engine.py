@@ -39,7 +39,6 @@ from lake_platform.domain.batches import (
 )
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.layout import (
-    batch_log_prefix,
     seq_name,
     staging_prefix,
     table_prefix,
@@ -149,8 +148,8 @@ class ParquetEngine(StepsBySpark):
         return WriteResult(record.batch, job.table_schema, len(staged), record.size_bytes)
 
     def clear(self, dataset: Dataset, still: Still) -> None:
-        for prefix in (batch_log_prefix(dataset.table), table_prefix(dataset.table)):
-            remove(self._store, keys(self._store, prefix), still)
+        self._log.close(dataset.table, still)
+        remove(self._store, keys(self._store, table_prefix(dataset.table)), still)
 
     def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
         source, target = table_prefix(shadow.table), table_prefix(dataset.table)

@@ -2,7 +2,9 @@
 
 A record, put-if-absent at the next number, is the commit of its batch; one writer wins it. After
 that its files move from staging into the table: publishing. Whoever finds the newest record
-unpublished finishes that. Free of Spark.
+unpublished finishes that. Where a rebuilt table took the place of this one its numbers stay taken,
+by empty objects, so that who slept in the middle of a commit does not bring it to the new table.
+Free of Spark.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from lake_platform.adapters.moving import empty
 from lake_platform.domain.batches import AppliedBatch, BatchJob, BatchRange, overtaken
 from lake_platform.domain.layout import (
     batch_log_prefix,
@@ -21,8 +24,11 @@ from lake_platform.domain.layout import (
     seq_name,
     table_prefix,
 )
+from lake_platform.domain.ports import Still
 from lake_platform.domain.storage import ObjectStore, put_first
 from lake_platform.errors import CommitRaceError, TableDamagedError
+
+_CLOSED = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,8 @@ class BatchLog:
         return last
 
     def last(self, table: str) -> BatchRecord | None:
-        """Records are numbered without holes and never removed, so the newest one is found by a few
-        HEADs, however long the log is. The first is 1, but in a table that was rebuilt."""
+        """Records are numbered without holes and removed together only, so the newest one is found
+        by a few HEADs, however long the log is. The first is 1, but in a table that was rebuilt."""
         low = self._known.get(table) or self._first(table)
         step = 1
         while self._has(table, low + step):
@@ -80,22 +86,31 @@ class BatchLog:
                 low += step
         if not low:
             return None
-        try:
-            record = BatchRecord.from_bytes(self._store.get(_record_key(table, low)))
-        except KeyError:  # the table was removed whole, to be built again
+        data = self._get(table, low)
+        if not data:  # the table was removed whole, to be built again
             if self._known.pop(table, None) is None:
-                raise
+                raise CommitRaceError(f"table {table!r} is being swapped for a new one; try again")
             return self.last(table)
         self._known[table] = low
-        return record
+        return BatchRecord.from_bytes(data)
 
     def _first(self, table: str) -> int:
         """0 while there is none."""
         if self._has(table, 1):
             return 1
-        listed = (i.key for i in self._store.list(batch_log_prefix(table)))
-        numbers = (PurePosixPath(key) for key in listed if key.endswith(".json"))
-        return min((int(p.stem) for p in numbers), default=0)
+        return min((int(PurePosixPath(key).stem) for key in self._keys(table)), default=0)
+
+    def close(self, table: str, still: Still) -> None:
+        """Ends the log for good, all that was committed being published. Who is in the middle of a
+        commit finds its number taken: one of those there are, or the next one."""
+        while True:
+            last = self.published(table)
+            number = last.number + 1 if last else 1
+            still()
+            closed = self._store.put_new(_record_key(table, number), _CLOSED)
+            if closed or not self._has(table, number):
+                break
+        empty(self._store, self._keys(table), still)
 
     def copy(self, source: str, target: str) -> None:
         """Makes the log of one table that of another, to which its files were moved."""
@@ -175,7 +190,8 @@ class BatchLog:
         self.check_next(job, None)
         key = _record_key(job.dataset.table, record.number)
         won = put_first(self._store, key, record.to_bytes())
-        if not won and BatchRecord.from_bytes(self._store.get(key)).nonce != record.nonce:
+        held = b"" if won else self._get(job.dataset.table, record.number)
+        if not won and (not held or BatchRecord.from_bytes(held).nonce != record.nonce):
             raise CommitRaceError(
                 f"table {job.dataset.table!r}: another writer committed batch record "
                 f"{record.number} first; nothing of this attempt is in the table, load again"
@@ -201,12 +217,23 @@ class BatchLog:
         return self._store.head(_published_key(table, record.number)) is not None
 
     def _records(self, table: str) -> Iterator[BatchRecord]:
-        for info in self._store.list(batch_log_prefix(table)):
-            if info.key.endswith(".json"):
-                yield BatchRecord.from_bytes(self._store.get(info.key))
+        for key in self._keys(table):
+            yield BatchRecord.from_bytes(self._store.get(key))
+
+    def _keys(self, table: str) -> list[str]:
+        listed = self._store.list(batch_log_prefix(table))
+        return [i.key for i in listed if i.size and i.key.endswith(".json")]
 
     def _has(self, table: str, number: int) -> bool:
-        return self._store.head(_record_key(table, number)) is not None
+        held = self._store.head(_record_key(table, number))
+        return held is not None and held.size > 0
+
+    def _get(self, table: str, number: int) -> bytes:
+        """Empty where the log was closed or removed."""
+        try:
+            return self._store.get(_record_key(table, number))
+        except KeyError:
+            return _CLOSED
 
 
 def _live(records: Iterable[BatchRecord], keys: Iterable[str]) -> Iterator[str]:
