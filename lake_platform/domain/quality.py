@@ -39,10 +39,13 @@ class Reason(StrEnum):
     KEY_CONFLICT = "a value of a key, partition or ordering column is of another type"
     CONFLICT = "a value is of another type than its column"
     DECIDED = "a value is of another type than its column, put aside by an operator's decision"
+    EMPTIED = "the source table was emptied (truncate), put aside by an operator's decision"
     PARTITION_TOO_LONG = "partition value longer than 200 bytes"
     PARTITION_NUL = "partition value with a NUL character"
 
 
+DECISIONS = frozenset([Reason.DECIDED, Reason.EMPTIED])
+"""What somebody put aside on purpose: however many they are, they stop no table."""
 MAX_VALUE_BYTES = 8 << 20
 MAX_DEPTH = 100  # our own recursion gives up near 180, Spark's JSON parser at 1000
 MAX_NUMBER_CHARS = 1_000  # as Spark's JSON parser (Jackson's StreamReadConstraints)

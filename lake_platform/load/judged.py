@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lake_platform.domain.batches import BatchJob, BatchRange, Exclusion
 from lake_platform.domain.offsets import RawCommit
-from lake_platform.domain.quality import Reason, doubted_setting, too_many
+from lake_platform.domain.quality import DECISIONS, doubted_setting, too_many
 from lake_platform.domain.rules import added
 from lake_platform.errors import QuarantineRatioError, ReplayRefusedError
 from lake_platform.load.plan import Loading
@@ -74,7 +74,7 @@ def check_rejected(
                 "from raw",
             )  # fmt: skip
     limit = dataset.max_quarantine_ratio
-    bad = [r for r in rejected if r.reason != Reason.DECIDED]
+    bad = [r for r in rejected if r.reason not in DECISIONS]
     if too_many(len(bad), report.records, limit):
         reasons = reasons_among(bad)
         doubted = doubted_setting(r.reason for r in bad)

@@ -263,7 +263,7 @@ class Scanner:
         """Stops the table until an operator has said what becomes of its rows."""
         if self._ruling.decided(TRUNCATE):
             kept = self._ruling.of(TRUNCATE) == "quarantine"
-            self._end(raw, line, Reason.DECIDED if kept else "reject")
+            self._end(raw, line, Reason.EMPTIED if kept else "reject")
             return
         change = Change(TRUNCATE, "truncate", "breaking")
         said = parse_value(line)

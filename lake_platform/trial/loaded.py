@@ -16,7 +16,7 @@ from lake_platform.domain.mapping import Path, parse_path
 from lake_platform.domain.part import definition_of
 from lake_platform.domain.ports import Metastore
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.quality import Balance, Reason, doubted_setting, too_many
+from lake_platform.domain.quality import DECISIONS, Balance, doubted_setting, too_many
 from lake_platform.domain.rebuild import Shadow, shadow_of
 from lake_platform.domain.rules import Broken, added
 from lake_platform.domain.schema import RESCUED_FIELD, Struct
@@ -122,7 +122,7 @@ def _add(side: Side, done: LoadResult) -> None:
 
 def _check_ratio(dataset: Dataset, done: LoadResult) -> None:
     limit, total = dataset.max_quarantine_ratio, done.applied.balance.records
-    bad = {r: n for r, n in done.quarantined.items() if r != Reason.DECIDED}
+    bad = {r: n for r, n in done.quarantined.items() if r not in DECISIONS}
     if too_many(sum(bad.values()), total, limit):
         reasons = ", ".join(f"{reason}: {n}" for reason, n in bad.items())
         raise QuarantineRatioError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,11 +14,14 @@ from typing import Any
 import pytest
 
 from lake_platform.audit.change import ChangeReader
-from lake_platform.domain.dataset import Dataset
+from lake_platform.domain.dataset import Dataset, Status
+from lake_platform.domain.quality import Reason
 from lake_platform.domain.resolutions import Asked
 from lake_platform.domain.schema import Field, Scalar, Struct
 from lake_platform.errors import InvalidFieldError, QuarantineRatioError, SchemaBlockedError
 from lake_platform.load.advice import advice
+from lake_platform.load.quarantined import wanted
+from lake_platform.load.redrive import Redrive
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.records.columns import arrow_fields
 from lake_platform.records.opened import Opener
@@ -27,6 +31,7 @@ from tests.unit.audit.test_upsert import make
 
 Row = dict[str, Any]
 NOW = 1_790_000_000_000
+EMPTIED, DECIDED = Reason.EMPTIED.value, Reason.DECIDED.value
 
 
 def debezium(op: str, before: Row | None = None, after: Row | None = None, lsn: int = 1) -> Row:
@@ -329,7 +334,52 @@ def test_an_emptied_table_stops_until_somebody_says_so(
     balance = lab.load()[-1].applied.balance
     assert (balance.written, balance.dropped + balance.quarantined) == (1, 1)
     assert [r["id"] for r in rows(lab)] == [1, 2]
+    kept = [EMPTIED] if resolution == "quarantine" else []
+    assert [q["reason"] for q in lab.quarantined()] == kept
     assert audit(lab, tmp_path).verdict == "sound"
+
+
+def put_aside(made: Any, times: int = 1) -> tuple[Lab, list[str]]:
+    """Events that empty the source, put aside by a decision, and their windows."""
+    lab: Lab = made(envelope="debezium")
+    lab.send(debezium("c", None, {"id": 1, "n": "a"}, 1))
+    lab.cycle()
+    for number in range(times):
+        lab.send(debezium("t", None, None, 2 + number))
+    with pytest.raises(SchemaBlockedError):
+        lab.cycle()
+    (incident,) = lab.metastore.incidents("t", "OPEN")
+    use_cases(lab).resolve_incident(incident.id, Asked("quarantine"), "somebody")
+    return lab, [*lab.load()[-1].windows]
+
+
+def test_events_put_aside_by_a_decision_stop_no_table_however_many(made: Any) -> None:
+    lab, windows = put_aside(made, 20)
+    assert [q["reason"] for q in lab.quarantined()] == [EMPTIED] * 20
+    lab.load(replay=windows)
+    assert [q["reason"] for q in lab.quarantined()] == [EMPTIED] * 20
+    assert lab.metastore.get("t").status is Status.LIVE
+
+
+@pytest.mark.parametrize("reason", ["decided", DECIDED])
+def test_what_an_older_release_put_aside_is_read_and_driven_in_again(
+    made: Any, tmp_path: Path, reason: str
+) -> None:
+    """It gave a truncate the reason of a value of another type."""
+    lab, _ = put_aside(made)
+    (key,) = [o.key for o in lab.store.list("quarantine/")]
+    old = gzip.decompress(lab.store.get(key)).replace(EMPTIED.encode(), DECIDED.encode())
+    lab.store.delete([key])
+    lab.store.put(key, gzip.compress(old))
+    assert [q["reason"] for q in lab.quarantined()] == [DECIDED]
+    assert audit(lab, tmp_path).verdict == "sound"
+    again = Redrive("t", lab.ports(), lab.limits, wanted([reason]))
+    assert [g.records for g in again.plan.groups] == [1]
+    list(again.run())
+    (fate,) = again.outcome.fates
+    assert (fate.reason, fate.came_back, dict(fate.stayed)) == (DECIDED, 0, {EMPTIED: 1})
+    assert [q["reason"] for q in lab.quarantined()] == [EMPTIED]
+    assert audit(lab, tmp_path / "again").verdict == "sound"
 
 
 def use_cases(lab: Lab) -> Any:
