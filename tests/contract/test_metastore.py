@@ -719,3 +719,16 @@ def test_columns_without_values_are_dropped_once(orders: Repository) -> None:
     assert active is not None
     assert ([f.name for f in active.source.fields], active.version) == (["id"], 3)
     assert orders.get("orders").dataset.columns == {"a": {"drop": True}}
+
+
+def test_who_reads_the_raw_of_another_has_its_progress(orders: Repository) -> None:
+    reader = replace(ORDERS, table="reader", raw_from="orders")
+    assert orders.register(reader, SOURCE, "test").status is Status.BOOTSTRAPPING
+    orders.update_progress("orders", head_seq=3, records_ingested=30, applied_seq=2)
+    orders.update_progress("reader", applied_seq=1)
+    found = orders.progress("reader")
+    assert (found.head_seq, found.records_ingested, found.applied_seq) == (3, 30, 1)
+    assert [r.dataset.table for r in orders.readers("orders")] == ["reader"]
+    assert not orders.readers("reader")
+    orders.retire("reader", "test")
+    assert not orders.readers("orders")

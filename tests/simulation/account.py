@@ -12,7 +12,7 @@ from typing import Any
 from lake_platform.errors import OffsetsMissingError, TopicRecreatedError
 from tests.simulation import ledger
 from tests.simulation.ledger import HOUR_MS, Place, Sent
-from tests.simulation.plan import Setting
+from tests.simulation.plan import Setting, Work
 from tests.simulation.works import TABLE, TOPIC
 from tests.simulation.world import World
 
@@ -27,25 +27,38 @@ def close(world: World) -> None:
     held = _check_raw(world, commits, sent)
     _check_missing(world, commits, [s for s in world.sent if s.place not in held])
     head = commits[-1]["seq"] if commits else 0
-    fates = _fates(world, held)
-    now = _setting_now(world)
-    undecided = [p for p in held if sent[p].kind == "breaking" and not fates[p]]
-    applied = _check_progress(world, head, undecided)
-    due = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq <= applied]
-    pending = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq > applied]
-    gone = _expired(commits, sent)
-    kept = {s.place for s in due if world.mended and (world.blocked or s.place in gone)}
-    _check_quarantine(world, now, due, pending, kept)
-    if now.mode == "append":
-        _check_append(world, now, due)
-    else:
-        _check_upsert(world, now, due)
+    for table in world.tables:
+        _close_table(world, table, held, sent, head, _expired(commits, sent))
     _check_shadow(world)
 
 
-def _setting_now(world: World) -> Setting:
+def _close_table(
+    world: World,
+    table: str,
+    held: Mapping[Place, int],
+    sent: Mapping[Place, Sent],
+    head: int,
+    gone: Collection[Place],
+) -> None:
+    """What raw holds, up to where the table is. `gone`: raw retention took these."""
+    fates = _fates(world, table, held)
+    now = _setting_now(world, table)
+    undecided = [p for p in held if sent[p].kind == "breaking" and not fates[p]]
+    applied = _check_progress(world, table, head, undecided)
+    due = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq <= applied]
+    pending = [ledger.ended(sent[p], fates[p]) for p, seq in held.items() if seq > applied]
+    mended = world.mended and table == TABLE
+    kept = {s.place for s in due if mended and (world.blocked or s.place in gone)}
+    _check_quarantine(world, table, now, due, pending, kept)
+    if now.mode == "append":
+        _check_append(world, table, now, due)
+    else:
+        _check_upsert(world, table, now, due)
+
+
+def _setting_now(world: World, table: str) -> Setting:
     """With what rebuilds and operators made of it."""
-    dataset = world.dataset
+    dataset = world.dataset_of(table)
     return replace(world.setting, mode=dataset.mode, tombstones=dataset.tombstones)
 
 
@@ -65,12 +78,12 @@ def _check_shadow(world: World) -> None:
         world.broken(f"left of a rebuild: {alien}")
 
 
-def _fates(world: World, held: Mapping[Place, int]) -> dict[Place, str]:
+def _fates(world: World, table: str, held: Mapping[Place, int]) -> dict[Place, str]:
     """What operators decided of breaking values in each record's raw commit."""
-    active = world.metastore.active_schema(TABLE)
+    active = world.metastore.active_schema(table)
     column = active.source.get("n") if active else None
     breaks = column is not None and str(column.type) == "long"
-    decided = world.metastore.decisions(TABLE) if breaks else []
+    decided = world.metastore.decisions(table) if breaks else []
     return {
         place: next((d.action for d in reversed(decided) if d.covers(seq)), "")
         for place, seq in held.items()
@@ -138,7 +151,7 @@ def _covered(commit: Mapping[str, Any], sent: Mapping[Place, Sent]) -> Iterable[
 
 def _let_go(world: World, commit: Mapping[str, Any]) -> bool:
     """Two cleaners side by side may lose a mark of raw retention until the next one sets it."""
-    applied = commit["seq"] <= world.metastore.progress(TABLE).applied_seq
+    applied = all(commit["seq"] <= world.metastore.progress(t).applied_seq for t in world.tables)
     old = commit["committed_at"] < world.now_ms - 7 * 24 * HOUR_MS
     return applied and old and world.retention
 
@@ -177,26 +190,28 @@ def _first(commit: Mapping[str, Any], partition: int) -> int:
     return int(start)
 
 
-def _check_progress(world: World, head: int, undecided: Collection[Place]) -> int:
+def _check_progress(world: World, table: str, head: int, undecided: Collection[Place]) -> int:
     """The seq up to which the table must be complete: all of it, unless the platform says why."""
-    progress = world.metastore.progress(TABLE)
-    applied = world.engine(world.store).state(world.dataset).applied
+    progress, blocked = world.metastore.progress(table), world.blocked_of(table)
+    applied = world.engine(world.store).state(world.dataset_of(table)).applied
     if progress.head_seq != head:
         world.broken(f"progress says head {progress.head_seq}, the log ends at {head}")
     if progress.applied_seq != applied:
-        world.broken(f"progress says applied {progress.applied_seq}, the table {applied}")
-    schemaless = world.metastore.active_schema(TABLE) is None
-    if applied != head and not world.blocked and not (schemaless and "load" in world.stopped):
-        world.broken(f"the table stands at {applied} of {head}, and nothing says why")
-    if world.blocked and not world.metastore.incidents(TABLE, "OPEN"):
+        world.broken(f"progress says applied {progress.applied_seq}, {table} {applied}")
+    schemaless = world.metastore.active_schema(table) is None
+    load: Work = "load" if table == TABLE else "read"
+    if applied != head and not blocked and not (schemaless and load in world.stopped):
+        world.broken(f"{table} stands at {applied} of {head}, and nothing says why")
+    if blocked and not world.metastore.incidents(table, "OPEN"):
         world.broken("BLOCKED without an incident")
-    if world.blocked and not undecided:
+    if blocked and not undecided:
         world.broken("BLOCKED, and nothing breaking is left to decide of")
     return applied
 
 
 def _check_quarantine(
     world: World,
+    table: str,
     now: Setting,
     due: Iterable[Sent],
     pending: Iterable[Sent],
@@ -212,35 +227,36 @@ def _check_quarantine(
     )
     found: Counter[tuple[Place, str]] = Counter()
     for key in world.store.objects:
-        if key.startswith(f"quarantine/{TABLE}/"):
+        if key.startswith(f"quarantine/{table}/"):
             for text in gzip.decompress(world.store.get(key)).splitlines():
                 line = json.loads(text)
                 record = line["record"]
                 found[(record["partition"], record["offset"]), line["reason"]] += 1
     early += Counter((p, ledger.TOMBSTONE) for p in kept if now.mode == "append")
-    _same(world, "quarantine", found - (found & early), expected)
+    _same(world, f"quarantine of {table}", found - (found & early), expected)
 
 
-def _check_append(world: World, now: Setting, due: Iterable[Sent]) -> None:
+def _check_append(world: World, table: str, now: Setting, due: Iterable[Sent]) -> None:
     expected = ledger.rows_of_append(due, now)
-    rows = world.engine(world.store).rows(world.dataset)
+    engine, dataset = world.engine(world.store), world.dataset_of(table)
+    rows = engine.rows(dataset)
     found = Counter((r["_kafka_partition"], r["_kafka_offset"]) for r in rows)
-    if world.blocked and world.engine(world.store).state(world.dataset).doubled:
+    if world.blocked_of(table) and engine.state(dataset).doubled:
         return  # known to the table; undone by the first load after the operator's decision
-    _same(world, "table", found, Counter(expected.keys()))
+    _same(world, table, found, Counter(expected.keys()))
     for row in rows:
         value = expected[row["_kafka_partition"], row["_kafka_offset"]]
         if not ledger.holds(row, value):
             world.broken(f"the table has {row} for {value}")
-    progress = world.metastore.progress(TABLE)
+    progress = world.metastore.progress(table)
     if progress.records != len(rows):
         world.broken(f"statistics count {progress.records} rows, the table has {len(rows)}")
 
 
-def _check_upsert(world: World, now: Setting, due: Iterable[Sent]) -> None:
+def _check_upsert(world: World, table: str, now: Setting, due: Iterable[Sent]) -> None:
     expected = ledger.rows_of_upsert(due, now)
-    rows = world.engine(world.store).rows(world.dataset)
-    _same(world, "table", Counter(r["id"] for r in rows), Counter(expected.keys()))
+    rows = world.engine(world.store).rows(world.dataset_of(table))
+    _same(world, table, Counter(r["id"] for r in rows), Counter(expected.keys()))
     for row in rows:
         if not ledger.holds(row, expected[row["id"]]):
             world.broken(f"the table has {row} for {expected[row['id']]}")

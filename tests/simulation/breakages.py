@@ -189,6 +189,12 @@ def cleaner_takes_what_is_not_applied(stack: ExitStack) -> None:
     _swap(stack, compact_log, "_trim", all_of)
 
 
+def cleaner_asks_no_reader(stack: ExitStack) -> None:
+    """Raw retention waits for the table alone, not for who reads its raw."""
+    applied = compact_log._applied_by_all
+    _swap(stack, compact_log, "_applied_by_all", lambda tables, *more: applied(tables[:1], *more))
+
+
 def orphans_by_age_alone(stack: ExitStack) -> None:
     """As it was: what is a day old and in no commit that the cleaner read goes."""
 
@@ -269,8 +275,8 @@ BREAKAGES: Mapping[str, Break] = {
         no_look_behind_the_fence, checkpoint_before_the_data,
         quarantine_named_by_chance, new_columns_taken_for_applied,
         replay_stops_before_the_delete, checkpoint_of_a_replay_not_compared,
-        cleaner_takes_one_too_many, cleaner_takes_what_is_not_applied, orphans_by_age_alone,
-        stale_commits_read, statistics_not_caught_up, half_a_slice,
+        cleaner_takes_one_too_many, cleaner_takes_what_is_not_applied, cleaner_asks_no_reader,
+        orphans_by_age_alone, stale_commits_read, statistics_not_caught_up, half_a_slice,
         decisions_for_the_batch_they_fall_in, decisions_forgotten_by_replays,
         swap_that_loads_do_not_see, old_table_left_in_place, redrive_leaves_what_came_back,
     )

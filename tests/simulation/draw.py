@@ -67,8 +67,10 @@ _TOMBSTONES: dict[Tombstones, int] = {"drop": 1, "quarantine": 1}
 _MINUTES = (1, 16, 61, 13 * 60, 25 * 60, 8 * 24 * 60)
 _LONGEST: dict[Work, int] = {  # port calls of a usual run
     "dump": 16, "load": 34, "replay": 34, "clean": 20, "redrive": 45, "build": 60, "swap": 110,
-    "abort": 40,
+    "abort": 40, "read": 34, "reread": 34, "tidy": 10,
 }  # fmt: skip
+_WITH_READER = 0.35
+_READS: dict[Work, int] = {"read": 12, "reread": 3, "tidy": 1}
 
 
 def draw(seed: int, engine: Engine | None = None) -> Schedule:
@@ -78,6 +80,10 @@ def draw(seed: int, engine: Engine | None = None) -> Schedule:
     steps: list[Step] = [drawer.produce()]
     for _ in range(rng.randint(2, 7)):
         steps += drawer.move()
+    if rng.random() < _WITH_READER:
+        mode = _pick(rng, _MODES)
+        firm = setting.firm or mode == "upsert"
+        setting, steps = replace(setting, reader=mode, firm=firm), drawer.with_reader(steps)
     return Schedule(setting, tuple(steps))
 
 
@@ -208,6 +214,20 @@ class _Drawer:
         again = self._faulty("redrive") if rng.random() < 0.7 else self._run("redrive", -1, "")
         return [*steps, again, *([Go(early.name)] if early else [])]
 
+    def with_reader(self, steps: list[Step]) -> list[Step]:
+        """Whoever reads the raw of the table comes in between, anywhere; some stand for a while."""
+        rng, steps = self._rng, list(steps)
+        for _ in range(rng.randint(1, 5)):
+            work, at = _pick(rng, _READS), rng.randrange(1, len(steps) + 1)
+            fault = rng.random()
+            if fault < 0.3:
+                early = self._standing_at(work)
+                steps.insert(at, early)
+                steps.insert(rng.randrange(at + 1, len(steps) + 1), Go(early.name))
+            else:
+                steps.insert(at, self._faulty(work) if fault < 0.6 else self._run(work, -1, ""))
+        return steps
+
     def _standing_at(self, work: Work) -> Run:
         at = self._rng.randrange(_LONGEST[work] // 4, _LONGEST[work])
         step = replace(self._run(work, at, "stand"), seen=_pick(self._rng, _TAKEN_FOR))
@@ -248,7 +268,7 @@ class _Drawer:
         if then == "stand":
             self._standing.append(name)
         option = rng.randint(1, 3) + 100 * (rng.random() < 0.4) if work == "clean" else 0
-        if work == "replay":
+        if work in {"replay", "reread"}:
             option = rng.randrange(3)
         if work in {"redrive", "build"}:
             option = int(rng.random() < 0.3)

@@ -36,6 +36,7 @@ from lake_platform.errors import (
 from lake_platform.metastore.batch_rows import BatchStatistics
 from lake_platform.metastore.incident import Incident, Outcome
 from lake_platform.metastore.model import changed, dataset_to_dict
+from lake_platform.metastore.progress_rows import OF_RAW
 from lake_platform.metastore.rebuilds import _CLEARED, _OF_THE_TABLE, REBUILT
 from lake_platform.metastore.statistics import _GROWING, SHRINKING
 from lake_platform.metastore.unit import AuditEntry
@@ -133,7 +134,8 @@ class DictMetastore:
     ) -> DatasetRecord:
         if self.name_taken(dataset.table):
             raise NameTakenError(dataset.table)
-        record = DatasetRecord(dataset, 1, Status.REGISTERED, self._clock())
+        status = Status.BOOTSTRAPPING if dataset.raw_from else Status.REGISTERED
+        record = DatasetRecord(dataset, 1, status, self._clock())
         held = self._tables[dataset.table] = _Held(record)
         if source is not None:
             derived = None if dataset.transformed else source
@@ -508,7 +510,10 @@ class DictMetastore:
     # -- progress, statistics, gaps
 
     def progress(self, table: str) -> Progress:
-        return Progress(**self._held(table).progress)
+        held = self._held(table)
+        owner = held.record.dataset.raw_from if held.rebuild is None else ""
+        of_raw = {n: self._held(owner).progress[n] for n in OF_RAW} if owner else {}
+        return Progress(**(held.progress | of_raw))
 
     @_whole
     def update_progress(self, table: str, **values: int | str) -> None:
@@ -614,8 +619,8 @@ class DictMetastore:
             for b in held[:limit]
         ]  # fmt: skip
 
-    def readers(self, _table: str) -> Sequence[DatasetRecord]:
-        return ()
+    def readers(self, table: str) -> Sequence[DatasetRecord]:
+        return [r for r in self.list_all() if r.dataset.raw_from == table]
 
     def accepted_gaps(self, table: str) -> Sequence[Gap]:
         held = self._tables.get(table)

@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Work = Literal["dump", "load", "replay", "clean", "redrive", "build", "swap", "abort", "end-left"]
+Work = Literal[
+    "dump", "load", "replay", "clean", "redrive", "build", "swap", "abort", "end-left",
+    "read", "reread", "tidy",
+]  # fmt: skip
+"""`read`, `reread` and `tidy`: load, replay and cleaner of the dataset that reads the raw."""
 Seen = Literal["alive", "dead", "away"]
 """How others see a writer that stands still: alive, taken for dead, or on a host out of sight."""
 Then = Literal["", "stand", "kill", "kill-after", "fail", "lost", "cut", "sleep", "nap"]
@@ -40,6 +44,8 @@ class Setting:
     batch_bytes: int = 1 << 20
     schema_known: bool = True
     accepts_gaps: bool = True
+    reader: Mode | None = None
+    """Of a second dataset, which reads the raw of the first one."""
     firm: bool = True
     """hudi-like: nobody stands still with the lock in hand, so no batch is ever seen twice."""
 

@@ -24,6 +24,7 @@ def test_every_schedule_closes_its_account() -> None:
     shown = table(hits)
     for fault in ("stand", "kill", "kill-after", "fail", "lost", "cut", "sleep", "nap"):
         assert sum(n for (kind, _), n in hits.items() if kind == fault) > 5, shown
+    assert all(hits["step", work] > 5 for work in ("read", "read kill", "read stand", "reread"))
     killed_at = {call for (kind, call), n in hits.items() if kind == "kill"}
     assert {"store.put", "store.put_new", "store.get", "metastore.update_progress"} <= killed_at
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lake_platform.domain.bundle import Ports
+from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.windows import window_of
 from lake_platform.dump.dump import dump
 from lake_platform.load.load import load
@@ -13,23 +15,37 @@ from lake_platform.load.quarantined import Wanted
 from lake_platform.load.redrive import Redrive
 from lake_platform.maintain.cleaner import compact_log
 from lake_platform.rebuild.rebuild import Rebuilder
-from tests.simulation.plan import Run
+from tests.simulation.plan import Mode, Run, Work
 
 if TYPE_CHECKING:
     from lake_platform.metastore.repository import Repository
     from tests.simulation.world import World
 
 TABLE, TOPIC = "t", "topic.t"
+READER = "reader"  # of the raw of the other
+_OF_READER = frozenset(["read", "reread", "tidy"])
+
+
+def table_of(work: Work) -> str:
+    return READER if work in _OF_READER else TABLE
+
+
+def reader_of(owner: Dataset, mode: Mode) -> Dataset:
+    key = ("id",) if mode == "upsert" else ()
+    return replace(owner, table=READER, raw_from=TABLE, mode=mode, primary_key=key)
 
 
 def work_of(world: World, step: Run, ports: Ports) -> Callable[[], object]:
     limits, option = world.limits, step.option
     if step.work == "dump":
         return lambda: list(dump(TABLE, ports, limits))
-    if step.work == "load":
-        return lambda: list(load(TABLE, ports, limits))
-    if step.work == "replay":
-        return lambda: list(load(TABLE, ports, limits, _window(world, option), replay=True))
+    table = table_of(step.work)
+    if step.work in ("load", "read"):
+        return lambda: list(load(table, ports, limits))
+    if step.work in ("replay", "reread"):
+        return lambda: list(load(table, ports, limits, _window(world, option), replay=True))
+    if step.work == "tidy":
+        return lambda: compact_log(table, ports)
     if step.work == "redrive":
         chosen = bool(option)
         return lambda: list(Redrive(TABLE, ports, limits, Wanted(), rescued=chosen).run())

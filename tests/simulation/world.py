@@ -33,7 +33,7 @@ from tests.simulation.ledger import HOUR_MS, Sent, value_of
 from tests.simulation.metastore import DictMetastore
 from tests.simulation.plan import Act, Expire, Go, Produce, Run, Schedule, Seen, Step, Tick, Work
 from tests.simulation.storage import DictStore
-from tests.simulation.works import TABLE, TOPIC, work_of
+from tests.simulation.works import READER, TABLE, TOPIC, reader_of, table_of, work_of
 from tests.simulation.writers import KafkaOf, MetastoreOf, StoreOf, WorkersOf, Writer
 
 NOW_MS = 1_793_491_200_000  # 2026-11-01 00:00 UTC
@@ -78,11 +78,18 @@ class World:
         self.kafka.create_topic(TOPIC, setting.partitions)
         source = _SOURCE if setting.schema_known else None
         self.metastore.register(dataset, source, "simulation")
+        self.tables = [TABLE]
+        if setting.reader is not None:
+            self.metastore.register(reader_of(dataset, setting.reader), source, "simulation")
+            self.tables.append(READER)
 
     @property
     def dataset(self) -> Dataset:
         """As it is defined now."""
-        return self.metastore.get(TABLE).dataset
+        return self.dataset_of(TABLE)
+
+    def dataset_of(self, table: str) -> Dataset:
+        return self.metastore.get(table).dataset
 
     def clock(self) -> int:
         return self.now_ms
@@ -151,6 +158,7 @@ class World:
     def _start(self, step: Run) -> Writer:
         self._pids += 1
         writer = Writer(step.name, self._pids, step.seen, self._sleep, self.hits)
+        writer.table = table_of(step.work)
         self._writers[writer.worker] = writer
         writer.start(work_of(self, step, self._ports(writer)))
         return writer
@@ -174,9 +182,10 @@ class World:
         elif writer.error is not None:
             self._judge(writer, writer.error)
         if self.setting.engine == "hudi-like" and self.setting.firm:
-            double = self.engine(self.store).state(self.dataset).doubled
-            if double:
-                self.broken(f"batch {double[0].batch} is in the table twice")
+            for table in self.tables:
+                double = self.engine(self.store).state(self.dataset_of(table)).doubled
+                if double:
+                    self.broken(f"batch {double[0].batch} is in {table} twice")
 
     def _judge(self, writer: Writer, error: Exception) -> None:
         self.hits["error", type(error).__name__] += 1
@@ -184,7 +193,8 @@ class World:
             return  # half an object was refused
         if not isinstance(error, LakeError) or isinstance(error, _NEVER):
             self.broken(f"{writer.name} ended with {error!r}", error)
-        if isinstance(error, SchemaBlockedError) and writer.turns == 1 and not self.blocked:
+        blocked = self.blocked_of(writer.table)
+        if isinstance(error, SchemaBlockedError) and writer.turns == 1 and not blocked:
             self.broken(f"{writer.name} says BLOCKED of what was decided: {error}", error)
         if isinstance(error, CorruptRawError):
             self.broken(f"{writer.name} found damage nobody did: {error}", error)
@@ -242,7 +252,7 @@ class World:
 
     def _resolve(self, resolution: str, always: str = "") -> None:
         store = cast("Repository", self.metastore)
-        for incident in self.metastore.incidents(TABLE, "OPEN"):
+        for incident in self.metastore.incidents(None, "OPEN"):
             asked = Asked(resolution, always=bool(always))
             outcome = resolving.outcome(store, incident, asked)
             self.metastore.settle(incident.id, outcome, "operator")
@@ -267,6 +277,8 @@ class World:
         self._until_quiet("end-left")  # who looks after a table whose rebuild was cut off
         self._until_quiet("dump")
         self._until_quiet("load")
+        if self.setting.reader is not None:
+            self._until_quiet("read")
         if self.mended and not self.blocked:
             self._until_quiet("redrive")
 
@@ -300,7 +312,10 @@ class World:
 
     @property
     def blocked(self) -> bool:
-        return self.metastore.get(TABLE).status is Status.BLOCKED
+        return self.blocked_of(TABLE)
+
+    def blocked_of(self, table: str) -> bool:
+        return self.metastore.get(table).status is Status.BLOCKED
 
 
 def _name(step: Step) -> str:

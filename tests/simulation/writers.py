@@ -49,7 +49,7 @@ class Writer:
         sleep: Callable[[int], None],
         hits: Counter[tuple[str, str]],
     ) -> None:
-        self.name, self.seen = name, seen
+        self.name, self.seen, self.table = name, seen, ""
         self.worker = Worker("there" if seen == "away" else "here", pid, 0.0)
         self.error: Exception | None = None
         self.ended = self.killed = self.lied_to = False
