@@ -69,8 +69,7 @@ def compact_log(
         raw_retention_days = 0  # it reads raw from the beginning
     old = _expired(_marked(table, ports, old), now, raw_retention_days)
     removed = _trim(table, ports, old) if old else 0
-    # The snapshot says so by now, so nobody looks for these in vain.
-    raw_removed = _remove(ports, held, {o.key for c in old if c.expired_at for o in c.objects})
+    raw_removed = _remove(ports, held, _let_go(table, ports, old))
     orphans = _orphans(table, held, commits, now - _DAY_MS)
     orphans |= _abandoned_staging(dataset, ports)
     ports.store.delete(orphans)
@@ -115,6 +114,15 @@ def _expired(old: Iterable[RawCommit], now: int, retention_days: int) -> list[Ra
         else c
         for c in old
     ]
+
+
+def _let_go(table: str, ports: Ports, old: Iterable[RawCommit]) -> set[str]:
+    """Objects of which the newest snapshot says that they are gone, so that nobody looks for them
+    in vain: it may be that of a cleaner which passed us, and read the log before our marks."""
+    expired = [c for c in old if c.expired_at]
+    told = raw_log.read_snapshot(ports.store, table) if expired else ()
+    marked = {c.seq for c in told if c.expired_at}
+    return {o.key for c in expired if c.seq in marked for o in c.objects}
 
 
 def _remove(ports: Ports, held: Iterable[ObjectInfo], keys: Collection[str]) -> int:
