@@ -237,6 +237,17 @@ def why_unstorable(kind: Type) -> str:
     return ""
 
 
+def storable(kind: Type) -> Type:
+    """`kind` with `json` in place of what no column can have."""
+    if isinstance(kind, Struct):
+        return Struct(tuple(replace(f, type=storable(f.type)) for f in kind.fields))
+    if isinstance(kind, Array):
+        return Array(storable(kind.element))
+    if isinstance(kind, Map):
+        return Map(storable(kind.value))
+    return JSON if why_unstorable(kind) else kind
+
+
 def levels(kind: Type) -> int:
     """How deep Parquet nests a column of this type: an array or map is two groups."""
     if isinstance(kind, Struct):

@@ -16,7 +16,7 @@ from lake_platform.domain.fitness import check_places, unstorable
 from lake_platform.domain.hints_fit import with_aliases
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
-from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, columns, levels, merge
+from lake_platform.domain.schema import MAX_LEVELS, Scalar, Struct, columns, levels, merge, storable
 from lake_platform.errors import SchemaBlockedError
 from lake_platform.evolution import first
 from lake_platform.evolution.admitted import leaves
@@ -132,6 +132,8 @@ def _grown(
     if (new or crowded) and batch:
         some = None if mixed or crowded else new
         grown = first.with_new(dataset, ports, grown, held, batch, some)
+    if isinstance(whole := storable(grown), Struct):
+        grown = whole
     gone = [f.name for f in active.columns.fields if grown.same(f) is None]
     lower = dataset.names == "lower"
     return naming.named(held, grown, gone, dataset.hints, lower=lower)

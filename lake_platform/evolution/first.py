@@ -145,8 +145,9 @@ def _new(field: Field, now: Field) -> Field:
 def _inside(grown: Type, held: Type, seen: Type, merges: bool) -> Type:
     if isinstance(grown, Struct) and isinstance(held, Struct) and isinstance(seen, Struct):
         return _retyped(grown, held, seen, merges)
-    if isinstance(grown, Array) and isinstance(held, Array) and isinstance(seen, Array):
-        return Array(_inside(grown.element, held.element, seen.element, merges))
+    if isinstance(grown, Array) and isinstance(held, Array):
+        single = seen.element if isinstance(seen, Array) else seen
+        return Array(_inside(grown.element, held.element, single, merges))
     if isinstance(grown, Map) and isinstance(held, Map) and isinstance(seen, Map):
         return Map(_inside(grown.value, held.value, seen.value, merges))
     return grown

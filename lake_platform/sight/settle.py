@@ -14,6 +14,7 @@ from lake_platform.domain.hints import NO_HINT, Hint
 from lake_platform.domain.mapping import Mapped, Path, parse_path
 from lake_platform.domain.names import assign, column_name, is_ours, never
 from lake_platform.domain.schema import JSON, MAX_LEVELS, Scalar, Struct, without_unknown
+from lake_platform.sight.as_held import as_held
 from lake_platform.sight.hinted import (
     Spelled,
     fields_of_objects,
@@ -70,7 +71,8 @@ def settle(profile: Profile, dataset: Dataset, held: Struct = NOTHING) -> Settle
     paths = {tuple(c.lower().split(".")) for c in named} | {(c.lower(),) for c in named}
     paths |= set(fields_of_objects(held))
     settler = _Settler(dataset)
-    root = settler.struct(profile.root, At(frozenset(paths), dataset.hints))
+    seen_as = as_held(profile.root, held) if held.fields else profile.root
+    root = settler.struct(seen_as, At(frozenset(paths), dataset.hints))
     narrow(root, dataset.max_columns)
     mapped = [line for part in root.parts for line in lines(part, part.name)]
     if profile.root.others is not None:
