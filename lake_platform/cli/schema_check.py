@@ -60,7 +60,7 @@ def check(
             "sample", str(sample or ""), "give either --sample or --schema", "name one file"
         )
     with (
-        open_shell(home, as_json=as_json) as shell,
+        open_shell(home, as_json=as_json, over_api=True) as shell,
         engines_quiet() as (out, err),
         redirect_stdout(out),
         redirect_stderr(err),

@@ -189,6 +189,28 @@ def test_a_preview_shows_the_same(lake: Lake, over: OverApi) -> None:
     assert told == direct
 
 
+def test_a_sample_is_checked_here_against_what_the_api_has(
+    lake: Lake, over: OverApi, tmp_path: Path
+) -> None:
+    """For the CI of a producer, which has no database."""
+    for name, text, code in (
+        ("fits", '{"id": 9, "day": "d", "amount": 7}\n', 0),
+        ("new", '{"id": 9, "day": "d", "amount": 7, "more": true}\n', 0),
+        ("breaks", '{"id": {"a": 1}, "day": "d", "amount": 7}\n' * 30, 3),
+    ):
+        sample = tmp_path / f"{name}.ndjson"
+        sample.write_text(text)
+        for form in ((), ("--json",)):
+            asked = ("schema", "check", "t", "--sample", str(sample), *form)
+            here, there = lake(*asked), over.run(*asked)
+            assert (here.exit_code, here.output) == (there.exit_code, there.output)
+            assert there.exit_code == code, (name, there.output)
+    declared = tmp_path / "declared.json"
+    declared.write_text('{"id": "long", "amount": "array<string>"}')
+    asked = ("schema", "check", "t", "--schema", str(declared))
+    assert over.run(*asked).output == lake(*asked).output
+
+
 def test_the_role_of_the_token_counts(over: OverApi) -> None:
     for command in (
         ["quarantine", "redrive", "t"], ["replay", "t", "--all"], ["rebuild", "t", "--abort"],

@@ -184,6 +184,71 @@ class TestLast:
         assert len(looks) == 1
 
 
+class TestClosed:
+    """Of a table that a rebuilt one took the place of."""
+
+    @pytest.mark.parametrize("held", [0, 1, 5])
+    def test_nobody_gets_a_number_that_a_sleeper_may_have_chosen(
+        self, store: ObjectStore, log: BatchLog, held: int
+    ) -> None:
+        put(store, *(record(n, n, n) for n in range(1, held + 1)))
+        other = BatchLog(store)  # of a process that knows the newest number
+        assert (other.last("t") is None) == (held == 0)
+        log.close("t", lambda: None)
+        assert log.last("t") is other.last("t") is None
+        assert log.live_files("t") == []
+        for number in range(1, held + 2):
+            with pytest.raises(CommitRaceError, match=NOTHING_IN):
+                other.commit(job(number, number, 9), record(number, number, number, epoch=9))
+        assert log.last("t") is None
+
+    def test_what_was_committed_is_published_before(
+        self, store: ObjectStore, log: BatchLog
+    ) -> None:
+        """So that who slept after its commit finds nothing left to move."""
+        store.put("staging/t/a", b"rows")
+        put(store, record(1, 1, 1, "a"), published=False)
+        log.close("t", lambda: None)
+        assert store.head("staging/t/a") is None
+        store.delete(["lake/t/a"])  # with all of the old table
+        log.publish("t", record(1, 1, 1, "a"))
+        assert store.head("lake/t/a") is None
+
+    def test_a_commit_in_between_is_closed_too(self, store: ObjectStore) -> None:
+        put(store, record(1, 1, 1))
+        late = record(2, 2, 2)
+
+        class Overtaken(Meddling):
+            def put_new(self, key: str, data: bytes) -> bool:
+                if not data and store.head(key) is None and key.endswith(f"{seq_name(2)}.json"):
+                    put(store, late)
+                return bool(self._inner.put_new(key, data))
+
+        BatchLog(cast(ObjectStore, Overtaken(store))).close("t", lambda: None)
+        log = BatchLog(store)
+        assert log.last("t") is None
+        with pytest.raises(CommitRaceError):
+            log.commit(job(3, 3, 3), record(3, 3, 3))
+
+    def test_again_after_it_was_cut_off(self, store: ObjectStore, log: BatchLog) -> None:
+        put(store, *(record(n, n, n) for n in range(1, 4)))
+        store.put(f"{batch_log_prefix('t')}{seq_name(4)}.json", b"")
+        store.put(f"{batch_log_prefix('t')}{seq_name(1)}.json", b"")
+        log.close("t", lambda: None)
+        log.close("t", lambda: None)
+        assert log.last("t") is None
+
+    def test_the_new_table_has_numbers_of_its_own(self, store: ObjectStore, log: BatchLog) -> None:
+        put(store, *(record(n, n, n) for n in range(1, 4)))
+        log.close("t", lambda: None)
+        first, second = record(1_000_000_001, 1, 3), record(1_000_000_002, 4, 4)
+        put(store, first)
+        assert log.last("t") == first
+        put(store, second)
+        assert log.last("t") == BatchLog(store).last("t") == second
+        assert log.aligned("t", BatchRange(2, 2)) == BatchRange(1, 3)
+
+
 class TestReplaced:
     RECORDS = (
         record(1, 1, 2, "a", "b"),
