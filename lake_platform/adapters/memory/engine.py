@@ -80,7 +80,7 @@ class MemoryEngine:
         last = self._last(table)
         if self._fenced(job) or not _is_next(job, last):
             raise overtaken(job)
-        number = int(last.batch.instant) + 1 if last else job.dataset.first_epoch + 1
+        number = int(last.batch.instant) + 1 if last else self._free(job.dataset)
         events = tuple(self._events(job))
         before = self._fold(job.dataset)
         commit = Commit(job.claim.nonce, applied(job, number, events, before), events)
@@ -122,12 +122,13 @@ class MemoryEngine:
     def clear(self, dataset: Dataset, still: Still) -> None:
         """The numbers of its commits stay taken, and the next one, as in the log of Parquet."""
         while True:
+            last, keys = self._last(dataset.table), self._keys(dataset.table)
+            number = int(last.batch.instant) + 1 if last else self._free(dataset)
+            key = _commit_key(dataset.table, number)
             still()
-            last = self._last(dataset.table)
-            key = _commit_key(dataset.table, int(last.batch.instant) + 1 if last else 1)
             if self._store.put_new(key, b"") or key not in self._keys(dataset.table):
                 break
-        empty(self._store, self._keys(dataset.table), still)
+        empty(self._store, keys, still)
 
     def move_in(self, shadow: Dataset, dataset: Dataset, still: Still) -> None:
         source, target = table_prefix(shadow.table), table_prefix(dataset.table)
@@ -197,6 +198,11 @@ class MemoryEngine:
     def _commits(self, table: str) -> Iterator[Commit]:
         for key in self._keys(table):
             yield Commit.from_bytes(self._commit(key))
+
+    def _free(self, dataset: Dataset) -> int:
+        listed = self._store.list(f"{table_prefix(dataset.table)}commits/")
+        taken = (int(i.key.rsplit("/", 1)[1].removesuffix(".json")) for i in listed)
+        return 1 + max((dataset.first_epoch, *taken))
 
     def _keys(self, table: str) -> list[str]:
         return [i.key for i in self._store.list(f"{table_prefix(table)}commits/") if i.size]

@@ -133,7 +133,7 @@ class ParquetEngine(StepsBySpark):
         self._log.check_next(job, last)
         staged = self._through_spark(job) if job.dataset.transformed else job.staged
         last = self._widen(job, last)
-        number = last.number + 1 if last else job.dataset.first_epoch + 1
+        number = last.number + 1 if last else self._log.free(table, job.dataset.first_epoch)
         record = BatchRecord(
             number=number,
             nonce=job.claim.nonce,

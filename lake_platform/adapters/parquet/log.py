@@ -94,6 +94,12 @@ class BatchLog:
         self._known[table] = low
         return BatchRecord.from_bytes(data)
 
+    def free(self, table: str, after: int) -> int:
+        """The number of a first record, above `after` and what a closed log has taken."""
+        listed = (i.key for i in self._store.list(batch_log_prefix(table)))
+        taken = (int(PurePosixPath(key).stem) for key in listed if key.endswith(".json"))
+        return 1 + max((after, *taken))
+
     def _first(self, table: str) -> int:
         """0 while there is none."""
         if self._has(table, 1):
@@ -104,13 +110,15 @@ class BatchLog:
         """Ends the log for good, all that was committed being published. Who is in the middle of a
         commit finds its number taken: one of those there are, or the next one."""
         while True:
+            # First of all: who sleeps until the new table is there must not know its numbers.
             last = self.published(table)
-            number = last.number + 1 if last else 1
+            number = last.number + 1 if last else self.free(table, 0)
+            keys = self._keys(table)
             still()
             closed = self._store.put_new(_record_key(table, number), _CLOSED)
             if closed or not self._has(table, number):
                 break
-        empty(self._store, self._keys(table), still)
+        empty(self._store, keys, still)
 
     def copy(self, source: str, target: str) -> None:
         """Makes the log of one table that of another, to which its files were moved."""

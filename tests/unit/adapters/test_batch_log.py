@@ -230,6 +230,24 @@ class TestClosed:
         with pytest.raises(CommitRaceError):
             log.commit(job(3, 3, 3), record(3, 3, 3))
 
+    def test_who_slept_in_it_until_the_new_table_was_there_does_not_touch_that(
+        self, store: ObjectStore, log: BatchLog
+    ) -> None:
+        put(store, *(record(n, n, n) for n in range(1, 4)))
+        first, second = record(1_000_000_001, 1, 3), record(1_000_000_002, 4, 4)
+        woke: list[bool] = []
+
+        def sleeps() -> None:
+            if not woke:
+                woke.append(True)
+                BatchLog(store).close("t", lambda: None)
+                put(store, first)
+
+        log.close("t", sleeps)
+        assert BatchLog(store).last("t") == first
+        log.commit(job(4, 4, 1_000_000_002), second)
+        assert BatchLog(store).last("t") == second
+
     def test_again_after_it_was_cut_off(self, store: ObjectStore, log: BatchLog) -> None:
         put(store, *(record(n, n, n) for n in range(1, 4)))
         store.put(f"{batch_log_prefix('t')}{seq_name(4)}.json", b"")
@@ -237,6 +255,18 @@ class TestClosed:
         log.close("t", lambda: None)
         log.close("t", lambda: None)
         assert log.last("t") is None
+
+    @pytest.mark.parametrize("held", [0, 1, 3])
+    def test_a_new_table_without_a_batch_begins_behind_what_is_taken(
+        self, store: ObjectStore, log: BatchLog, held: int
+    ) -> None:
+        assert log.free("t", 0) == 1
+        put(store, *(record(n, n, n) for n in range(1, held + 1)))
+        log.close("t", lambda: None)
+        assert log.free("t", 0) == held + 2
+        assert log.free("t", 1_000_000_000) == 1_000_000_001
+        log.commit(job(1, 2, 9), record(held + 2, 1, 2, epoch=9))
+        assert log.last("t") == record(held + 2, 1, 2, epoch=9)
 
     def test_the_new_table_has_numbers_of_its_own(self, store: ObjectStore, log: BatchLog) -> None:
         put(store, *(record(n, n, n) for n in range(1, 4)))
