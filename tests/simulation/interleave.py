@@ -33,6 +33,12 @@ def _phase_2(name: str, setting: Setting, first: Work, second: Work) -> Case:
     return Case(name, setting, before, first, second)
 
 
+def _swapped(name: str, setting: Setting, first: Work) -> Case:
+    """A table that was rebuilt and waits for its swap, with more to load."""
+    before = (_ROWS, _DUMP, Run("l", "load"), Run("n", "build"), _MORE, _DUMP)
+    return Case(name, setting, before, first, "swap")
+
+
 _APPEND = Setting(slice_records=100, batch_bytes=1)
 _HUDI = Setting(engine="hudi-like", slice_records=100, batch_bytes=1)
 _UPSERT = Setting(mode="upsert", slice_records=100, batch_bytes=1)
@@ -47,6 +53,9 @@ CASES: tuple[Case, ...] = (
          (_ROWS, _DUMP, Run("l", "load"), Tick(61), _MORE, _DUMP, Run("l", "load"),
           Produce((("value", 1),)), _DUMP), "replay", "load"),
     _phase_2("phase 2: load, load, columns one batch later", _LATE, "load", "load"),
+    _swapped("phase 2: load, swap", _APPEND, "load"),
+    _swapped("phase 2: load, swap on a Hudi-like table", _HUDI, "load"),
+    _swapped("phase 2: replay, swap", _APPEND, "replay"),
     _phase_2("phase 2 and cleaner", _APPEND, "load", "clean"),
     Case("phase 1 and cleaner", Setting(slice_records=1), (_ROWS, _DUMP, Run("l", "load"), _MORE),
          "dump", "clean"),

@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.check import broken
 from tests.simulation.draw import draw
 from tests.simulation.interleave import CASES, by_name, interleavings
-from tests.simulation.plan import Produce, Run, Schedule, Setting, Tick
+from tests.simulation.plan import Engine, Produce, Run, Schedule, Setting, Tick
 from tests.simulation.report import table
 from tests.simulation.shrink import shortest
 from tests.simulation.world import Hits
@@ -66,6 +66,26 @@ def test_a_sleeper_stays_fenced_when_raw_of_its_batch_has_expired() -> None:
         )  # fmt: skip
         assert broken(Schedule(setting, steps), hits) == "", calls
     assert hits["error", "CommitRaceError"] >= 1, "the sleeper was not stopped by its fence"
+
+
+@pytest.mark.parametrize("engine", ["memory", "hudi-like"])
+def test_who_sleeps_in_a_load_through_a_whole_swap_brings_nothing(engine: Engine) -> None:
+    """Wherever it sleeps: between the look at its fence and its commit, too."""
+    setting = Setting(engine=engine, slice_records=100, batch_bytes=1, schema_known=True)
+    first, more = Produce((("value", 0), ("column", 1))), Produce((("value", 1),))
+    for calls in range(60):
+        sleeper = Run("s", "load", calls, "stand")
+        steps = (first, Run("d", "dump"), sleeper, Run("b", "build"), Run("w", "swap"))
+        later = (*steps, more, Run("e", "dump"), Run("l", "load"))
+        for tried in (steps, later):
+            assert broken(Schedule(setting, tried)) == "", (calls, len(tried))
+
+
+@pytest.mark.deep
+def test_swaps_interleaved() -> None:
+    """Every 20th here, all of them in `make chaos-schedules`."""
+    _all_hold("phase 2: load, swap", 500, each=20)
+    _all_hold("phase 2: load, swap on a Hudi-like table", 500, each=20)
 
 
 @pytest.mark.deep

@@ -78,9 +78,10 @@ class MemoryEngine:
         _check_supported(job.dataset)
         table = job.dataset.table
         last = self._last(table)
+        # Before the look at the fence, which is there before a number of a new table is.
+        number = int(last.batch.instant) + 1 if last else self._free(job.dataset)
         if self._fenced(job) or not _is_next(job, last):
             raise overtaken(job)
-        number = int(last.batch.instant) + 1 if last else self._free(job.dataset)
         events = tuple(self._events(job))
         before = self._fold(job.dataset)
         commit = Commit(job.claim.nonce, applied(job, number, events, before), events)

@@ -130,10 +130,12 @@ class ParquetEngine(StepsBySpark):
         table = job.dataset.table
         # Only the newest record is ever looked at, so it is published before it gets a successor.
         last = self._log.published(table)
+        # Before the look at the fence, which is there before a number of a new table is.
+        number = last.number + 1 if last else self._log.free(table, job.dataset.first_epoch)
         self._log.check_next(job, last)
         staged = self._through_spark(job) if job.dataset.transformed else job.staged
-        last = self._widen(job, last)
-        number = last.number + 1 if last else self._log.free(table, job.dataset.first_epoch)
+        if self._widen(job, last):
+            number += 1
         record = BatchRecord(
             number=number,
             nonce=job.claim.nonce,
@@ -158,14 +160,14 @@ class ParquetEngine(StepsBySpark):
         still()
         self._log.copy(shadow.table, dataset.table)
 
-    def _widen(self, job: BatchJob, last: BatchRecord | None) -> BatchRecord | None:
-        """The newest record, after one that holds older files with the types of this batch."""
+    def _widen(self, job: BatchJob, last: BatchRecord | None) -> bool:
+        """Whether a record of its own was needed, of older files with the types of this batch."""
         record = widened(self._store, self._log, job, last)
         if record is None:
-            return last
+            return False
         self._log.commit(job, record)
         self._log.publish(job.dataset.table, record)
-        return record
+        return True
 
     def _through_spark(self, job: BatchJob) -> list[StagedFile]:
         """Files that Spark made of the staged ones."""
