@@ -102,6 +102,18 @@ class UnsettledTableError(RetryableError):
         self.table = table
 
 
+class NoRecordYetError(RetryableError):
+    """Raw has no record yet that says what columns the table has, and the definition needs some."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"table {table!r}: no record in raw says yet what columns there are (all are "
+            f"tombstones or cannot be read), and the definition names some; they wait for one that "
+            f"does"
+        )
+        self.table = table
+
+
 class BatchClaimedError(RetryableError):
     """A live writer holds the claim on this table's next batch."""
 

@@ -15,6 +15,7 @@ from lake_platform.domain.mapping import Look
 from lake_platform.domain.offsets import RawCommit
 from lake_platform.domain.progress import SchemaVersion
 from lake_platform.domain.schema import Array, Field, Map, Struct, Type
+from lake_platform.errors import NoRecordYetError
 from lake_platform.evolution import registered
 from lake_platform.evolution.admitted import admitted
 from lake_platform.raw import log as raw_log
@@ -25,15 +26,11 @@ from lake_platform.sight.infer import MOST_RECORDS, declared_sight, settled
 from lake_platform.sight.profile import Profile
 
 
-class NoRecordYet(Exception):
-    """Raw has no record yet that says what columns the table has, and the definition needs some."""
-
-
 def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> SchemaVersion:
     """Version 1 from raw, of a topic that was empty at registration.
 
     Raises:
-        NoRecordYet.
+        NoRecordYetError: all so far are tombstones or bad ones.
         InvalidFieldError: the first records lack a column the definition names.
         TransformError: they lack one that its SQL names.
     """
@@ -48,7 +45,7 @@ def infer(dataset: Dataset, ports: Ports, commits: Sequence[RawCommit]) -> Schem
         sight = declared_sight(dataset, declared, profile)
         found = Look(sight, sight.source)
     if found.sight is None and (dataset.named_columns() or dataset.has_sql):
-        raise NoRecordYet
+        raise NoRecordYetError(dataset.table)
     source = found.sight.source if found.sight else Struct()
     check_against_schema(dataset, source)
     if dataset.transformed or dataset.delete_when:

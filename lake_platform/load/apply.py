@@ -14,11 +14,11 @@ from lake_platform.errors import (
     CommitRaceError,
     CorruptRawError,
     LakeError,
+    NoRecordYetError,
     RawExpiredError,
     StorageUnavailableError,
 )
 from lake_platform.evolution import evolve, registered
-from lake_platform.evolution.first import NoRecordYet
 from lake_platform.load import claims
 from lake_platform.load.decoded import check_unread, decoded, staging
 from lake_platform.load.judged import judged
@@ -216,12 +216,12 @@ def prepare(
     yet. `fresh`: there is none that a change could break.
 
     Raises: SchemaBlockedError, QuarantineRatioError, RuleBrokenError, ReplayRefusedError,
-        TransformError, EngineError, InvalidFieldError; NoRecordYet.
+        TransformError, EngineError, InvalidFieldError, NoRecordYetError.
     """
     dataset, ports = loading.dataset, loading.ports
     try:
         active = evolve.ensure_schema(dataset, ports, work.commits)
-    except NoRecordYet:
+    except NoRecordYetError:
         check_unread(loading, claim, work)
         raise
     found = decoded(loading, claim, work, active, fresh=fresh)

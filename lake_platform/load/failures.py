@@ -33,6 +33,13 @@ def noted(table: str, ports: Ports, *, replay: bool) -> Iterator[None]:
         raise
 
 
+def note(table: str, ports: Ports, waiting: LakeError) -> None:
+    """Of a load that ends well and has nothing to do, though something is there."""
+    _log.info(str(waiting), dataset=table)
+    progress = ports.metastore.progress(table)
+    ports.metastore.update_progress(table, **load_failed(progress, waiting))
+
+
 def _note(table: str, ports: Ports, error: Exception, replay: bool) -> RepeatedFailureError | None:
     """What ended the load is what an operator must see, not that it could not be noted."""
     stop = None

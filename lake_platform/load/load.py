@@ -6,23 +6,18 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
-import structlog
-
 from lake_platform.domain.bundle import Limits, Ports
 from lake_platform.domain.progress import DatasetRecord
-from lake_platform.errors import CheckpointLostError
-from lake_platform.evolution.first import NoRecordYet
+from lake_platform.errors import CheckpointLostError, NoRecordYetError
 from lake_platform.load import claims, unfinished
 from lake_platform.load.apply import apply, fence, undo_doubled
 from lake_platform.load.crew import Decoders
-from lake_platform.load.failures import noted
+from lake_platform.load.failures import note, noted
 from lake_platform.load.plan import Loading, decided, is_pending, next_work, runnable
 from lake_platform.load.progress import catch_up, publish_applied
 from lake_platform.load.replay import Batches, replayed
 from lake_platform.load.results import LoadResult
 from lake_platform.load.swap import settle_left
-
-_log = structlog.get_logger(__name__)
 
 
 def load(
@@ -109,7 +104,7 @@ def _batches(
                 return
             try:
                 result = apply(loading, state, left, work)
-            except NoRecordYet:
-                _log.info("no record yet that says what columns there are", dataset=table)
+            except NoRecordYetError as waiting:
+                note(table, ports, waiting)
                 return
             yield result

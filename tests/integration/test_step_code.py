@@ -137,7 +137,7 @@ def test_steps_wait_for_a_record_that_has_their_columns(make_lab: MakeLab) -> No
     step = Transform(sql="SELECT id, n + 1 AS m FROM input")
     lab = make_lab(b"{", None, steps=(step,), format="parquet")
     assert lab.cycle() == []
-    assert lab.metastore.progress("t").load_error == ""
+    assert lab.metastore.progress("t").load_error_kind == "NoRecordYetError"
     lab.send({"id": 1, "n": 2})
     lab.cycle()
     assert values(lab) == [{"id": 1, "m": 3}]

@@ -201,9 +201,11 @@ class MemoryEngine:
             yield Commit.from_bytes(self._commit(key))
 
     def _free(self, dataset: Dataset) -> int:
+        """The number of a first commit: above those of a table that was swapped for this one."""
         listed = self._store.list(f"{table_prefix(dataset.table)}commits/")
-        taken = (int(i.key.rsplit("/", 1)[1].removesuffix(".json")) for i in listed)
-        return 1 + max((dataset.first_epoch, *taken))
+        closed = [i.key for i in listed if not i.size]
+        numbers = (int(key.rsplit("/", 1)[1].removesuffix(".json")) for key in closed)
+        return 1 + max((dataset.first_epoch, *numbers))
 
     def _keys(self, table: str) -> list[str]:
         return [i.key for i in self._store.list(f"{table_prefix(table)}commits/") if i.size]

@@ -95,10 +95,10 @@ class BatchLog:
         return BatchRecord.from_bytes(data)
 
     def free(self, table: str, after: int) -> int:
-        """The number of a first record, above `after` and what a closed log has taken."""
-        listed = (i.key for i in self._store.list(batch_log_prefix(table)))
-        taken = (int(PurePosixPath(key).stem) for key in listed if key.endswith(".json"))
-        return 1 + max((after, *taken))
+        """The number of a first record, above `after` and those that a closed log has taken."""
+        listed = self._store.list(batch_log_prefix(table))
+        closed = [i.key for i in listed if not i.size and i.key.endswith(".json")]
+        return 1 + max((after, *(int(PurePosixPath(key).stem) for key in closed)))
 
     def _first(self, table: str) -> int:
         """0 while there is none."""
