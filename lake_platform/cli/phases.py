@@ -12,6 +12,7 @@ from lake_platform.cli.shell import AsJson, Home, Shell, open_shell
 from lake_platform.domain.bundle import Ports
 from lake_platform.domain.casts import lost_lines
 from lake_platform.domain.offsets import RawCommit
+from lake_platform.errors import NoRecordYetError
 
 if TYPE_CHECKING:
     from lake_platform.load.results import LoadResult
@@ -49,9 +50,9 @@ def load(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
         if done:
             _compact(table, ports, shell)
         if as_json:
-            shell.show({"table": table, "batches": done})
+            shell.show({"table": table, "batches": done, "waits": _waits(shell, table)})
         elif not done:
-            shell.say(f"{table}: nothing waits to be loaded")
+            shell.say(_waits(shell, table) or f"{table}: nothing waits to be loaded")
 
 
 @app.command("ingest")
@@ -72,9 +73,19 @@ def ingest(table: TableName, home: Home = None, as_json: AsJson = False) -> None
         if batches:
             _compact(table, ports, shell)
         if as_json:
-            shell.show({"table": table, "slices": slices, "batches": batches})
-        elif not (slices or batches):
-            shell.say(f"{table}: nothing new in the topic, and nothing waits to be loaded")
+            waits = _waits(shell, table)
+            shell.show({"table": table, "slices": slices, "batches": batches, "waits": waits})
+        elif not batches:
+            nothing = f"{table}: nothing new in the topic, and nothing waits to be loaded"
+            if said := _waits(shell, table) or (None if slices else nothing):
+                shell.say(said)
+
+
+def _waits(shell: Shell, table: str) -> str | None:
+    """Why what is there is not loaded, though nothing is wrong."""
+    progress = shell.metastore.progress(table)
+    waits = progress.load_error_kind == NoRecordYetError.__name__
+    return progress.load_error if waits else None
 
 
 def _told_slice(shell: Shell, table: str, commit: RawCommit) -> dict[str, Any]:

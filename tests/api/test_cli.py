@@ -171,7 +171,23 @@ def test_compact_with_nothing_to_compact_starts_no_engine(lake: Lake) -> None:
 def test_load_with_nothing_new_starts_no_engine(lake: Lake) -> None:
     add(lake)
     assert "nothing waits" in lake("load", "orders").output
-    assert data(lake("load", "orders", "--json")) == {"table": "orders", "batches": []}
+    told = data(lake("load", "orders", "--json"))
+    assert told == {"table": "orders", "batches": [], "waits": None}
+
+
+def test_a_table_that_waits_for_its_first_record_says_so(lake: Lake, kafka: MemoryKafka) -> None:
+    kafka.create_topic("late")
+    kafka.produce("late", b"1", None, timestamp_ms=compose.clock())
+    asked = ("--topic", "late", "--table", "late", "--mode", "upsert", "--primary-key", "id")
+    assert lake("datasets", "add", *asked).exit_code == 0
+    assert lake("dump", "late").exit_code == 0
+    for command in ("load", "ingest"):
+        told = lake(command, "late")
+        assert told.exit_code == 0
+        assert "no record in raw says yet what columns there are" in told.output
+        assert "nothing waits" not in told.output
+        assert "wait for one" in data(lake(command, "late", "--json"))["waits"]
+    assert "wait for one" in lake("datasets", "stats", "late").output
 
 
 def test_gap_is_accepted_so_that_the_dump_goes_on(lake: Lake, kafka: MemoryKafka) -> None:
