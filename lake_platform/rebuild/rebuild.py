@@ -23,6 +23,7 @@ from lake_platform.domain.progress import DatasetRecord, SchemaVersion
 from lake_platform.domain.rebuild import Rebuild, Shadow, next_generation
 from lake_platform.domain.schema import Struct
 from lake_platform.errors import (
+    CorruptRawError,
     InvalidFieldError,
     QuarantineRatioError,
     RawExpiredError,
@@ -206,7 +207,11 @@ class Rebuilder:
         if active is None or not keeps_columns(before, after):
             return None
         _, exported = columns.export(self.metastore, before.table)
-        return reshaped(before, after, active.source, exported, self.ports)
+        try:
+            return reshaped(before, after, active.source, exported, self.ports)
+        except CorruptRawError:
+            self._raw(before)  # raw retention may have taken it since: then that is the reason
+            raise
 
     def first_version(self, before: Dataset, after: Dataset, made: Reshaped) -> SchemaVersion:
         active = self.metastore.active_schema(before.table)

@@ -25,6 +25,7 @@ from lake_platform.errors import (
 )
 from lake_platform.maintain.cleaner import compact_log
 from lake_platform.metastore.service import UseCases
+from lake_platform.rebuild import rebuild
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.sight.infer import look
 from tests.audit_support import no_session
@@ -129,6 +130,26 @@ def test_raw_that_expired_is_named(lab: Lab) -> None:
     compact_log("t", lab.ports(), keep_commits=1, raw_retention_days=1)
     with pytest.raises(RawExpiredError, match=r"raw commits 1 to 1 .* Register another"):
         work(lab).begin("t", UPSERT, "ops")
+
+
+def test_raw_that_expires_while_a_rebuild_begins_is_named(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no damage: nothing outside the platform took it."""
+    loaded(lab)
+    lab.send({"id": 3, "v": "c"})
+    lab.cycle()
+    real = rebuild.reshaped
+
+    def slept(*given: Any) -> Any:
+        lab.now_ms += 100 * 24 * HOUR_MS
+        compact_log("t", lab.ports(), keep_commits=1, raw_retention_days=1)
+        return real(*given)
+
+    monkeypatch.setattr(rebuild, "reshaped", slept)
+    with pytest.raises(RawExpiredError, match=r"raw commits 1 to 1 .* Register another"):
+        work(lab).begin("t", {"columns.v": {"type": "json"}}, "ops")
+    assert lab.metastore.rebuild("t") is None
 
 
 def test_raw_stays_while_a_rebuild_reads_it(lab: Lab) -> None:
