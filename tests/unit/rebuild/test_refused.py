@@ -23,9 +23,9 @@ from lake_platform.errors import (
     RawExpiredError,
     RebuildStoppedError,
 )
+from lake_platform.evolution.reshaped import reshaped
 from lake_platform.maintain.cleaner import compact_log
 from lake_platform.metastore.service import UseCases
-from lake_platform.rebuild import rebuild
 from lake_platform.rebuild.rebuild import Rebuilder
 from lake_platform.sight.infer import look
 from tests.audit_support import no_session
@@ -139,14 +139,13 @@ def test_raw_that_expires_while_a_rebuild_begins_is_named(
     loaded(lab)
     lab.send({"id": 3, "v": "c"})
     lab.cycle()
-    real = rebuild.reshaped
 
     def slept(*given: Any) -> Any:
         lab.now_ms += 100 * 24 * HOUR_MS
         compact_log("t", lab.ports(), keep_commits=1, raw_retention_days=1)
-        return real(*given)
+        return reshaped(*given)
 
-    monkeypatch.setattr(rebuild, "reshaped", slept)
+    monkeypatch.setattr("lake_platform.rebuild.rebuild.reshaped", slept)
     with pytest.raises(RawExpiredError, match=r"raw commits 1 to 1 .* Register another"):
         work(lab).begin("t", {"columns.v": {"type": "json"}}, "ops")
     assert lab.metastore.rebuild("t") is None
