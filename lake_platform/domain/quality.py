@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote
@@ -65,11 +65,11 @@ _NOT_AS_DEFINED = {
 }
 
 
-def doubted_setting(reasons: Iterable[str]) -> str:
-    """The field of the definition that may be what is wrong, when records are refused for these
-    reasons; empty when it is none."""
+def doubted_setting(bad: Mapping[str, int]) -> str:
+    """The field of the definition that may be what is wrong when so many records are refused for
+    these reasons; empty when it is none."""
     known = {str(reason): setting for reason, setting in _NOT_AS_DEFINED.items()}
-    return next((known[reason] for reason in reasons if reason in known), "")
+    return known.get(max(bad, key=bad.__getitem__), "")
 
 
 def bad_partition(text: str) -> Reason | None:

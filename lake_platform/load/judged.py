@@ -3,6 +3,7 @@ byte for byte, before anything is written."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -77,5 +78,5 @@ def check_rejected(
     bad = [r for r in rejected if r.reason not in DECISIONS]
     if too_many(len(bad), report.records, limit):
         reasons = reasons_among(bad)
-        doubted = doubted_setting(r.reason for r in bad)
+        doubted = doubted_setting(Counter(r.reason for r in bad))
         raise QuarantineRatioError(dataset.table, len(bad), report.records, limit, reasons, doubted)
