@@ -215,7 +215,7 @@ def test_the_same_both_ways(ways: Ways, tmp_path: Path) -> None:
     "command",
     [
         ["dump", "t"], ["load", "t"], ["ingest", "t"], ["audit", "t"], ["compact", "t"],
-        ["schema", "check", "t", "--sample", "s"], ["catalog", "drop", "t"], ["alerts", "list"],
+        ["catalog", "drop", "t"], ["alerts", "list"],
     ],
 )  # fmt: skip
 def test_what_cannot_work_over_the_api_says_so(
