@@ -141,8 +141,8 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
 - Dump by all cores: the one process it is held against has more than a core busy already (gzip and
   the Kafka client beside the loop), the broker takes a tenth of the machine, and starting processes
   costs two of nine CPU-seconds: the longer the backlog, the less that counts.
-- Parquet append: of 2 CPU-seconds that staging 500,000 records takes by itself, a fifth each are the
-  verdict on every record, values becoming columns one by one in Python, and writing Parquet, the
+- Parquet append: of 2 CPU-seconds that staging 500,000 records takes by itself, a fifth each are
+  the verdict on every record, values becoming columns one by one in Python, and writing Parquet, the
   rest gzip, checksums and the technical columns; beside it are the start of a second process, the
   claim, the commit and the statistics.
 - Updates of a Hudi table: Hudi's own write of log files, and its look for the files of each key.
