@@ -142,9 +142,9 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
   the Kafka client beside the loop), the broker takes a tenth of the machine, and starting processes
   costs two of nine CPU-seconds: the longer the backlog, the less that counts.
 - Parquet append: of 2 CPU-seconds that staging 500,000 records takes by itself, a fifth each are
-  the verdict on every record, values becoming columns one by one in Python, and writing Parquet, the
-  rest gzip, checksums and the technical columns; beside it are the start of a second process, the
-  claim, the commit and the statistics.
+  the verdict on every record, values becoming columns one by one in Python, and writing Parquet,
+  the rest gzip, checksums and the technical columns; beside it are the start of a second process,
+  the claim, the commit and the statistics.
 - Updates of a Hudi table: Hudi's own write of log files, and its look for the files of each key.
 - Kafka to a Hudi table: the write is Hudi's on both sides, and most of the time; what we save is
   Spark's JSON parser, what we add is raw.
