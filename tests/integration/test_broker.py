@@ -38,6 +38,7 @@ def _produce(broker: Broker, values: list[bytes]) -> None:
             "bootstrap.servers": broker.bootstrap,
             "log_level": 0,
             "message.max.bytes": MAX_MESSAGE_BYTES,
+            "enable.idempotence": True,  # else a first batch that is sent again comes last
         }
     )
     for value in values:
