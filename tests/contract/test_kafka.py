@@ -87,7 +87,7 @@ class Real:
     def send(self, topic: str, values: list[bytes | None], partition: int = 0) -> None:
         from confluent_kafka import Producer
 
-        producer = Producer(self._config)
+        producer = Producer({**self._config, "enable.idempotence": True})
         for value in values:
             producer.produce(
                 topic, value, b"k", partition=partition, timestamp=1_793_491_200_000,

@@ -77,7 +77,7 @@ def produce(lab: Lab, table: str, values: list[bytes], partition: int = 0, **opt
     """Sends in batches; `Lab.send` waits for each record. `options` are the producer's."""
     from confluent_kafka import Producer
 
-    producer = Producer({**config(lab), "linger.ms": 5, **options})
+    producer = Producer({**config(lab), "linger.ms": 5, "enable.idempotence": True, **options})
     for value in values:
         producer.produce(f"topic.{table}", value, b"k", partition=partition, timestamp=NOW_MS)
         producer.poll(0)
