@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from lake_platform.api.parts import PartsOf, Table
 from lake_platform.api.security import Editor, Viewer
+from lake_platform.catalog.drift import drift_view
 
 router = APIRouter(prefix="/datasets/{table}/catalog", tags=["catalog"])
 
@@ -20,14 +21,8 @@ def drift(_who: Viewer, table: Table, parts: PartsOf) -> dict[str, Any]:
     nothing."""
     service = parts.catalog()
     found = service.check(table)
-    plain = asdict(found) if found else {"differences": [], "notes": []}
-    return {
-        "table": table,
-        "address": service.catalog.address,
-        "loaded": found is not None,
-        "sound": found is None or found.sound,
-        **plain,
-    }
+    where = {"address": service.catalog.address, "loaded": found is not None}
+    return drift_view(table, found) | where
 
 
 @router.post("/sync")

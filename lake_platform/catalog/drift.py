@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from lake_platform.catalog.entries import Wanted
 from lake_platform.catalog.sync import check_ours, differences
@@ -37,6 +38,12 @@ class Drift:
     @property
     def sound(self) -> bool:
         return all(d.waits for d in self.differences)
+
+
+def drift_view(table: str, found: Drift | None) -> dict[str, Any]:
+    """Plain values for JSON; None, where no table is loaded yet, is sound."""
+    plain = asdict(found) if found else {"differences": [], "notes": []}
+    return {"table": table, "sound": found is None or found.sound, **plain}
 
 
 def drift(wanted: Wanted, stored: Stored, active: SchemaVersion | None, catalog: Catalog) -> Drift:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from lake_platform import readers
-from lake_platform.catalog.drift import Difference, Drift
+from lake_platform.catalog.drift import Difference, Drift, drift_view
 from lake_platform.catalog.service import CatalogService, Outcome
 from lake_platform.catalog.sync import Synced
 from lake_platform.cli.asking import ask
@@ -29,8 +29,7 @@ def check(table: TableName, home: Home = None, as_json: AsJson = False) -> None:
     with open_shell(home, as_json=as_json, over_api=True) as shell:
         found, address = _drift(shell, table)
         if as_json:
-            plain = asdict(found) if found else {"differences": [], "notes": []}
-            shell.show({"table": table, "sound": found is None or found.sound, **plain})
+            shell.show(drift_view(table, found))
         else:
             _show_drift(shell, table, found, address)
     if found is not None and not found.sound:

@@ -58,7 +58,7 @@ _ALWAYS_TOLERATED = 10
 HARMLESS_PARTITION_CHARS = MAX_PARTITION_BYTES // 12
 
 
-_NOT_AS_DEFINED = {
+_NOT_AS_DEFINED: Mapping[str, str] = {
     Reason.NOT_CHANGE: "envelope",
     Reason.NO_PREFIX: "value_format",
     Reason.OTHER_FORMAT: "value_format",
@@ -68,8 +68,7 @@ _NOT_AS_DEFINED = {
 def doubted_setting(bad: Mapping[str, int]) -> str:
     """The field of the definition that may be what is wrong when so many records are refused for
     these reasons; empty when it is none."""
-    known = {str(reason): setting for reason, setting in _NOT_AS_DEFINED.items()}
-    return known.get(max(bad, key=bad.__getitem__), "")
+    return _NOT_AS_DEFINED.get(max(bad, key=bad.__getitem__), "")
 
 
 def bad_partition(text: str) -> Reason | None:

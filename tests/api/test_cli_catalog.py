@@ -85,14 +85,19 @@ def test_a_table_comes_into_glue_and_follows_its_schema(
     assert lake("check", "t").exit_code == 0
 
 
-def test_a_table_of_another_owner_is_never_touched(
-    lab: Lab, lake: Lake, glue_client: Any, database: str
-) -> None:
+def loaded_beside_theirs(lab: Lab, glue_client: Any, database: str) -> None:
+    """A row in `t`, and a table of that name in Glue that somebody else made."""
     lab.send({"id": 1, "day": "d1"})
     lab.cycle()
     glue_client.create_database(DatabaseInput={"Name": database})
     theirs = {"Name": "t", "StorageDescriptor": {"Location": "s3://theirs", "Columns": []}}
     glue_client.create_table(DatabaseName=database, TableInput=theirs)
+
+
+def test_a_table_of_another_owner_is_never_touched(
+    lab: Lab, lake: Lake, glue_client: Any, database: str
+) -> None:
+    loaded_beside_theirs(lab, glue_client, database)
     for command in (["sync", "t"], ["check", "t"], ["drop", "t", "--yes"]):
         result = lake(*command)
         assert result.exit_code == 1
@@ -223,11 +228,7 @@ def test_what_glue_refuses_is_told_over_the_api(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lab.send({"id": 1, "day": "d1"})
-    lab.cycle()
-    glue_client.create_database(DatabaseInput={"Name": database})
-    theirs = {"Name": "t", "StorageDescriptor": {"Location": "s3://theirs", "Columns": []}}
-    glue_client.create_table(DatabaseName=database, TableInput=theirs)
+    loaded_beside_theirs(lab, glue_client, database)
     with served(monkeypatch, tmp_path / "client") as over:
         for command in ("sync", "check"):
             here, there = lake(command, "t"), over.run("catalog", command, "t")

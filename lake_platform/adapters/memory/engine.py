@@ -79,17 +79,17 @@ class MemoryEngine:
         table = job.dataset.table
         last = self._last(table)
         # Before the look at the fence, which is there before a number of a new table is.
-        number = int(last.batch.instant) + 1 if last else self._free(job.dataset)
+        number = self._next(job.dataset, last)
         if self._fenced(job) or not _is_next(job, last):
             raise overtaken(job)
         events = tuple(self._events(job))
         before = self._fold(job.dataset)
         commit = Commit(job.claim.nonce, applied(job, number, events, before), events)
         key, data = _commit_key(table, number), commit.to_bytes()
-        won = put_first(self._store, key, data)
-        held = b"" if won else self._store.get(key)
-        if not won and (not held or Commit.from_bytes(held).nonce != commit.nonce):
-            raise overtaken(job)
+        if not put_first(self._store, key, data):
+            held = self._store.get(key)
+            if not held or Commit.from_bytes(held).nonce != commit.nonce:
+                raise overtaken(job)
         return WriteResult(commit.batch, job.table_schema, files=1, bytes=len(data))
 
     def fence(self, dataset: Dataset, epoch: int) -> None:
@@ -124,8 +124,7 @@ class MemoryEngine:
         """The numbers of its commits stay taken, and the next one, as in the log of Parquet."""
         while True:
             last, keys = self._last(dataset.table), self._keys(dataset.table)
-            number = int(last.batch.instant) + 1 if last else self._free(dataset)
-            key = _commit_key(dataset.table, number)
+            key = _commit_key(dataset.table, self._next(dataset, last))
             still()
             if self._store.put_new(key, b"") or key not in self._keys(dataset.table):
                 break
@@ -200,8 +199,11 @@ class MemoryEngine:
         for key in self._keys(table):
             yield Commit.from_bytes(self._commit(key))
 
-    def _free(self, dataset: Dataset) -> int:
-        """The number of a first commit: above those of a table that was swapped for this one."""
+    def _next(self, dataset: Dataset, last: Commit | None) -> int:
+        """The number behind `last`. That of a first commit is above those of a table that was
+        swapped for this one."""
+        if last is not None:
+            return int(last.batch.instant) + 1
         listed = self._store.list(f"{table_prefix(dataset.table)}commits/")
         closed = [i.key for i in listed if not i.size]
         numbers = (int(key.rsplit("/", 1)[1].removesuffix(".json")) for key in closed)

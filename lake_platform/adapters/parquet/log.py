@@ -197,9 +197,10 @@ class BatchLog:
         """Raises: CommitRaceError when another writer was first."""
         self.check_next(job, None)
         key = _record_key(job.dataset.table, record.number)
-        won = put_first(self._store, key, record.to_bytes())
-        held = b"" if won else self._get(job.dataset.table, record.number)
-        if not won and (not held or BatchRecord.from_bytes(held).nonce != record.nonce):
+        if put_first(self._store, key, record.to_bytes()):
+            return
+        held = self._get(job.dataset.table, record.number)
+        if not held or BatchRecord.from_bytes(held).nonce != record.nonce:
             raise CommitRaceError(
                 f"table {job.dataset.table!r}: another writer committed batch record "
                 f"{record.number} first; nothing of this attempt is in the table, load again"
