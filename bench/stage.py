@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -134,7 +135,7 @@ class Stage:
             with log.open("wb") as stderr:
                 done = subprocess.run(
                     command, stdout=subprocess.PIPE, stderr=stderr, timeout=_WORKER_SECONDS,
-                    check=False,
+                    check=False, env=self._environment(),
                 )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise RunFailedError(f"{task}: no end after {_WORKER_SECONDS} s") from None
@@ -146,6 +147,11 @@ class Stage:
             said = log.read_text(errors="replace").strip().splitlines()
             raise RunFailedError(f"{task}: {said[-1] if said else 'no result'} ({log.name})")
         return json.loads(lines[-1])
+
+    def _environment(self) -> dict[str, str]:
+        """As after an installation: modules are compiled by the first worker that needs them."""
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return kept | {"PYTHONPYCACHEPREFIX": str(self.work / "compiled")}
 
 
 @contextmanager

@@ -187,9 +187,19 @@ def _quota() -> int:
     return sys.maxsize if most == "max" else -(-int(most) // int(period))
 
 
+class _WithoutPandas:
+    """pyarrow imports pandas at its first array, only to know one by sight: half of what a start
+    costs, and no job has use for it."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError("left out: no job needs it", name=fullname)
+
+
 def _serve(outside: Outside, job: Job[Any, Any], connection: Connection) -> None:
     """The process: answers until its parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, and that ends us
+    sys.meta_path.insert(0, _WithoutPandas())
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         with job.open(*outside.open(), _clock) as work:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
 
 from lake_platform.adapters.memory.systems import MemoryKafka
@@ -61,6 +62,9 @@ class Work:
             raise ForeignError(1, 2)
         if word == "pid":
             return os.getpid()
+        if word == "loaded by an array":
+            pa.array([argument])
+            return argument in sys.modules
         if word == "stay":
             store.put(f"stays/{self.name}", str(os.getpid()).encode())
             time.sleep(_DEADLINE_SECONDS * 2)
@@ -150,6 +154,11 @@ def test_every_job_has_a_process_which_serves_it_to_the_end(processes: ProcessPo
         assert crew.each([("pid", None), ("pid", None)]) == first
         assert len({os.getpid(), *first}) == 3
     assert not any(map(_runs, first))
+
+
+def test_a_process_has_no_pandas_for_pyarrow_to_load(processes: ProcessPool) -> None:
+    with processes.open([Work("a")]) as crew:
+        assert crew.each([("loaded by an array", "pandas")]) == [False]
 
 
 def test_a_killed_process_is_told_with_what_it_did(processes: ProcessPool) -> None:
