@@ -27,15 +27,17 @@ setup: $(STAMP) ## virtual environment from the lock file, and the jars
 $(STAMP): requirements.lock pyproject.toml lake_platform/embedded/jars.lock
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(IS_311)' 2>/dev/null || \
 	  { echo "setup: Python 3.11 is needed and was not found; install it, or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "setup 1/4: virtual environment in $(VENV) ($$($(PYTHON) --version))"
+	@echo "setup 1/5: virtual environment in $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "setup 2/4: $$(grep -c '^[a-zA-Z0-9].*==' requirements.lock) packages from requirements.lock, hashes checked (a few minutes)"
+	@echo "setup 2/5: $$(grep -c '^[a-zA-Z0-9].*==' requirements.lock) packages from requirements.lock, hashes checked (a few minutes)"
 	@# --use-pep517: older pips build pyspark in a way of their own, with warnings
 	@$(BIN)/pip install --quiet --use-pep517 --require-hashes -r requirements.lock
-	@echo "setup 3/4: this project"
+	@echo "setup 3/5: this project"
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
-	@echo "setup 4/4: jars of Kafka, Spark and Hudi, sha256 checked"
+	@echo "setup 4/5: jars of Kafka, Spark and Hudi, sha256 checked"
 	@$(BIN)/lake jars --set kafka --set spark --set connect --set s3
+	@echo "setup 5/5: class data of Spark and Hudi, for a quick start (a minute)"
+	@$(BIN)/lake jars --class-data || echo "setup: Spark starts without class data, which only takes longer" >&2
 	@touch $@
 	@echo "setup: done"
 

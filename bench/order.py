@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 KINDS = ("parquet", "hudi", "upsert")
 MASTER = "local[2]"
+_JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
 
 
 @dataclass(frozen=True)
 class Order:
     """`home` is this worker's own directory; `kind` one of KINDS; `base_seq` the newest raw commit
     that belongs to the table before the timed batch; `processes` the most of one dump, 0 all cores;
-    `warm_up`: another table is loaded first; `sampled`: the memory of all processes is.
+    `warm_up`: another table is loaded first; `sampled`: the memory of all processes is;
+    `class_data`: Spark's JVM starts with the platform's archive, if it was made.
     """
 
     home: str
@@ -47,6 +49,7 @@ class Order:
     processes: int = 1
     warm_up: bool = True
     sampled: bool = False
+    class_data: bool = True
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -90,9 +93,12 @@ def register(order: Order, tables: Mapping[str, str]) -> None:
 
 
 def spark_session(order: Order, extra_jars: str = "") -> SparkSession:
-    """The same session for the platform and for what it is measured against."""
+    """The same session for the platform and for what it is measured against, but for class data."""
     os.environ.setdefault("JAVA_HOME", str(java_home()))
     config = session_config(MASTER, order.settings.spark_memory, Path(order.jars))
+    if not order.class_data:
+        options = config[_JAVA_OPTIONS].split()
+        config[_JAVA_OPTIONS] = " ".join(o for o in options if "SharedArchiveFile" not in o)
     config["spark.sql.warehouse.dir"] = f"{order.home}/warehouse"
     if extra_jars:
         found = sorted(str(p) for p in Path(extra_jars).glob("*.jar"))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
 from bench.order import Order
+
+_WITHOUT_US = ("bare", "stream")
 
 
 def _tasks() -> dict[str, Callable[[Order], Any]]:
@@ -37,6 +39,8 @@ def _plain(result: Any) -> Any:
 
 def main() -> None:
     task, order = sys.argv[1], Order.from_json(sys.argv[2])
+    if task in _WITHOUT_US:
+        order = replace(order, class_data=False)
     result = _plain(_tasks()[task](order))
     sys.stdout.write(f"\n{json.dumps(result)}\n")
 

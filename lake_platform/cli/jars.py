@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from lake_platform.embedded.jars import DEFAULT_SETS, SetReport, ensure_jars
-from lake_platform.settings import load_settings
+from lake_platform.settings import Settings, load_settings
 
 app = typer.Typer()
 
@@ -24,6 +24,14 @@ def jars(
     ] = None,
     home: Annotated[Path | None, typer.Option(help="Directory of all local state.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    class_data: Annotated[
+        bool,
+        typer.Option(
+            "--class-data",
+            help="Only make the archive of class data with which local Spark sessions start in "
+            "little more than half the time: a minute, 170 MB.",
+        ),
+    ] = False,
     relock: Annotated[
         bool, typer.Option("--relock", help="Maintainers: resolve anew, rewrite jars.lock.")
     ] = False,
@@ -33,7 +41,11 @@ def jars(
     if relock:
         _relock(console)
         return
-    root = load_settings(home).jars
+    settings = load_settings(home)
+    if class_data:
+        _make_class_data(settings, as_json)
+        return
+    root = settings.jars
     reports = []
     for name in sets or DEFAULT_SETS:
         started = time.monotonic()
@@ -42,6 +54,25 @@ def jars(
         reports.append(report)
     if as_json:
         typer.echo(json.dumps([_as_json(report) for report in reports]))
+
+
+def _make_class_data(settings: Settings, as_json: bool) -> None:
+    from lake_platform import class_data
+    from lake_platform.cli.try_home import engines_quiet, home_for_once
+
+    started = time.monotonic()
+    archive = class_data.made(settings)
+    with engines_quiet() as (out, err):
+        console = Console(file=err if as_json else out, highlight=False)
+        if fresh := archive is None:
+            console.print("class data: loading small tables, archiving what the JVM made of it ...")
+            with home_for_once() as home:
+                archive = class_data.make(settings, home.path)
+        size = archive.stat().st_size
+        done = f"made in {time.monotonic() - started:.0f} s" if fresh else "already there"
+        console.print(f"class data: {size / 1e6:.0f} MB, {done}")
+        if as_json:
+            out.write(json.dumps({"file": str(archive), "size_bytes": size, "made": fresh}) + "\n")
 
 
 def _relock(console: Console) -> None:

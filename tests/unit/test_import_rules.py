@@ -65,6 +65,10 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "trial",
         "code", "step_checks",
     },
+    # Loads small tables for the classes they take.
+    "class_data": {
+        "errors", "domain", "settings", "compose", "adapters", "benches", "trial",
+    },
     "api": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "trial", "alerting",
         "catalog", "readers", *_USE_CASES,
@@ -72,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "embedded", "api",
         "audit", "trial", "alerting", "catalog", "query", "remote",
-        "readers", *_USE_CASES,
+        "readers", "class_data", *_USE_CASES,
     },
     "resources": {
         "errors", "domain", "settings", "metastore", "compose", "adapters", "audit", "alerting",

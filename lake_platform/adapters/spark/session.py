@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake_platform.adapters.pool import cores
+from lake_platform.adapters.spark.class_data import archived
 from lake_platform.domain.secrets import hidden
 from lake_platform.errors import EngineError, SetupError
 
@@ -96,25 +97,33 @@ def session_config(
     Raises:
         SetupError: the jars were not resolved.
     """
-    found = sorted(str(p) for folder in ("spark", "s3") for p in (jars / folder).glob("*.jar"))
-    if not any("hudi" in Path(p).name for p in found):
-        raise SetupError(f"no Hudi jar in {jars / 'spark'}; run `lake jars` first")
+    found = session_jars(jars)
     config = {**ENGINE_CONFIG, **_S3A_CONFIG, "spark.driver.memory": memory}
     if master.startswith("local"):
         # On the class path instead of spark.jars: the local executor needs no copies of them.
         config |= {**_LOCAL_CONFIG, "spark.driver.extraClassPath": os.pathsep.join(found)}
-        config |= _collector(master, extra or {})
+        options = [*_collector(master, extra or {}), *archived(jars, found)]
+        if options:
+            config["spark.driver.defaultJavaOptions"] = " ".join(options)
     else:
         config["spark.jars"] = ",".join(found)
     return config | dict(extra or {})
 
 
-def _collector(master: str, extra: Mapping[str, str]) -> dict[str, str]:
+def session_jars(jars: Path) -> list[str]:
+    """Those before Spark's own, in their order. Raises: SetupError when they were not resolved."""
+    found = sorted(str(p) for folder in ("spark", "s3") for p in (jars / folder).glob("*.jar"))
+    if not any("hudi" in Path(p).name for p in found):
+        raise SetupError(f"no Hudi jar in {jars / 'spark'}; run `lake jars` first")
+    return found
+
+
+def _collector(master: str, extra: Mapping[str, str]) -> list[str]:
     """One or two cores: a seventh less CPU and a third less memory than with the JVM's own choice,
     whose threads of its own take turns with the tasks. Who names a collector has that one."""
     named = " ".join(extra.get(name, "") for name in _JAVA_OPTIONS)
     few = _threads(master) <= _FEW_CORES and not _COLLECTOR.search(named)
-    return {"spark.driver.defaultJavaOptions": "-XX:+UseSerialGC"} if few else {}
+    return ["-XX:+UseSerialGC"] if few else []
 
 
 def _threads(master: str) -> int:
