@@ -62,7 +62,7 @@ class ChangeReader:
             if kind == "debezium":
                 return self._debezium(said, key)
             return getattr(self, f"_{kind}")(said)  # type: ignore[no-any-return]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise UnfitError(f"no change event: {error}") from None
 
     def key(self, key: str) -> str | dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from lake_platform.audit.columns import loads
 from lake_platform.audit.scalars import Number
+from lake_platform.domain.quality import MAX_NUMBER_CHARS
 
+_ROOMS = ("io.debezium.time", "io.debezium.data", "org.apache.kafka.connect.data")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _MYSQL_NUMBER = re.compile(r"(tiny|small|medium|big)?int|float|double|decimal|numeric", re.I)
@@ -77,7 +79,7 @@ def converted(value: Any, schema: Any) -> Any:
     """By an inline schema of Kafka Connect."""
     if value is None or not isinstance(schema, dict):
         return value
-    kind, name = schema.get("type"), (schema.get("name") or "").rpartition(".")[2]
+    kind, name = schema.get("type"), _logical(schema.get("name"))
     if isinstance(value, dict) and kind == "struct" and name != "VariableScaleDecimal":
         fields = schema.get("fields")
         inside = {
@@ -88,12 +90,15 @@ def converted(value: Any, schema: Any) -> Any:
         return {k: converted(v, inside.get(k)) for k, v in value.items()}
     if isinstance(value, list) and kind == "array":
         return [converted(v, schema.get("items")) for v in value]
-    if name == "Decimal" and isinstance(value, str):
+    if name == "Decimal" and kind == "bytes" and isinstance(value, str):
         said = schema.get("parameters")
         scale = _scale(said.get("scale", 0)) if isinstance(said, dict) else 0
         return value if scale is None else _number(value, scale)
     if name == "VariableScaleDecimal" and isinstance(value, dict):
-        return _number(value["value"], value["scale"])
+        scale = _scale(value["scale"])
+        if scale is None:
+            raise ValueError("a scale that is no number")
+        return _number(value["value"], scale)
     if not isinstance(value, int) or isinstance(value, bool) or kind == "string":
         return value
     clock = name in ("Time", "MicroTime", "NanoTime")
@@ -122,6 +127,12 @@ def _clock(value: int, name: str) -> str:
     return f"{text}.{rest:06d}" if rest else text
 
 
+def _logical(name: Any) -> str:
+    """What a type of Debezium or Kafka Connect is called; empty for any other."""
+    room, _, own = str(name).rpartition(".")
+    return own if room in _ROOMS else ""
+
+
 def _scale(value: Any) -> int | None:
     if isinstance(value, str) and value.startswith("-"):
         found = whole(value[1:])
@@ -130,9 +141,11 @@ def _scale(value: Any) -> int | None:
 
 
 def _number(text: str, scale: int) -> Any:
+    if not -MAX_NUMBER_CHARS <= scale <= MAX_NUMBER_CHARS:
+        raise ValueError("a number too long")
     unscaled = int.from_bytes(b64decode(text, validate=True), "big", signed=True)
     if scale <= 0:
-        return unscaled * 10 ** min(-scale, 300)
+        return unscaled * 10**-scale
     digits = f"{abs(unscaled):0{scale + 1}d}"
     return Number.of(f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}")
 

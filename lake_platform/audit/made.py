@@ -57,25 +57,28 @@ class Maker:
         for own, child in node.keys.items():
             for key in self._spelled(own, node, said):
                 found[key] = self._made(said[key], child, f"{at}/{escaped(key)}", unparsed)
-                if child.hint.parse and parsed_key(own) not in found:
-                    self._parse(said[key], own, node, f"{at}/{escaped(key)}", found, unparsed)
+                name = parsed_key(own)
+                if not child.hint.parse or name in found:
+                    continue
+                made = self._parsed(said[key], f"{at}/{escaped(key)}", unparsed)
+                if made is not None:
+                    below, place = node.keys.get(name, Node()), f"{at}/{escaped(name)}"
+                    found[name] = self._made(made, below, place, unparsed)
         return found
 
-    def _parse(
-        self, value: Any, own: str, node: Node, at: str, found: dict[str, Any], unparsed: Rescued
-    ) -> None:
-        if isinstance(value, str):
-            text = value.strip(_BLANK)
-            if not text:
-                return
-            try:
-                value = _loads(text)
-            except (ValueError, RecursionError):
-                unparsed[at] = value
-                return
-        if value is not None:
-            below = node.keys.get(parsed_key(own), Node())
-            found[parsed_key(own)] = self._made(value, below, f"{at} json", unparsed)
+    @staticmethod
+    def _parsed(value: Any, at: str, unparsed: Rescued) -> Any:
+        """None where there is nothing."""
+        if not isinstance(value, str):
+            return value
+        text = value.strip(_BLANK)
+        if not text:
+            return None
+        try:
+            return _loads(text)
+        except (ValueError, RecursionError):
+            unparsed[at] = value
+            return None
 
     def _spelled(self, own: str, node: Node, said: Mapping[str, Any]) -> Iterator[str]:
         listed = [own, *node.keys[own].hint.aliases]

@@ -55,7 +55,7 @@ def scalar(kind: pa.DataType) -> Read:
     if types.is_float32(kind):
         return lambda v: struct.unpack("f", struct.pack("f", _double(v)))[0]
     if types.is_decimal(kind):
-        return _decimal(kind.scale)
+        return _decimal(kind.precision, kind.scale)
     if types.is_date(kind):
         return _date
     if types.is_timestamp(kind):
@@ -126,7 +126,9 @@ def _double(value: Any) -> float:
     return number + 0.0  # -0.0 is 0.0
 
 
-def _decimal(scale: int) -> Read:
+def _decimal(precision: int, scale: int) -> Read:
+    beyond = Decimal(1).scaleb(precision - scale)
+
     def read(value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise UnfitError("no number")
@@ -135,7 +137,7 @@ def _decimal(scale: int) -> Read:
             found = exact.quantize(Decimal(1).scaleb(-scale), context=_WIDE)
         except InvalidOperation:
             raise UnfitError("too many digits") from None
-        if found != exact:
+        if found != exact or abs(found) >= beyond:
             raise UnfitError("too many digits")
         return found
 

@@ -202,6 +202,7 @@ def without_pending_twins(parts: Sequence[Place]) -> list[Place]:
             kept.append(part)
         else:
             twin.aliases.append(Alias(key, part.share, part.seen.example))
-            twin.rescue = True
+            for place in (twin, *_below(twin)):  # each of them says it for itself
+                place.rescue = True
             twin.say("rescue", f"what {key} says may not fit")
     return kept

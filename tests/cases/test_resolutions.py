@@ -119,7 +119,10 @@ def test_a_column_of_another_type_for_all_rows(
 def test_a_number_that_holds_both(tried: Open, layout: dict[str, Any]) -> None:
     one = tried(**layout)
     one.load(record(1, "1"))
-    broken(one, "widen", record(2, "2.5"))
+    if layout["format"] == "parquet" and "transforms" not in layout:
+        one.load(record(2, "2.5"))  # its files prove that all its integers are doubles, too
+    else:
+        broken(one, "widen", record(2, "2.5"))
     one.load(record(3, "3"))
     assert {id_: row["n"] for id_, row in rows_of(one).items()} == {1: 1.0, 2: 2.5, 3: 3.0}
 

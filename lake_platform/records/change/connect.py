@@ -23,12 +23,12 @@ from typing import Any
 import msgspec
 
 from lake_platform.domain.mapping import Path, shown
+from lake_platform.domain.quality import MAX_NUMBER_CHARS
 from lake_platform.domain.schema import MAX_DIGITS
 from lake_platform.records.change.parts import array_of, decimal_of, encode, object_of, whole
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_MICROS = 86_400_000_000
-_MOST_ZEROS = 300
 Convert = Callable[[bytes], bytes]
 _any = msgspec.json.Decoder().decode
 _CONNECT, _TIME = "org.apache.kafka.connect.data.", "io.debezium.time."
@@ -64,9 +64,9 @@ def columns_of(schema: bytes) -> Mapping[str, Columns]:
     root = _any(schema)
     if not isinstance(root, dict) or not isinstance(root.get("fields"), list):
         return {}
-    found = {"": _columns(root)}
+    found = {"": _columns(root)} if root.get("type") == "struct" else {}
     for one in _described(root["fields"]):
-        if isinstance(one.get("fields"), list):
+        if one.get("type") == "struct" and isinstance(one.get("fields"), list):
             found[one["field"]] = _columns(one)
     return found
 
@@ -168,8 +168,10 @@ def _number(raw: bytes, scale: int) -> bytes:
 
 
 def _scaled(unscaled: int, scale: int) -> str:
+    if abs(scale) > MAX_NUMBER_CHARS:  # a record says it: more zeros than there is memory
+        raise ValueError("a number too long")
     if scale <= 0:
-        return str(unscaled * 10 ** min(-scale, _MOST_ZEROS))
+        return str(unscaled * 10**-scale)
     sign, digits = "-" * (unscaled < 0), str(abs(unscaled)).rjust(scale + 1, "0")
     return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
 
@@ -178,7 +180,10 @@ def _of_any_scale(raw: bytes) -> bytes:
     if not raw.startswith(b"{"):
         return raw
     parts = object_of(raw)
-    return _number(bytes(parts["value"]), int(_any(bytes(parts["scale"]))))
+    scale, value = _signed(_any(bytes(parts["scale"]))), bytes(parts["value"])
+    if scale is None or not value.startswith(b'"'):
+        raise ValueError("a number that is none")
+    return _number(value, scale)
 
 
 def _whole(raw: bytes) -> int | None:

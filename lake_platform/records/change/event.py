@@ -36,7 +36,7 @@ class Events:
             if kind == "debezium":
                 return self._debezium.read(parts)
             return _OTHERS[kind](parts, self.hints)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return Reason.NOT_CHANGE
 
     def key(self, key: str) -> str:

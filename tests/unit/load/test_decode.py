@@ -352,6 +352,12 @@ _records = st.lists(st.dictionaries(_keys, _values, max_size=5), max_size=6)
 
 @examples(500)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]))
+# What is empty so far in another spelling, below the record: in a struct, an array, a map.
+@example([{"a": [{"x": False}]}, {"A": {"x": []}}], APPEND_SPLIT)
+@example([{"a": [{"x": False}]}, {"A": [{"x": {}}]}], APPEND_SPLIT)
+@example([{"a": {"x": {"y": 1}}}, {"A": {"x": {"y": []}}}], APPEND_SPLIT)
+@example([{"a": {"x": [1]}}, {"A": {"x": [[]]}}], APPEND_SPLIT)
+@example([{"a": [{"": False}]}, {"A": {"": []}}], APPEND_JSON)
 def test_row_and_rescued_are_the_record(records: list[dict[str, Any]], dataset: Dataset) -> None:
     """Whatever the records are: the schema that comes of them holds them all."""
     check_whole(records, dataset)
@@ -377,6 +383,8 @@ _some_hints = st.dictionaries(
 @examples(500)
 @given(_records, st.sampled_from([APPEND, APPEND_SPLIT, APPEND_JSON]), _some_hints)
 @example([{"a": [9007199254740993, 1.7318954940189961]}], APPEND, {})  # 32 digits
+@example([{"a": 1e35}], APPEND, {"a": {"type": "decimal(20,3)"}})
+@example([{"a": -(10**17)}], APPEND, {"a": {"type": "decimal(20,3)"}})
 def test_row_and_rescued_are_the_record_with_hints_too(
     records: list[dict[str, Any]], dataset: Dataset, columns: dict[str, Any]
 ) -> None:

@@ -4,6 +4,7 @@ envelopes in which anything may be missing or be something else."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -116,6 +117,63 @@ def _audits(envelope: str, event: Any, key: str | None, mode: str) -> tuple[str,
 def test_both_read_the_same(made: tuple[str, Any], key: str | None, mode: str) -> None:
     envelope, event = made
     assert _mine(envelope, event, key, mode) == _audits(envelope, event, key, mode)
+
+
+_JUNK: list[Any] = [
+    None, "", "x", "17", "a:b", "1e400", "2026-11-01T10:00:00.5",
+    0, -1, 1.5, True, 10**18, -(10**9),
+    [], [5], [None], [""], [[]], [{}], [{"id": 1}, {"id": 2}], {}, {"a": 1},
+]  # fmt: skip
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, one in inside:
+        yield (*at, name)
+        if isinstance(one, dict | list):
+            yield from _places(one, (*at, name))
+
+
+def _spoiled(event: Any, at: tuple[Any, ...]) -> Iterator[Any]:
+    """With that place gone, or with something else in it."""
+    for junk in (*_JUNK, ...):
+        changed = place = json.loads(json.dumps(event))
+        for name in at[:-1]:
+            place = place[name]
+        if junk is ...:
+            del place[at[-1]]
+        else:
+            place[at[-1]] = junk
+        yield changed
+
+
+@pytest.mark.parametrize(("said", "mode"), [("", "upsert"), ("auto", "append")])
+@pytest.mark.parametrize(("envelope", "event"), _EVENTS)
+def test_both_read_the_same_of_anything_anywhere(
+    envelope: str, event: Any, said: str, mode: str
+) -> None:
+    for at in _places(event):
+        for changed in _spoiled(event, at):
+            mine = _mine(said or envelope, changed, '{"id":1}', mode)
+            assert mine == _audits(said or envelope, changed, '{"id":1}', mode), (at, changed)
+
+
+@pytest.mark.parametrize("old", [[], "", {}, 0, [5]])
+def test_an_update_that_does_not_say_what_was_is_none(old: Any) -> None:
+    event = EVENTS["canal"]("u", {"id": 1}, {"id": 2}, 7) | {"old": old}
+    assert _mine("canal", event, None, "upsert") == ("bad", None)
+
+
+@pytest.mark.parametrize("scale", [10**9, -(10**9), 1_001, 1.5, True, "x", None, [1]])
+def test_a_scale_that_is_none_is_not_made_one(scale: Any) -> None:
+    """A thousand million zeros are more than there is memory."""
+    fields = [{"type": "struct", "name": "io.debezium.data.VariableScaleDecimal", "field": "n"}]
+    schema = {"type": "struct", "fields": [{"type": "struct", "field": "after", "fields": fields}]}
+    row = {"n": {"scale": scale, "value": "AQ=="}}
+    event = {"schema": schema, "payload": EVENTS["debezium"]("c", None, row, 5)}
+    assert _mine("debezium", event, None, "append") == ("bad", None)
+    row["n"]["scale"] = 3
+    assert _mine("debezium", event, None, "append")[1]["n"] == Decimal("0.001")
 
 
 @pytest.mark.parametrize(("envelope", "event"), _EVENTS)

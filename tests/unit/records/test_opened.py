@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lake_platform.audit.columns import loads
@@ -201,6 +201,8 @@ _hints = st.sampled_from([
     st.dictionaries(_keys, _values, max_size=5), _hints, st.sampled_from(["merge", "split"]),
     st.booleans(),
 )  # fmt: skip
+@example({"P": {"p": "00"}}, {"p": {"parse": "json", "aliases": ["q"]}, '"p json".p': PARSE},
+         "merge", False)  # fmt: skip
 def test_an_audit_makes_the_same_of_a_record_by_other_means(
     value: dict[str, Any], columns: dict[str, Any], twins: Any, keep_raw: bool
 ) -> None:
