@@ -13,6 +13,7 @@ from lake_platform.adapters.spark.session import session_jars
 from lake_platform.compose import ensure_java, spark_session
 from lake_platform.domain.dataset import Dataset
 from lake_platform.domain.transform import Transform
+from lake_platform.embedded.jars import exclusive
 from lake_platform.errors import SetupError
 from lake_platform.settings import Settings
 from lake_platform.trial.acts import parse_act
@@ -40,12 +41,23 @@ def _name(settings: Settings) -> str:
 
 
 def make(settings: Settings, home: Path) -> Path:
-    """Takes a minute and 170 MB. `home`: an empty directory to work in.
+    """Takes a minute and 170 MB; gives back what another process made meanwhile. `home`: an empty
+    directory to work in.
 
     Raises:
         SetupError: as `made`, and when the JVM cannot archive what it loaded.
     """
-    name, classes = _name(settings), home / "classes"
+    with exclusive(settings.jars):
+        found = made(settings)
+        if found is not None:
+            return found
+        classes = home / "classes"
+        path = _class_path_of_loads(settings, home, classes)
+        return class_data.make(settings.jars, _name(settings), classes, path)
+
+
+def _class_path_of_loads(settings: Settings, home: Path, classes: Path) -> str:
+    """Of a JVM that notes its classes while it writes and compacts small tables."""
     # What is short-lived gains nothing from the second compiler.
     options = f"-Djava.io.tmpdir={home} -XX:TieredStopAtLevel=1 {class_data.noting(classes)}"
     noting = settings.model_copy(update={"spark_conf": {"spark.driver.extraJavaOptions": options}})
@@ -61,7 +73,7 @@ def make(settings: Settings, home: Path) -> Path:
             raise SetupError(f"class data: the load of a small table failed: {failed}")
     path = class_data.class_path(session())
     class_data.end(session())
-    return class_data.make(settings.jars, name, classes, path)
+    return path
 
 
 def _datasets() -> Iterator[tuple[Dataset, int]]:

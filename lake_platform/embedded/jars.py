@@ -100,7 +100,7 @@ def _ensure_set(
     directory = root / name
     fetched = False
     if not is_complete(directory, jars):
-        with _exclusive(root):
+        with exclusive(root):
             # Another process may have fetched it, and jars without our mark need only a check.
             if not is_complete(directory, jars):
                 fetched = not _adopt(directory, jars)
@@ -203,8 +203,8 @@ def _fingerprint(directory: Path, jars: Mapping[Coordinate, str]) -> dict[str, l
 
 
 @contextlib.contextmanager
-def _exclusive(root: Path) -> Iterator[None]:
-    """One fetch at a time under `root`; the lock goes away with its process."""
+def exclusive(root: Path) -> Iterator[None]:
+    """One at a time that writes under `root`; the lock goes away with its process."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -67,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     # Loads small tables for the classes they take.
     "class_data": {
-        "errors", "domain", "settings", "compose", "adapters", "benches", "trial",
+        "errors", "domain", "settings", "compose", "adapters", "embedded", "benches", "trial",
     },
     "api": {
         "errors", "domain", "settings", "metastore", "compose", "benches", "trial", "alerting",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -91,7 +92,8 @@ def end(session: SparkSession) -> None:
 
 
 def make(root: Path, name: str, classes: Path, path: str) -> Path:
-    """Archives `classes` of the class path; older archives are gone after it.
+    """Archives `classes` of the class path; older archives are gone after it, and what is left of
+    one that was killed in making one. No two at a time.
 
     Raises:
         SetupError: the JVM could not.
@@ -104,8 +106,11 @@ def make(root: Path, name: str, classes: Path, path: str) -> Path:
         _java("-Xshare:dump", "-Xmx1g", f"-XX:SharedClassListFile={classes}", named, "-cp", path)
         # With `on` no JVM starts with one that it cannot use.
         _java("-Xshare:on", named, "-cp", path, "-version")
-        for old in folder.glob("*.jsa"):
-            old.unlink()
+        for old in folder.iterdir():
+            if old.is_file():
+                old.unlink()
+            elif old != Path(work):
+                shutil.rmtree(old)
         return fresh.replace(folder / f"{name}-{fresh.stat().st_size}.jsa")
 
 

@@ -92,6 +92,7 @@ def test_a_jvm_starts_with_what_was_made_and_older_ones_are_gone(
     classes = tmp_path / "classes"
     (tmp_path / "class-data").mkdir()
     (tmp_path / "class-data" / "old-1.jsa").touch()
+    (tmp_path / "class-data" / "killed" / "fresh").mkdir(parents=True)
     _version(java, class_data.noting(classes).strip('"'))
     made = class_data.make(tmp_path, "new", classes, "")
     # With `on` it does not start where the archive cannot be used.
