@@ -10,7 +10,7 @@ from tests.kills.victim import Passed, Victim
 
 _MOST_ROUNDS = 5
 STOPPED = frozenset(["SchemaBlockedError", "NotRunnableError"])
-RETRYABLE = frozenset(["ok", "EngineError", "WorkerLostError"])
+RETRYABLE = frozenset(["ok", "EngineError", "EngineUnavailableError", "WorkerLostError"])
 
 
 @dataclass(frozen=True)
