@@ -51,6 +51,9 @@ def apply(
     try:
         fresh = not state.exists and loading.dataset.settles
         report, job = prepare(loading, claim, work, fresh=fresh)
+        staged_for_engine = loading.engine.layout(loading.dataset) is None
+        if staged_for_engine:
+            loading.decoders.rest()
         judged_at = ports.clock()
         result = loading.engine.write(job)
         written_at = ports.clock()
@@ -62,7 +65,7 @@ def apply(
         if gone:
             raise gone from error
         raise
-    if report.changes or loading.engine.layout(loading.dataset) is None:
+    if report.changes or staged_for_engine:
         _clear(loading, claim)  # else the staged files are the table's by now
     released: tuple[str, ...] = ()
     dropped: Sequence[str] = ()

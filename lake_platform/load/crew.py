@@ -79,7 +79,13 @@ class Decoders:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """Ends the processes: their memory is for whoever writes. The next large batch starts new
+        ones."""
         self._stack.close()
+        self._crew = None
 
     def stage(self, question: Question, objects: Sequence[RawObject], part: int = 0) -> Staged:
         """`part` tells questions of one batch apart.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lake_platform.adapters.engines import spark_engines
+from lake_platform.domain.batches import BatchJob, WriteResult
+from lake_platform.domain.dataset import Format
 from lake_platform.domain.pool import Crew, InProcess, Job
+from lake_platform.domain.ports import TableEngine
 from lake_platform.load import crew, stage
 from tests.support import Lab
 
@@ -18,6 +22,7 @@ from tests.support import Lab
 @dataclass(frozen=True, slots=True)
 class Sized(InProcess):
     opened: list[int] = field(default_factory=list)
+    open_now: list[int] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -26,8 +31,10 @@ class Sized(InProcess):
     @contextmanager
     def open(self, jobs: Sequence[Job[Any, Any]]) -> Iterator[Crew[Any, Any]]:
         self.opened.append(len(jobs))
+        self.open_now.append(len(jobs))
         with InProcess.open(self, jobs) as found:
             yield found
+        self.open_now.pop()
 
 
 @pytest.fixture
@@ -81,3 +88,33 @@ def test_a_failure_of_the_own_share_ends_the_load(
     monkeypatch.setattr(crew, "_stage", real)
     lab.load(pool=pool)
     lab.account()
+
+
+@pytest.mark.parametrize("format_", ["hudi", "parquet"])
+def test_who_writes_what_is_staged_has_the_memory_of_the_others(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, format_: Format
+) -> None:
+    """Two batches, so that processes are started again. Of Parquet the staged files are the
+    table's: nobody needs memory to write."""
+    monkeypatch.setattr(crew, "_POOL_BYTES", 0)
+    monkeypatch.setattr(stage, "_LEAST_BYTES", 1)
+    lab.limits = replace(lab.limits, batch_bytes=1)
+    if format_ == "parquet":
+        lab.engine = spark_engines(lambda: pytest.fail("Spark"), lab.store)("parquet")
+    lab.register(partitions=3, format=format_)
+    pool = Sized(lab.kafka, lab.store, lambda: lab.now_ms)
+    engine, seen = type(lab.engine), []
+    write = engine.write
+
+    def watched(self: TableEngine, job: BatchJob) -> WriteResult:
+        seen.append(len(pool.open_now))
+        return write(self, job)
+
+    monkeypatch.setattr(engine, "write", watched)
+    for batch in range(2):
+        for n in range(9):
+            lab.send({"id": n, "batch": batch}, partition=n % 3)
+        lab.dump()
+    assert len(lab.load(pool=pool)) == 2
+    assert (seen, pool.opened) == (([1, 1], [2]) if format_ == "parquet" else ([0, 0], [2, 2]))
+    assert pool.open_now == []
