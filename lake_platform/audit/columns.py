@@ -112,7 +112,11 @@ def canonical(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    return json.loads(text, parse_float=Number.of)
+    return json.loads(text, parse_float=Number.of, parse_int=_whole)
+
+
+def _whole(text: str) -> int | Number:
+    return Number.of(text) if text == "-0" else int(text)  # as text it keeps its sign
 
 
 def _column(field: pa.Field, known: Field | None, above: _Said) -> Column:

@@ -18,7 +18,7 @@ from lake_platform.domain.schema import Scalar
 Read = Callable[[Any], Any]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_MICROS = 86_400_000_000
-_LONG_DIGITS = 20
+_LONG_DIGITS, _DOUBLE_DIGITS = 20, 17
 _WIDE = Context(prec=2_000)  # the default's 28 digits are less than a decimal(38) has
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -53,7 +53,7 @@ def scalar(kind: pa.DataType) -> Read:
     if types.is_float64(kind):
         return _double
     if types.is_float32(kind):
-        return lambda v: struct.unpack("f", struct.pack("f", _double(v)))[0]
+        return _single
     if types.is_decimal(kind):
         return _decimal(kind.precision, kind.scale)
     if types.is_date(kind):
@@ -123,7 +123,28 @@ def _double(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
         raise UnfitError("not finite")
+    # Whole numbers are not rounded; of others the nearest double gives 17 digits back.
+    if isinstance(value, Decimal) and Decimal(number) != value:
+        if not number or _significant(value) > _DOUBLE_DIGITS:
+            raise UnfitError("a number that no double is")
+    elif isinstance(value, int) and int(number) != value:
+        raise UnfitError("a number that no double is")
     return number + 0.0  # -0.0 is 0.0
+
+
+def _significant(value: Decimal) -> int:
+    return len("".join(map(str, value.as_tuple().digits)).strip("0"))
+
+
+def _single(value: Any) -> float:
+    number = _double(value)
+    try:
+        (single,) = struct.unpack("f", struct.pack("f", number))
+    except OverflowError:
+        single = math.inf
+    if single != number:
+        raise UnfitError("a number that 32 bits do not hold")
+    return number
 
 
 def _decimal(precision: int, scale: int) -> Read:
@@ -139,7 +160,7 @@ def _decimal(precision: int, scale: int) -> Read:
             raise UnfitError("too many digits") from None
         if found != exact or abs(found) >= beyond:
             raise UnfitError("too many digits")
-        return found
+        return found or abs(found)  # -0 is 0
 
     return read
 
@@ -159,7 +180,14 @@ def _timestamp(value: Any) -> int:
 
 
 def _binary(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else _parsed(base64.b64decode, value)
+    return value if isinstance(value, bytes) else _parsed(_base64, value)
+
+
+def _base64(text: str) -> bytes:
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data) != text.encode():
+        raise ValueError("bits behind the last byte")
+    return data
 
 
 def _parsed(parse: Callable[[str], Any], value: Any) -> Any:

@@ -50,7 +50,7 @@ _FAST: dict[str, Any] = {
 }
 # 18 significant digits and more may not fit a double. Searching for the run of digits first, in C,
 # makes that question cost 3 ns a byte less than asking the expression alone.
-_INEXACT = re.compile(rb"[1-9][0-9.]{18,}")
+_INEXACT = re.compile(rb"[1-9](?:[0-9]{17,}|[0-9.]{18,})")
 # Nearer to zero than any double but zero.
 _TINY = re.compile(rb"[eE]-0*(?:[3-9][0-9]{2}|[1-9][0-9]{3,})")
 _SMALL = b"e-000"

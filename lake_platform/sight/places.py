@@ -204,5 +204,5 @@ def without_pending_twins(parts: Sequence[Place]) -> list[Place]:
             twin.aliases.append(Alias(key, part.share, part.seen.example))
             for place in (twin, *_below(twin)):  # each of them says it for itself
                 place.rescue = True
-            twin.say("rescue", f"what {key} says may not fit")
+                place.say("rescue", f"what {key} says may not fit")
     return kept
