@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -97,8 +98,8 @@ def spark_session(order: Order, extra_jars: str = "") -> SparkSession:
     os.environ.setdefault("JAVA_HOME", str(java_home()))
     config = session_config(MASTER, order.settings.spark_memory, Path(order.jars))
     if not order.class_data:
-        options = config[_JAVA_OPTIONS].split()
-        config[_JAVA_OPTIONS] = " ".join(o for o in options if "SharedArchiveFile" not in o)
+        options = shlex.split(config[_JAVA_OPTIONS])
+        config[_JAVA_OPTIONS] = shlex.join(o for o in options if "SharedArchiveFile" not in o)
     config["spark.sql.warehouse.dir"] = f"{order.home}/warehouse"
     if extra_jars:
         found = sorted(str(p) for p in Path(extra_jars).glob("*.jar"))

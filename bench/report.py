@@ -158,7 +158,7 @@ in a process of its own. Absolute numbers belong to this machine: {machine}. {ve
   the default.
 - **Class data** (`lake jars --class-data`, part of `make setup`) saves six CPU-seconds of each cold
   start of a Hudi table: 21.5 CPU-seconds for 500,000 records without it, 16 with it. Ours starts
-  with it where it was made, the other side never does. Rows 3 and 5 of the table above are without.
+  with it where it was made, the other side never does.
 
 ## How it is measured
 - {records:,} records for rows 1, 2 and 7, {load_records:,} for the others: JSON events of 256 bytes
